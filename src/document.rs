@@ -1,0 +1,38 @@
+//! What is stored in the source: documents of the seed's shapes. No IO.
+//!
+//! A document is a key and its fields as extended JSON, in the order in which they were stored.
+//! The seed's types, whose fields the builders here make:
+//!
+//! | type | fields |
+//! |---|---|
+//! | `articles` | `platform`, `link`, `content` {`Title`, `Subtitle`, `Content`, `language`}, `author_id`, `author_full_name`, `published_at`, `modified_at` |
+//! | `posts` | `platform`, `link`, `content` {`Content`}, `author_id`, `author_full_name` |
+//! | `repositories` | `platform`, `name`, `link`, `content` {path → text}, `owner_id`, `owner_full_name` |
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::change::DocumentKey;
+
+/// The fields of a document without its `_id`.
+pub type Fields = Map<String, Value>;
+
+/// A document as it is stored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Document {
+    /// Type and `_id`.
+    #[serde(flatten)]
+    pub key: DocumentKey,
+    /// Everything but the `_id`.
+    pub fields: Fields,
+}
+
+/// The seed's types.
+pub mod kind {
+    /// Pages and blog articles.
+    pub const ARTICLES: &str = "articles";
+    /// Posts in social networks.
+    pub const POSTS: &str = "posts";
+    /// Source code.
+    pub const REPOSITORIES: &str = "repositories";
+}

@@ -1,0 +1,3 @@
+//! Changes to points: clean, chunk, plan, embed what is new, store, settle.
+
+pub mod embed;

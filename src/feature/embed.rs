@@ -1,0 +1,37 @@
+//! Text to vectors.
+
+use std::future::Future;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Result;
+
+/// What an embedder is; two with equal `digest` give equal vectors.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Model {
+    /// Its name, for people.
+    pub name: String,
+    /// SHA-256, in hex, over everything that decides a vector.
+    pub digest: String,
+    /// Values a vector.
+    pub dimension: usize,
+    /// Tokens that it reads of one text, the special ones included.
+    pub token_limit: usize,
+}
+
+/// Embeds texts.
+///
+/// - One vector a text, in order, of [`Model::dimension`] values, L2 norm 1.0 ± 1e-4.
+/// - A text's vector does not depend on the others of its call beyond 1e-5 a value.
+/// - A text over the token limit is an error, never cut in silence.
+/// - Cancel safe: nothing is kept. Concurrent callers are served.
+pub trait Embedder: Send + Sync + 'static {
+    /// What it is.
+    fn model(&self) -> &Model;
+
+    /// The tokens of `text`, the special ones included.
+    fn token_count(&self, text: &str) -> usize;
+
+    /// Embeds the texts.
+    fn embed(&self, texts: Vec<String>) -> impl Future<Output = Result<Vec<Vec<f32>>>> + Send;
+}

@@ -1,0 +1,12 @@
+//! Lockstep keeps a vector index in lockstep with a document store.
+
+pub mod capture;
+pub mod change;
+pub mod document;
+mod error;
+pub mod feature;
+pub mod queue;
+pub mod source;
+pub mod vector;
+
+pub use error::{Error, Recovery, Result};

@@ -1,0 +1,182 @@
+//! What carries changes from capture to the workers: partitions, each a live and a backfill lane.
+//!
+//! ```text
+//! publish ──> [partition, lane] ──> receive ──> settle     done for good
+//!                                           ├─> release    give back, to be received again
+//!                                           └─> park       set aside with the reason
+//! ```
+
+pub mod sqlite;
+
+use std::future::Future;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::Result;
+use crate::change::{Barrier, Change, DocumentKey, Lane, Message, Operation, Place, Version};
+
+/// A message and the queue it goes to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outgoing {
+    /// The queue.
+    pub place: Place,
+    /// The message.
+    pub message: Message,
+}
+
+/// What became of one published message.
+#[derive(Debug)]
+pub enum Confirm {
+    /// The queue has it, durably.
+    Confirmed,
+    /// The queue refused or returned it, or did not answer; it may be there all the same.
+    Failed(crate::Error),
+}
+
+/// Names a delivery to its consumer until it is settled, released or parked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tag(pub u64);
+
+/// A message in hand.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Delivery {
+    /// Its name towards the consumer that received it.
+    pub tag: Tag,
+    /// The queue it came from.
+    pub place: Place,
+    /// How often it was received, this time included. Counted durably before it is handed out, so
+    /// that a message that kills its worker is found out.
+    pub attempt: u32,
+    /// The message, or why its bytes are none.
+    pub message: Result<Message, Unreadable>,
+}
+
+/// Bytes in the queue that are no message of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// What is wrong with them.
+    pub why: String,
+}
+
+/// A message that was set aside.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Parked {
+    /// The message's id; a message parked twice stands once.
+    pub id: Uuid,
+    /// The document; none for bytes that are no message.
+    pub key: Option<DocumentKey>,
+    /// The change's version; [`Version::NONE`] without one.
+    pub version: Version,
+    /// What the change was; none for bytes that are no message.
+    pub operation: Option<Operation>,
+    /// Where it was received.
+    pub place: Place,
+    /// Why it was parked.
+    pub reason: String,
+    /// How often it had been received.
+    pub attempts: u32,
+    /// When: milliseconds since 1970, UTC.
+    pub parked_ms: u64,
+}
+
+/// What stands in the queues; counts of a moment, for people.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Depth {
+    /// Changes that are not settled, in live lanes.
+    pub live: u64,
+    /// Changes that are not settled, in backfill lanes.
+    pub backfill: u64,
+    /// Messages set aside.
+    pub parked: u64,
+}
+
+/// Carries messages, in order per key and lane, at least once.
+///
+/// - What is confirmed survives a crash of either side, until it is settled or parked.
+/// - Messages of one place are received in the order in which they were published, except that a
+///   released one, or one whose consumer died, comes again later.
+/// - A message may come twice: after a crash, and after a confirm that was lost.
+/// - Concurrent publishers and consumers are served.
+pub trait Queue: Send + Sync + 'static {
+    /// Receives from some partitions.
+    type Consumer: Consumer;
+
+    /// The number of partitions.
+    fn partitions(&self) -> u32;
+
+    /// Publishes in order; one answer for each message, in order. Returns when each has its answer.
+    /// A failed message does not hold up the others of the batch.
+    ///
+    /// # Errors
+    /// When none has an answer; any of them may be there all the same.
+    fn publish(&self, batch: Vec<Outgoing>) -> impl Future<Output = Result<Vec<Confirm>>> + Send;
+
+    /// A consumer of these partitions. What another consumer of them had in hand when it was
+    /// dropped comes again.
+    fn consume(&self, partitions: Vec<u32>) -> impl Future<Output = Result<Self::Consumer>> + Send;
+
+    /// The next `limit` parked messages after this id, by id; an empty page is the end.
+    fn parked(
+        &self,
+        after: Option<Uuid>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Parked>>> + Send;
+
+    /// Forgets parked messages: they were overtaken by a newer version, or a person said so.
+    fn forget(&self, ids: Vec<Uuid>) -> impl Future<Output = Result<()>> + Send;
+
+    /// Counts what is there.
+    fn depth(&self) -> impl Future<Output = Result<Depth>> + Send;
+}
+
+/// Receives messages of some partitions. Dropping it gives back whatever is in hand.
+pub trait Consumer: Send {
+    /// The next deliveries, at most `limit` and at least one; waits until there is one. Live lanes
+    /// first, backfill at least one in eight. A message in hand is not handed out again.
+    ///
+    /// A message received before (`attempt` above 1) comes alone, so that a crash it causes is
+    /// charged to it.
+    ///
+    /// Cancel safe: what was not handed out is handed out by the next call.
+    fn receive(&mut self, limit: usize) -> impl Future<Output = Result<Vec<Delivery>>> + Send;
+
+    /// Acknowledges for good. Settling again is harmless. On an error they may come again.
+    fn settle(&mut self, tags: Vec<Tag>) -> impl Future<Output = Result<()>> + Send;
+
+    /// Gives back; they come again, in their old order, not before `pause` is over. The attempt
+    /// that ends so is not counted.
+    fn release(
+        &mut self,
+        tags: Vec<Tag>,
+        pause: Duration,
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    /// Sets aside with the reason, then acknowledges; a repeat replaces. Barriers are never parked.
+    fn park(&mut self, tag: Tag, reason: String) -> impl Future<Output = Result<()>> + Send;
+}
+
+impl Outgoing {
+    /// A change on its key's partition.
+    pub fn change(change: Change, lane: Lane, partitions: u32) -> Self {
+        let place = Place {
+            partition: change.key.partition(partitions),
+            lane,
+        };
+        Self {
+            place,
+            message: Message::Change(change),
+        }
+    }
+
+    /// The barrier for every partition's queue of `lane`.
+    pub fn barrier(barrier: &Barrier, lane: Lane, partitions: u32) -> Vec<Self> {
+        (0..partitions)
+            .map(|partition| Self {
+                place: Place { partition, lane },
+                message: Message::Barrier(barrier.clone()),
+            })
+            .collect()
+    }
+}

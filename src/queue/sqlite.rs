@@ -1,0 +1,1 @@
+//! Partitions, lanes and parked messages in `SQLite`.

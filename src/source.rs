@@ -1,0 +1,151 @@
+//! Where documents live, and where every change of them can be read again in order.
+//!
+//! ```text
+//! save, delete ──> documents ──> page, read      (each with the time it was read at)
+//!             └──> change log ──> watch          (from a position)
+//! ```
+
+pub mod sqlite;
+
+use std::future::Future;
+
+use crate::Result;
+use crate::change::{DocumentKey, Operation, Position, Time};
+use crate::document::{Document, Fields};
+
+/// One entry of the change log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// The place after this event: watching from here continues with the next one.
+    pub position: Position,
+    /// When it was committed, on the source's own clock. Several events may share one time, and
+    /// then stand next to each other, in the same order at every reading.
+    pub time: Time,
+    /// The same as wall-clock time: milliseconds since 1970, UTC; for people, never for order.
+    pub committed_ms: u64,
+    /// What happened.
+    pub body: Body,
+}
+
+/// What an event says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Body {
+    /// A document was stored or deleted.
+    Edit {
+        /// The document.
+        key: DocumentKey,
+        /// What happened to it; never [`Operation::Snapshot`].
+        operation: Operation,
+        /// Its fields. None for a delete, and for an edit whose document was deleted before it was
+        /// looked up: then the delete's own event is on the way.
+        fields: Option<Fields>,
+    },
+    /// Every document of the type is gone at once: a drop, a rename away, a dropped database.
+    Dropped {
+        /// The type.
+        kind: String,
+    },
+    /// The type was replaced by documents that no event names: a rename or `$out` into it.
+    Replaced {
+        /// The type.
+        kind: String,
+    },
+    /// Nothing happened; the position moved on.
+    Idle,
+}
+
+/// What a read of documents found, and when.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reading<T> {
+    /// A time at which what was read was true, or an earlier one: content is never older than its
+    /// time says.
+    pub time: Time,
+    /// Wall clock of the read: milliseconds since 1970, UTC.
+    pub read_ms: u64,
+    /// What was read.
+    pub found: T,
+}
+
+/// Stores documents and remembers every change of them.
+///
+/// - A save or delete is durable when it returns, together with its event; an error leaves unknown
+///   whether it happened, and the caller may repeat it.
+/// - Concurrent callers are served; writes of one key take effect one after the other.
+/// - Dropping a future may leave its write done or not done, never half done.
+pub trait Source: Send + Sync + 'static {
+    /// An open reading of the change log.
+    type Watch: Watch;
+
+    /// Stores the documents, inserting or replacing each; one event each, in this order.
+    fn save(&self, documents: Vec<Document>) -> impl Future<Output = Result<()>> + Send;
+
+    /// Deletes the documents; one event for each that was there. Returns how many were.
+    fn delete(&self, keys: Vec<DocumentKey>) -> impl Future<Output = Result<usize>> + Send;
+
+    /// Reads these documents again; in the order of `keys`, none where there is no such document.
+    fn read(
+        &self,
+        keys: Vec<DocumentKey>,
+    ) -> impl Future<Output = Result<Reading<Vec<Option<Fields>>>>> + Send;
+
+    /// The next `limit` documents of a type after this `_id`, in an order of ids that does not
+    /// change; an empty page is the end. Each page is one consistent read at its own time.
+    fn page(
+        &self,
+        kind: &str,
+        after: Option<String>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Reading<Vec<Document>>>> + Send;
+
+    /// The types that have documents, sorted.
+    fn kinds(&self) -> impl Future<Output = Result<Vec<String>>> + Send;
+
+    /// Opens the change log after this position, or at its end. A `Dropped` type, like every
+    /// edit, is an event; nothing between position and end is skipped.
+    ///
+    /// # Errors
+    /// [`crate::Error::HistoryLost`] when the source no longer has all changes after `from`.
+    fn watch(&self, from: Option<Position>) -> impl Future<Output = Result<Self::Watch>> + Send;
+}
+
+/// An open reading of the change log.
+pub trait Watch: Send {
+    /// Where the reading stands and the source's time there: everything at or before it was handed
+    /// out, and an edit after it has a later time.
+    fn here(&self) -> (Position, Time);
+
+    /// The next events, at most `limit` and at least one; waits until there is one. Now and then
+    /// a [`Body::Idle`] while nothing happens.
+    ///
+    /// Cancel safe: events that were not handed out are handed out by the next call.
+    ///
+    /// # Errors
+    /// [`crate::Error::HistoryLost`] when the log was trimmed past the reading. After any error
+    /// the watch is opened anew from the last position handed out.
+    fn next(&mut self, limit: usize) -> impl Future<Output = Result<Vec<Event>>> + Send;
+}
+
+/// How far capture has come; saved as one, so that a restart finds position and snapshot agreeing.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Checkpoint {
+    /// The epoch that versions carry.
+    pub epoch: u32,
+    /// Every change before it is confirmed by the queue.
+    pub position: Position,
+    /// The snapshot under way, if any.
+    pub snapshot: Option<crate::capture::SnapshotPlan>,
+    /// Resets for lost history since the last progress.
+    pub resets: u32,
+}
+
+/// Keeps the checkpoint of capture.
+///
+/// A save is durable when it returns, or at the latest together with the next durable write of the
+/// source: losing the last saves replays changes and loses none.
+pub trait Checkpoints: Send + Sync + 'static {
+    /// The last saved checkpoint, if there is one.
+    fn load(&self) -> impl Future<Output = Result<Option<Checkpoint>>> + Send;
+
+    /// Saves it over the last one.
+    fn save(&self, checkpoint: Checkpoint) -> impl Future<Output = Result<()>> + Send;
+}

@@ -1,0 +1,1 @@
+//! Qdrant's own engine in process, with manifests in `SQLite`.

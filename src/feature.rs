@@ -1,3 +1,4 @@
 //! Changes to points: clean, chunk, plan, embed what is new, store, settle.
 
 pub mod embed;
+pub mod prepare;

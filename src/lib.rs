@@ -2,11 +2,18 @@
 
 pub mod capture;
 pub mod change;
+pub mod cli;
+pub mod command;
+pub mod config;
 pub mod document;
 mod error;
 pub mod feature;
 pub mod queue;
+pub mod run;
+pub mod serve;
+pub mod shutdown;
 pub mod source;
+pub mod telemetry;
 pub mod vector;
 
 pub use error::{Error, Recovery, Result};

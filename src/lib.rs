@@ -2,6 +2,7 @@
 
 pub mod capture;
 pub mod change;
+pub mod clock;
 pub mod database;
 pub mod document;
 mod error;

@@ -1,1 +1,8 @@
-//! t
+//! Everything that is tested from outside, in one binary.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+mod contract {
+    mod queue;
+    mod source;
+}

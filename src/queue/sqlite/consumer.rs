@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
@@ -80,9 +81,10 @@ impl SqliteConsumer {
     fn take(&self, limit: usize) -> impl Future<Output = Result<Taken>> + Send + use<> {
         let (queue, id, now) = (self.queue.clone(), self.id, Instant::now());
         let (live, backfill) = (self.places(Lane::Live), self.places(Lane::Backfill));
-        let (hands, mut since) = (queue.clone(), self.since_backfill);
+        let (hands, mut since) = (Arc::clone(&queue.hands), self.since_backfill);
         let take = move |transaction: &Transaction<'_>| {
-            let mut hands = hands.hands();
+            let mut hands = hands.lock().unwrap_or_else(PoisonError::into_inner);
+            let limit = if hands.is_here(id) { limit } else { 0 };
             let live = free(transaction, &mut hands, &live, (now, limit))?;
             let backfill = free(transaction, &mut hands, &backfill, (now, limit))?;
             let chosen = choose(live, backfill, limit, &mut since);

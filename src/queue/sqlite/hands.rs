@@ -6,7 +6,7 @@
 //!                          └───────┴──give back──> rests until due
 //! ```
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use tokio::time::Instant;
 
@@ -17,7 +17,9 @@ use crate::change::Place;
 pub(super) struct Hands {
     places: HashMap<Place, Line>,
     held: HashMap<i64, Held>,
-    consumers: u64,
+    /// Numbers of those that are here, and the last one given.
+    here: HashSet<u64>,
+    last: u64,
 }
 
 /// One place.
@@ -40,8 +42,14 @@ struct Held {
 impl Hands {
     /// A number of its own for each consumer.
     pub(super) fn arrive(&mut self) -> u64 {
-        self.consumers += 1;
-        self.consumers
+        self.last += 1;
+        self.here.insert(self.last);
+        self.last
+    }
+
+    /// False once it left: what it asked for before must not be given to it any more.
+    pub(super) fn is_here(&self, consumer: u64) -> bool {
+        self.here.contains(&consumer)
     }
 
     /// Past this sequence number every row of the place is free.
@@ -87,7 +95,7 @@ impl Hands {
         }
     }
 
-    /// The place of a message that this consumer has in hand.
+    /// True for a message that this consumer has in hand.
     pub(super) fn has(&self, consumer: u64, sequence: i64) -> bool {
         let held = self.held.get(&sequence);
         held.is_some_and(|held| held.consumer == consumer)
@@ -122,6 +130,7 @@ impl Hands {
 
     /// Gives back everything of a consumer that is gone.
     pub(super) fn leave(&mut self, consumer: u64, now: Instant) {
+        self.here.remove(&consumer);
         self.give_back_where(now, |held| held.consumer == consumer);
     }
 

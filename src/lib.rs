@@ -2,9 +2,11 @@
 
 pub mod capture;
 pub mod change;
+pub mod database;
 pub mod document;
 mod error;
 pub mod feature;
+pub mod folder;
 pub mod queue;
 pub mod source;
 pub mod vector;

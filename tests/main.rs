@@ -5,4 +5,5 @@
 mod contract {
     mod queue;
     mod source;
+    mod vector;
 }

@@ -2,6 +2,7 @@
 
 pub mod capture;
 pub mod change;
+pub mod crawl;
 pub mod document;
 mod error;
 pub mod feature;

@@ -7,6 +7,7 @@ pub mod command;
 pub mod config;
 pub mod clock;
 pub mod database;
+pub mod crawl;
 pub mod document;
 mod error;
 pub mod feature;

@@ -4,9 +4,12 @@ pub mod capture;
 pub mod change;
 pub mod document;
 mod error;
+pub mod explain;
 pub mod feature;
 pub mod queue;
+pub mod search;
 pub mod source;
 pub mod vector;
+pub mod verify;
 
 pub use error::{Error, Recovery, Result};

@@ -9,6 +9,8 @@ pub mod feature;
 pub mod queue;
 pub mod search;
 pub mod source;
+#[cfg(test)]
+mod still;
 pub mod vector;
 pub mod verify;
 

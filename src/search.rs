@@ -217,38 +217,4 @@ fn notes(notes: [Option<String>; 2]) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::change::{Lane, Place};
-    use crate::vector::Watermark;
-
-    #[test]
-    fn an_answer_is_as_old_as_its_slowest_queue_and_undated_until_all_have_settled() {
-        let mut control = Control::default();
-        assert_eq!(as_of_ms(&control, 2), None);
-        for (lane, committed_ms) in [(Lane::Live, 9), (Lane::Backfill, 5)] {
-            assert_eq!(as_of_ms(&control, 2), None);
-            let mark = Watermark {
-                version: Version::NONE,
-                committed_ms,
-            };
-            control
-                .watermarks
-                .insert(Place { partition: 0, lane }, mark);
-        }
-        assert_eq!(as_of_ms(&control, 2), Some(5));
-    }
-
-    #[test]
-    fn an_empty_question_and_a_limit_of_none_are_refused() {
-        let query = |text: &str, limit| Query {
-            text: text.to_owned(),
-            limit,
-            ..Query::default()
-        };
-        assert!(check(&query(" \n", 5)).is_err());
-        assert!(check(&query("why", 0)).is_err());
-        assert!(check(&query("why", LIMIT_MAX + 1)).is_err());
-        assert!(check(&query("why", LIMIT_MAX)).is_ok());
-    }
-}
+mod tests;

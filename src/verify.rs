@@ -26,11 +26,7 @@ use crate::feature::prepare::Prepared;
 use crate::queue::Queue;
 use crate::source::Source;
 use crate::vector::VectorStore;
-
-pub(crate) use compare::{Expected, names};
 use scan::Scan;
-pub(crate) use scan::documents as compare_documents;
-
 /// What a document is prepared with: its type and fields to what the index must hold.
 pub type Prepare<'a> = &'a (dyn Fn(&str, &Fields) -> Result<Prepared> + Send + Sync);
 
@@ -190,3 +186,18 @@ pub async fn verify<S: Source, Q: Queue, V: VectorStore, E: Embedder>(
     scan.points().await?;
     scan.again().await
 }
+
+/// Compares one document, as the source has it or has it not, with what the index holds for it.
+pub(crate) async fn compare_document<S: Source, Q: Queue, V: VectorStore, E: Embedder>(
+    ports: &Ports<'_, S, Q, V, E>,
+    key: &DocumentKey,
+    fields: Option<Fields>,
+) -> Result<Vec<Difference>> {
+    let mut found = Vec::new();
+    let mut differs = |difference| found.push(difference);
+    scan::documents(ports, vec![(key.clone(), fields)], false, &mut differs).await?;
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests;

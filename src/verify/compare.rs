@@ -21,7 +21,7 @@ const VALUE_TOLERANCE: f32 = 1e-5;
 
 /// What the index must hold for one document, vectors, versions and ranks aside.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Expected {
+pub(super) struct Expected {
     key: DocumentKey,
     metadata: Arc<Fields>,
     text: String,
@@ -31,7 +31,7 @@ pub(crate) struct Expected {
 
 /// What one point that a manifest names must be.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Wanted {
+pub(super) struct Wanted {
     key: DocumentKey,
     version: Version,
     metadata: Arc<Fields>,
@@ -42,7 +42,7 @@ pub(crate) struct Wanted {
 
 impl Expected {
     /// Numbers the occurrences of equal texts, as the plan does.
-    pub(crate) fn new(key: DocumentKey, prepared: Prepared) -> Self {
+    pub(super) fn new(key: DocumentKey, prepared: Prepared) -> Self {
         let mut seen: BTreeMap<String, u32> = BTreeMap::new();
         let mut points = Vec::with_capacity(prepared.chunks.len());
         for chunk in prepared.chunks {
@@ -59,7 +59,7 @@ impl Expected {
     }
 
     /// Where the manifest is not what it must be; points aside.
-    pub(crate) fn compare(
+    pub(super) fn compare(
         &self,
         manifest: Option<&Manifest>,
         control: &Control,
@@ -125,7 +125,7 @@ impl Expected {
     }
 
     /// What each point must be that this document's manifest names.
-    pub(crate) fn wanted(self, manifest: &Manifest) -> Vec<Wanted> {
+    pub(super) fn wanted(self, manifest: &Manifest) -> Vec<Wanted> {
         let mut contents: BTreeMap<PointId, String> = self.points.into_iter().collect();
         let wanted = manifest.points.iter().map(|entry| Wanted {
             key: self.key.clone(),
@@ -140,18 +140,18 @@ impl Expected {
 
 impl Wanted {
     /// The point's id.
-    pub(crate) fn id(&self) -> PointId {
+    pub(super) fn id(&self) -> PointId {
         self.entry.id
     }
 
     /// The exact text to embed, where the document still has it.
-    pub(crate) fn content(&self) -> Option<&str> {
+    pub(super) fn content(&self) -> Option<&str> {
         self.content.as_deref()
     }
 
     /// Where the stored point is not what it must be; a vector of the right shape is not looked at
     /// further.
-    pub(crate) fn compare(&self, point: Option<&Point>, dimension: usize) -> Vec<Difference> {
+    pub(super) fn compare(&self, point: Option<&Point>, dimension: usize) -> Vec<Difference> {
         let Some(point) = point else {
             return vec![self.differs(Kind::PointMissing, "it is not stored")];
         };
@@ -212,7 +212,7 @@ impl Wanted {
     }
 
     /// Whether the stored vector is not that of its text embedded again.
-    pub(crate) fn compare_vector(&self, stored: &[f32], again: &[f32]) -> Option<Difference> {
+    pub(super) fn compare_vector(&self, stored: &[f32], again: &[f32]) -> Option<Difference> {
         let near = |(a, b): (&f32, &f32)| (a - b).abs() <= VALUE_TOLERANCE;
         let equal = stored.len() == again.len() && stored.iter().zip(again).all(near);
         (!equal).then(|| self.differs(Kind::Vector, "its vector is not that of its text"))
@@ -225,7 +225,7 @@ impl Wanted {
 }
 
 /// The difference of a document that the index holds and the source does not, if there is one.
-pub(crate) fn surplus(manifest: Option<&Manifest>, control: &Control) -> Option<Difference> {
+pub(super) fn surplus(manifest: Option<&Manifest>, control: &Control) -> Option<Difference> {
     let manifest = manifest.filter(|manifest| control.holds(manifest))?;
     let detail = "the index holds it, the source does not";
     Some(difference(
@@ -237,7 +237,7 @@ pub(crate) fn surplus(manifest: Option<&Manifest>, control: &Control) -> Option<
 }
 
 /// The difference of a point that no manifest names.
-pub(crate) fn orphan(key: &DocumentKey, manifest: Option<&Manifest>, id: PointId) -> Difference {
+pub(super) fn orphan(key: &DocumentKey, manifest: Option<&Manifest>, id: PointId) -> Difference {
     let version = manifest.map(|manifest| manifest.version);
     difference(
         key,
@@ -248,7 +248,7 @@ pub(crate) fn orphan(key: &DocumentKey, manifest: Option<&Manifest>, id: PointId
 }
 
 /// Whether the manifest holds a document and names this point.
-pub(crate) fn names(manifest: Option<&Manifest>, control: &Control, id: PointId) -> bool {
+pub(super) fn names(manifest: Option<&Manifest>, control: &Control, id: PointId) -> bool {
     manifest.is_some_and(|manifest| {
         control.holds(manifest) && manifest.points.iter().any(|entry| entry.id == id)
     })

@@ -104,7 +104,7 @@ impl<'a, S: Source, Q: Queue, V: VectorStore, E: Embedder> Scan<'a, S, Q, V, E> 
             self.report.points += page.len() as u64;
             let suspects = &mut self.suspects;
             orphans(self.ports.store, page, &mut |key, id, _| {
-                suspects.orphan(key, id)
+                suspects.orphan(key, id);
             })
             .await?;
             self.tell(Stage::Points, self.report.points);
@@ -167,7 +167,7 @@ impl<'a, S: Source, Q: Queue, V: VectorStore, E: Embedder> Scan<'a, S, Q, V, E> 
 }
 
 /// Compares documents, as the source has them or has them not, with what the index holds.
-pub(crate) async fn documents<S: Source, Q: Queue, V: VectorStore, E: Embedder>(
+pub(super) async fn documents<S: Source, Q: Queue, V: VectorStore, E: Embedder>(
     ports: &Ports<'_, S, Q, V, E>,
     documents: Vec<(DocumentKey, Option<Fields>)>,
     vectors: bool,

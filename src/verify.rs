@@ -27,6 +27,7 @@ use crate::queue::Queue;
 use crate::source::Source;
 use crate::vector::VectorStore;
 use scan::Scan;
+
 /// What a document is prepared with: its type and fields to what the index must hold.
 pub type Prepare<'a> = &'a (dyn Fn(&str, &Fields) -> Result<Prepared> + Send + Sync);
 

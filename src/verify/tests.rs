@@ -92,11 +92,8 @@ async fn whatever_is_broken_is_found_and_named_for_resync() {
         ),
         (
             |still| {
-                drop(
-                    still
-                        .points
-                        .remove(&PointId::new(&key("299"), "second299", 0)),
-                )
+                let id = PointId::new(&key("299"), "second299", 0);
+                still.points.remove(&id).unwrap();
             },
             Kind::PointMissing,
         ),
@@ -188,9 +185,14 @@ async fn the_stages_are_told_as_they_go() {
         fingerprint: FINGERPRINT,
     };
     let tell = |progress: Progress| told.lock().unwrap().push((progress.stage, progress.done));
-    verify(&ports, Options::default(), &tell).await.unwrap();
+    let verifying = verify(&ports, Options::default(), &tell);
+    is_send(&verifying);
+    verifying.await.unwrap();
     let told = told.into_inner().unwrap();
     assert!(told.contains(&(Stage::Documents, 301)));
     assert!(told.contains(&(Stage::Manifests, 256)) && told.contains(&(Stage::Manifests, 301)));
     assert!(told.contains(&(Stage::Points, 601)));
 }
+
+/// A server's handler has to be able to await it.
+fn is_send<T: Send>(_: &T) {}

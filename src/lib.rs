@@ -10,6 +10,7 @@ pub mod database;
 pub mod crawl;
 pub mod document;
 mod error;
+pub mod explain;
 pub mod feature;
 pub mod folder;
 pub mod queue;
@@ -18,6 +19,11 @@ pub mod serve;
 pub mod shutdown;
 pub mod source;
 pub mod telemetry;
+pub mod search;
+pub mod source;
+#[cfg(test)]
+mod still;
 pub mod vector;
+pub mod verify;
 
 pub use error::{Error, Recovery, Result};

@@ -1,7 +1,32 @@
 //! A document to the texts that are embedded: clean, then chunk. Pure; the oracle of what the index
 //! must hold.
+//!
+//! ```text
+//! kind, fields ──spec──> metadata
+//!                └─────> texts ──clean──> sections ──chunk──> chunks
+//! ```
+
+use serde_json::Value;
 
 use crate::document::Fields;
+use crate::feature::{chunk, clean, spec::TypeSpec};
+use crate::{Error, Result};
+
+/// The version of the cleaner and the chunker: other output for any input means another one.
+///
+/// With the token limit and the model's digest it says everything that decides a point.
+pub const FINGERPRINT: &str = "clean-1 chunk-1";
+
+/// The smallest token limit that leaves room for a prefix and some words.
+pub const TOKEN_MAX_LEAST: usize = 32;
+
+/// How large a chunk may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Tokens of a chunk at most, its prefix and the special ones included; the model's own limit,
+    /// or less, but at least [`TOKEN_MAX_LEAST`].
+    pub token_max: usize,
+}
 
 /// What the index must hold for one document, vectors aside.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,4 +38,47 @@ pub struct Prepared {
     /// The exact texts to embed, heading prefix included, in the order of the text; none is over
     /// the token limit.
     pub chunks: Vec<String>,
+}
+
+/// Prepares a document; equal arguments give equal results, everywhere and always.
+///
+/// `count` gives the tokens of a text, the special ones included, and is asked about every word a
+/// small number of times. A document without text has no chunks.
+///
+/// # Errors
+/// [`Error::Malformed`], naming the field, where one has the wrong JSON type. [`Error::Config`]
+/// where the limits cannot be.
+pub fn prepare(
+    kind: &str,
+    fields: &Fields,
+    limits: &Limits,
+    count: &impl Fn(&str) -> usize,
+) -> Result<Prepared> {
+    if limits.token_max < TOKEN_MAX_LEAST {
+        return Err(Error::Config {
+            setting: "token_max".to_owned(),
+            why: format!("{} is less than {TOKEN_MAX_LEAST}", limits.token_max),
+        });
+    }
+    let spec = TypeSpec::of(kind);
+    let metadata = spec.metadata(fields)?;
+    let title = metadata.get("title").and_then(Value::as_str).unwrap_or("");
+    let sections = clean::sections(spec.form, &spec.texts(fields)?, title);
+    let mut text = String::new();
+    let mut chunks = Vec::new();
+    for section in &sections {
+        for part in [&section.path, &section.text] {
+            if !text.is_empty() && !part.is_empty() {
+                text.push_str("\n\n");
+            }
+            text.push_str(part);
+        }
+        let cut = chunk::chunk(section, limits, count)?;
+        chunks.extend(cut.iter().map(|chunk| chunk.text(section)));
+    }
+    Ok(Prepared {
+        metadata,
+        text,
+        chunks,
+    })
 }

@@ -3,11 +3,11 @@
 pub mod capture;
 pub mod change;
 pub mod cli;
+pub mod clock;
 pub mod command;
 pub mod config;
-pub mod clock;
-pub mod database;
 pub mod crawl;
+pub mod database;
 pub mod document;
 mod error;
 pub mod explain;
@@ -15,14 +15,13 @@ pub mod feature;
 pub mod folder;
 pub mod queue;
 pub mod run;
+pub mod search;
 pub mod serve;
 pub mod shutdown;
 pub mod source;
-pub mod telemetry;
-pub mod search;
-pub mod source;
 #[cfg(test)]
 mod still;
+pub mod telemetry;
 pub mod vector;
 pub mod verify;
 

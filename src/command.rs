@@ -18,11 +18,10 @@ use std::future::Future;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::{Result, search};
+use crate::{Result, crawl, search};
 
 pub use answer::{
-    Crawled, Deleted, Dropped, ParkedList, ParkedMessage, Pending, Response, Resynced, Retried,
-    Skipped, Status,
+    Deleted, Dropped, ParkedList, ParkedMessage, Pending, Response, Resynced, Retried, Status,
 };
 pub use commands::{About, Commands, Rooms};
 
@@ -32,10 +31,10 @@ pub use commands::{About, Commands, Rooms};
 pub enum Request {
     /// Reads a page, a file, a folder or a repository into the source.
     Crawl {
-        /// A URL, or a path of the machine that crawls; absolute when sent to another process.
-        link: String,
-        /// First and last name of the person whose work it is.
-        author: String,
+        /// What, and whose; a path is one of the machine that crawls, absolute when it is sent to
+        /// another process.
+        #[serde(flatten)]
+        what: crawl::Request,
         /// Whether to answer only when the index has caught up.
         #[serde(default = "yes")]
         wait: bool,

@@ -17,6 +17,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::crawl;
+
 pub use load::{Place, environment, load, names};
 
 /// The whole tree.
@@ -50,8 +52,6 @@ pub struct Model {
     pub backend: Backend,
     /// The folder of the model's files; a relative one lies in the data folder.
     pub folder: PathBuf,
-    /// How numbers are held while embedding.
-    pub precision: Precision,
     /// Threads that embed; 0 for one a core.
     pub threads: usize,
 }
@@ -63,8 +63,6 @@ impl Default for Model {
             backend: Backend::Local,
             // Beside the data: one folder to move, back up or remove.
             folder: PathBuf::from("model"),
-            // int8 is faster and ranks slightly worse; correctness first.
-            precision: Precision::Fp32,
             // Embedding is nearly all of the work, so it may use the whole machine.
             threads: 0,
         }
@@ -79,16 +77,6 @@ pub enum Backend {
     Local,
     /// A deterministic hash of the words: for tests and benches.
     Hash,
-}
-
-/// How numbers are held while embedding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
-    /// 32-bit floats.
-    Fp32,
-    /// Weights as 8-bit integers.
-    Int8,
 }
 
 /// The running process's address.
@@ -202,47 +190,59 @@ impl Feature {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Crawl {
-    /// Largest page, in bytes, also after decompression.
+    /// Largest page, in bytes, after decompression.
     pub page_bytes_max: u64,
-    /// Largest file of a repository that is stored, in bytes.
+    /// Largest source file that is stored, in bytes.
     pub file_bytes_max: u64,
-    /// Largest text of one repository, in bytes.
+    /// Largest stored document of a repository, in bytes; a larger one is stored in parts.
     pub repository_bytes_max: u64,
-    /// Most files read from one folder or repository.
-    pub files_max: usize,
-    /// Longest wait for one page, in seconds.
-    pub timeout_seconds: u64,
-    /// Most redirects followed for one page.
-    pub redirects_max: usize,
-    /// Whether private, loopback and link-local addresses may be read.
+    /// Longest wait for one page with its redirects, in seconds.
+    pub fetch_seconds_max: u64,
+    /// Longest wait for one clone, in seconds.
+    pub clone_seconds_max: u64,
+    /// Largest clone on disk, in bytes.
+    pub clone_bytes_max: u64,
+    /// Where the owner of a visited host can complain: a link or address; empty for none.
+    pub contact: String,
+    /// Whether private, loopback and link-local addresses may be asked.
     pub allow_private: bool,
+    /// Hosts that may be asked though their addresses are private.
+    pub allow_hosts: Vec<String>,
 }
 
 impl Default for Crawl {
     fn default() -> Self {
+        // The reasons stand beside the limits, in the crawl room.
+        let limits = crawl::Settings::default();
         Self {
-            // Far above any article, far below what would hurt.
-            page_bytes_max: 32 << 20,
-            // Source files beyond it are generated or data.
-            file_bytes_max: 1 << 20,
-            // One document a repository: it is held in memory as a whole.
-            repository_bytes_max: 256 << 20,
-            // Stops a crawl of a wrong folder.
-            files_max: 100_000,
-            // Slow servers answer within it.
-            timeout_seconds: 30,
-            // As many as browsers' slowest honest chains need.
-            redirects_max: 5,
-            // A page must not make us read our own network.
-            allow_private: false,
+            page_bytes_max: limits.page_bytes_max,
+            file_bytes_max: limits.file_bytes_max,
+            repository_bytes_max: limits.repository_bytes_max,
+            fetch_seconds_max: limits.fetch_seconds_max,
+            clone_seconds_max: limits.clone_seconds_max,
+            clone_bytes_max: limits.clone_bytes_max,
+            contact: limits.contact.unwrap_or_default(),
+            allow_private: limits.allow_private,
+            allow_hosts: limits.allow_hosts,
         }
     }
 }
 
 impl Crawl {
-    /// Longest wait for one page.
-    pub fn timeout(&self) -> Duration {
-        Duration::from_secs(self.timeout_seconds)
+    /// The limits, as the crawl room takes them; clones are put into `tmp`.
+    pub fn settings(&self, tmp: PathBuf) -> crawl::Settings {
+        crawl::Settings {
+            page_bytes_max: self.page_bytes_max,
+            file_bytes_max: self.file_bytes_max,
+            repository_bytes_max: self.repository_bytes_max,
+            fetch_seconds_max: self.fetch_seconds_max,
+            clone_seconds_max: self.clone_seconds_max,
+            clone_bytes_max: self.clone_bytes_max,
+            contact: Some(self.contact.clone()).filter(|contact| !contact.is_empty()),
+            allow_private: self.allow_private,
+            allow_hosts: self.allow_hosts.clone(),
+            tmp,
+        }
     }
 }
 
@@ -294,7 +294,7 @@ impl Config {
             ..
         } = self;
         let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-        let bounds: [(&str, u64, u64, u64); 13] = [
+        let bounds: [(&str, u64, u64, u64); 16] = [
             ("model.threads", wide(self.model.threads), 0, 1_024),
             ("serve.grace_seconds", serve.grace_seconds, 1, 3_600),
             ("queue.partitions", queue.partitions.into(), 1, 256),
@@ -307,7 +307,10 @@ impl Config {
             ("feature.tombstone_ttl_days", feature.tombstone_ttl_days, 0, 36_500),
             ("crawl.page_bytes_max", crawl.page_bytes_max, 1, 1 << 30),
             ("crawl.file_bytes_max", crawl.file_bytes_max, 1, 1 << 30),
-            ("crawl.timeout_seconds", crawl.timeout_seconds, 1, 3_600),
+            ("crawl.repository_bytes_max", crawl.repository_bytes_max, 1, 1 << 30),
+            ("crawl.fetch_seconds_max", crawl.fetch_seconds_max, 1, 3_600),
+            ("crawl.clone_seconds_max", crawl.clone_seconds_max, 1, 86_400),
+            ("crawl.clone_bytes_max", crawl.clone_bytes_max, 1, 1 << 40),
         ];
         let mut faults: Vec<String> = bounds
             .iter()

@@ -28,8 +28,8 @@ use crate::queue::sqlite::SqliteQueue;
 use crate::serve::serve;
 use crate::shutdown::{Roles, requested};
 use crate::source::sqlite::SqliteSource;
-use crate::vector::edge::EdgeStore;
-use crate::{Error, Result, capture, queue, source, vector};
+use crate::vector::edge::{self, EdgeStore};
+use crate::{Error, Result, capture};
 
 mod embedder;
 
@@ -48,6 +48,10 @@ impl Rooms for Embedded {
     type Queue = SqliteQueue;
     type Store = EdgeStore;
     type Embedder = AnyEmbedder;
+
+    async fn count(source: &SqliteSource) -> Result<Vec<(String, u64)>> {
+        source.counts().await
+    }
 }
 
 /// Runs everything in one process until `shutdown` is ready or a role fails; says its address when
@@ -159,9 +163,9 @@ async fn open(
     address: Option<String>,
 ) -> Result<(Arc<Commands<Embedded>>, mpsc::Receiver<capture::Request>)> {
     let clock = Clock::system();
-    let schemas = [source::sqlite::SCHEMA, queue::sqlite::SCHEMA, vector::edge::SCHEMA];
+    let schemas = [SqliteSource::SCHEMA, SqliteQueue::SCHEMA, edge::SCHEMA];
     let database = Database::open(&folder.database(), &schemas)?;
-    let source = Arc::new(SqliteSource::open(database.clone(), clock.clone()).await?);
+    let source = Arc::new(SqliteSource::new(database.clone(), clock.clone()));
     let queue = SqliteQueue::open(database.clone(), config.queue.partitions, clock.clone()).await?;
     let embedder = embedder::open(config)?;
     let store = EdgeStore::open(&folder.vectors(), database, embedder.model()).await?;
@@ -179,6 +183,7 @@ async fn open(
         embedder: Arc::new(embedder),
         requests,
         clock,
+        crawling: config.crawl.settings(folder.temporary()),
         counters: Arc::default(),
         about,
     };

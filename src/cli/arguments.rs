@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::command::Request;
 use crate::config::Place;
 use crate::search::Query;
-use crate::{Error, Result};
+use crate::{Error, Result, crawl};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -81,6 +81,9 @@ pub(super) enum Ask {
         /// Whose work it is
         #[arg(long, value_name = "FIRST LAST")]
         author: String,
+        /// Read it as this, instead of what it looks like
+        #[arg(long = "as", value_name = "KIND")]
+        as_kind: Option<As>,
         #[command(flatten)]
         wait: Wait,
     },
@@ -188,6 +191,23 @@ pub(super) struct Wait {
     no_wait: bool,
 }
 
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum As {
+    /// HTML pages
+    Pages,
+    /// Source code
+    Repository,
+}
+
+impl As {
+    fn kind(self) -> crawl::Kind {
+        match self {
+            Self::Pages => crawl::Kind::Pages,
+            Self::Repository => crawl::Kind::Repository,
+        }
+    }
+}
+
 impl Arguments {
     pub(super) fn place(&self) -> Place {
         Place {
@@ -201,11 +221,14 @@ impl Ask {
     /// What to ask for. Paths become absolute: the process that answers has another folder.
     pub(super) fn request(self) -> Result<Request> {
         Ok(match self {
-            Self::Crawl { link, author, wait } => Request::Crawl {
-                link: absolute(link)?,
-                author: full_name(&author)?,
-                wait: !wait.no_wait,
-            },
+            Self::Crawl { link, author, as_kind, wait } => {
+                let what = crawl::Request {
+                    target: absolute(link)?,
+                    author: full_name(&author)?,
+                    as_kind: as_kind.map(As::kind),
+                };
+                Request::Crawl { what, wait: !wait.no_wait }
+            }
             Self::Search { text, author, kinds, limit } => {
                 Request::Search(Query { text, author, kinds, limit })
             }
@@ -291,7 +314,7 @@ mod tests {
     #[test]
     fn a_path_that_exists_becomes_absolute_and_a_link_stays() {
         let crawl = |link: &str| match request(&["crawl", link, "--author", " Ada  Lovelace"]) {
-            Ok(Request::Crawl { link, author, wait }) => (link, author, wait),
+            Ok(Request::Crawl { what, wait }) => (what.target, what.author, wait),
             other => panic!("{other:?}"),
         };
         assert!(std::path::Path::new(&crawl("src").0).is_absolute());

@@ -6,9 +6,9 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 
-use crate::command::{Crawled, ParkedList, ParkedMessage, Response, Status};
+use crate::command::{ParkedList, ParkedMessage, Response, Status};
 use crate::search::{Answer, Hit};
-use crate::{Error, Result};
+use crate::{Error, Result, crawl};
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -32,7 +32,7 @@ pub(super) fn json(response: &Response) -> Result<String> {
 pub(super) fn text(response: &Response) -> String {
     let mut out = String::new();
     let written = match response {
-        Response::Crawl(crawled) => crawl(&mut out, crawled),
+        Response::Crawl(report) => crawl(&mut out, report),
         Response::Search(answer) => search(&mut out, answer),
         Response::Delete(deleted) => deleted
             .documents
@@ -49,7 +49,7 @@ pub(super) fn text(response: &Response) -> String {
             writeln!(out, "{} read again and sent{unreadable}", documents(retried.documents))
         }
         Response::ParkedDrop(dropped) => writeln!(out, "{} dropped", messages(dropped.messages)),
-        Response::Explain(explanation) => writeln!(out, "{explanation}"),
+        Response::Explain(explanation) => reports::explanation(&mut out, explanation),
         Response::Verify(report) => reports::verification(&mut out, report),
         Response::Resync(resynced) => {
             writeln!(out, "{} read again and sent", documents(resynced.changes))
@@ -68,24 +68,30 @@ pub(super) fn plain(text: &str) -> String {
 
 type Written = std::fmt::Result;
 
-fn crawl(out: &mut String, crawled: &Crawled) -> Written {
-    let Crawled {
-        added,
-        updated,
+fn crawl(out: &mut String, report: &crawl::Report) -> Written {
+    let crawl::Report {
+        saved,
         unchanged,
         deleted,
         skipped,
-    } = crawled;
-    writeln!(out, "{added} added, {updated} updated, {unchanged} unchanged, {deleted} deleted")?;
-    if !skipped.is_empty() {
-        writeln!(out, "{} left out:", skipped.len())?;
+        ..
+    } = report;
+    writeln!(out, "{saved} saved, {unchanged} unchanged, {deleted} deleted")?;
+    let left_out: usize = skipped.iter().map(|one| one.count).sum();
+    if left_out > 0 {
+        writeln!(out, "{left_out} left out:")?;
     }
     for one in skipped.iter().take(SKIPPED_SHOWN) {
-        writeln!(out, "  {LINK}{}{LINK:#}  {}", plain(&one.link), plain(&one.why))?;
+        let what = plain(&one.what);
+        write!(out, "  {LINK}{what}{LINK:#}")?;
+        if one.count > 1 {
+            write!(out, " and {} more", one.count - 1)?;
+        }
+        writeln!(out, ": {}", plain(&one.why))?;
     }
     match skipped.len().saturating_sub(SKIPPED_SHOWN) {
         0 => Ok(()),
-        more => writeln!(out, "  and {more} more, which --json lists"),
+        more => writeln!(out, "  and {more} other reasons, which --json lists"),
     }
 }
 

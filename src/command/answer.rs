@@ -4,19 +4,37 @@ use serde::{Deserialize, Serialize};
 
 use crate::queue::Parked;
 use crate::telemetry::Counted;
-use crate::{search, verify};
+use crate::{crawl, explain, search, verify};
 
 /// The answer to a request. Its JSON is `{"<command>": {<answer>}}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Response {
-    /// What a crawl changed.
-    Crawl(Crawled),
+    /// What a crawl changed in the source.
+    Crawl(crawl::Report),
     /// What a search found.
     Search(search::Answer),
     /// What was deleted.
     Delete(Deleted),
-    /// What was deleted.
+    /// What is there and on its way.
+    Status(Box<Status>),
+    /// What was set aside.
+    ParkedList(ParkedList),
+    /// One message that was set aside.
+    ParkedShow(Box<ParkedMessage>),
+    /// What is tried again.
+    ParkedRetry(Retried),
+    /// How many were forgotten.
+    ParkedDrop(Dropped),
+    /// Where a document stands.
+    Explain(Box<explain::Explanation>),
+    /// Whether source and index agree.
+    Verify(Box<verify::Report>),
+    /// What was sent again.
+    Resync(Resynced),
+}
+
+/// What was deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deleted {
     /// The documents, as `type/id`.

@@ -1,19 +1,19 @@
 //! Answers requests with the rooms of this process.
 
+use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
 use crate::capture::{self, Resync};
-use crate::change::DocumentKey;
 use crate::clock::Clock;
 use crate::feature::embed::Embedder;
 use crate::feature::worker::Counters;
 use crate::queue::Queue;
 use crate::source::{Checkpoints, Source};
 use crate::vector::VectorStore;
-use crate::{Error, Result, search, verify};
+use crate::{Error, Result, crawl, verify};
 
 use super::answer::{Deleted, Dropped, Response, Resynced, Retried};
 use super::settle::Until;
@@ -31,6 +31,9 @@ pub trait Rooms: Send + Sync + 'static {
     type Store: VectorStore;
     /// Text to vectors.
     type Embedder: Embedder;
+
+    /// Counts the source's documents by type, in whatever way is quick for it.
+    fn count(source: &Self::Source) -> impl Future<Output = Result<Vec<(String, u64)>>> + Send;
 }
 
 /// Everything that answering needs.
@@ -50,6 +53,8 @@ pub struct Commands<R: Rooms> {
     pub requests: mpsc::Sender<capture::Request>,
     /// Wall clock, for people.
     pub clock: Clock,
+    /// The limits of a crawl.
+    pub crawling: crawl::Settings,
     /// What has happened so far.
     pub counters: Arc<Counters>,
     /// What a status says of the process.
@@ -70,8 +75,8 @@ pub struct About {
 impl<R: Rooms> Handler for Commands<R> {
     async fn handle(&self, request: Request, report: Reporter) -> Result<Response> {
         match request {
-            Request::Crawl { link, author, wait } => {
-                let crawled = self.crawl(&link, &author, &report).await?;
+            Request::Crawl { what, wait } => {
+                let crawled = self.crawl(&what, &report).await?;
                 self.wait(wait, Until::Edits, &report).await?;
                 Ok(Response::Crawl(crawled))
             }
@@ -150,7 +155,7 @@ impl<R: Rooms> Commands<R> {
         self.read_again(Resync::Keys(keys)).await
     }
 
-    async fn read_again(&self, what: Resync) -> Result<u64> {
+    pub(super) async fn read_again(&self, what: Resync) -> Result<u64> {
         if matches!(&what, Resync::Keys(keys) if keys.is_empty()) {
             return Ok(0);
         }

@@ -85,7 +85,7 @@ async fn look<R: Rooms>(commands: &Commands<R>) -> Result<Time> {
 async fn left<R: Rooms>(commands: &Commands<R>) -> Result<u64> {
     let depth = commands.queue.depth().await?;
     let saved = commands.checkpoints.load().await?;
-    let snapshot = saved.is_some_and(|checkpoint| checkpoint.snapshot.is_some());
+    let snapshot = saved.is_some_and(|checkpoint| checkpoint.snapshot.is_active());
     Ok(depth.live + depth.backfill + u64::from(snapshot))
 }
 

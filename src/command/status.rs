@@ -12,7 +12,7 @@ use super::settle;
 
 /// Log entries that are counted at most; beyond it the figure says "more than".
 const LOGGED_MAX: u64 = 10_000;
-/// Log entries and documents read at once.
+/// Log entries read at once.
 const PAGE_SIZE: usize = 500;
 
 /// Reads everything anew; nothing is cached.
@@ -48,7 +48,7 @@ pub(super) async fn status<R: Rooms>(commands: &Commands<R>) -> Result<Status> {
         data: commands.about.data.display().to_string(),
         address: commands.about.address.clone(),
         model: commands.about.model.clone(),
-        documents: count_documents(source.as_ref()).await?,
+        documents: R::count(source).await?,
         indexed: counts.documents,
         points: counts.points,
         tombstones: counts.tombstones,
@@ -80,20 +80,4 @@ async fn count_logged<S: Source>(
         count += edits.count() as u64;
     }
     Ok((count, watch.here().1 < end))
-}
-
-/// Documents of each type, counted page by page.
-async fn count_documents<S: Source>(source: &S) -> Result<Vec<(String, u64)>> {
-    let mut counted = Vec::new();
-    for kind in source.kinds().await? {
-        let (mut count, mut after) = (0, None);
-        loop {
-            let page = source.page(&kind, after, PAGE_SIZE).await?.found;
-            let Some(last) = page.last() else { break };
-            count += page.len() as u64;
-            after = Some(last.key.id.clone());
-        }
-        counted.push((kind, count));
-    }
-    Ok(counted)
 }

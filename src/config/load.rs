@@ -145,14 +145,18 @@ fn set(table: &mut Table, name: &str, value: Value) {
     }
 }
 
-/// The text as a value of the default's type.
+/// The text as a value of the default's type; a list is separated by commas.
 fn typed(default: &Value, text: &str) -> Option<Value> {
     match default {
         Value::String(_) => Some(Value::String(text.to_owned())),
         Value::Integer(_) => text.trim().parse().ok().map(Value::Integer),
         Value::Boolean(_) => text.trim().parse().ok().map(Value::Boolean),
         Value::Float(_) => text.trim().parse().ok().map(Value::Float),
-        Value::Datetime(_) | Value::Array(_) | Value::Table(_) => None,
+        Value::Array(_) => {
+            let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+            Some(Value::Array(words.map(|word| Value::String(word.to_owned())).collect()))
+        }
+        Value::Datetime(_) | Value::Table(_) => None,
     }
 }
 
@@ -189,14 +193,14 @@ mod tests {
 
     #[test]
     fn every_fault_is_named_at_once() {
-        let file = "[queue]\npartitions = 0\n[crawl]\nbyte_max = 3\n[model]\nprecision = 'fp8'\n\
+        let file = "[queue]\npartitions = 0\n[crawl]\nbyte_max = 3\n[model]\nbackend = 'cloud'\n\
                     [serve]\nlisten = '0.0.0.0:80'\n[surprise]\n";
         let error = load_with(file, &[("LOCKSTEP_CAPTURE_WINDOW", "many")]).unwrap_err();
         let text = error.to_string();
         for part in [
             "queue.partitions: 0",
             "crawl.byte_max",
-            "model.precision",
+            "model.backend",
             "serve.listen: 0.0.0.0",
             "surprise",
             "LOCKSTEP_CAPTURE_WINDOW",

@@ -1,10 +1,15 @@
 //! The configured embedder.
 
+use std::num::NonZero;
+
 use crate::Result;
-use crate::config::{Backend, Config, Precision};
+use crate::config::{Backend, Config};
 use crate::feature::embed::hash::HashEmbedder;
-use crate::feature::embed::local::LocalEmbedder;
+use crate::feature::embed::local::{LocalEmbedder, LocalOptions};
 use crate::feature::embed::{Embedder, Model};
+
+/// As many values as the default model gives.
+const HASH_DIMENSION: usize = 384;
 
 /// One of the embedders, chosen by the settings.
 #[derive(Debug)]
@@ -40,5 +45,12 @@ impl Embedder for AnyEmbedder {
 
 /// Opens the embedder that the settings choose.
 pub(super) fn open(config: &Config) -> Result<AnyEmbedder> {
-    todo(config)
+    Ok(match config.model.backend {
+        Backend::Local => {
+            let threads = NonZero::new(config.model.threads);
+            let options = LocalOptions { threads };
+            AnyEmbedder::Local(LocalEmbedder::open(&config.model_folder(), options)?)
+        }
+        Backend::Hash => AnyEmbedder::Hash(HashEmbedder::new(HASH_DIMENSION)),
+    })
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::explain::Explanation;
 use crate::verify::Report;
 
 use super::{BOLD, DIM, Written, plain};
@@ -43,4 +44,47 @@ pub(super) fn verification(out: &mut String, report: &Report) -> Written {
         0 => Ok(()),
         more => writeln!(out, "  and {more} more, which --json lists"),
     }
+}
+
+pub(super) fn explanation(out: &mut String, explanation: &Explanation) -> Written {
+    writeln!(out, "{BOLD}{}{BOLD:#}", plain(&explanation.verdict))?;
+    let source = if explanation.in_source { "has it" } else { "does not have it" };
+    let depth = &explanation.queue;
+    let queue = format!("{} changes of all documents on their way", depth.live + depth.backfill);
+    let parked = match &explanation.parked {
+        Some(parked) => format!("{}: {}", parked.id, parked.reason),
+        None => "no".into(),
+    };
+    let index = match &explanation.indexed {
+        None => "no manifest".into(),
+        Some(indexed) => {
+            let state = match (indexed.deleted, indexed.void, indexed.current) {
+                (true, ..) => "a tombstone",
+                (_, true, _) => "void",
+                (_, _, false) => "made by another cleaner, chunker or model",
+                _ => "current",
+            };
+            let (stored, named) = (indexed.stored, indexed.chunks);
+            format!("{state}, version {}, {stored} of {named} points", indexed.version)
+        }
+    };
+    let orphans = match explanation.orphans {
+        Some(count) => count.to_string(),
+        None => "not counted: the index is large".into(),
+    };
+    let rows = [
+        ("document", explanation.key.to_string()),
+        ("source", source.into()),
+        ("queue", queue),
+        ("parked", parked),
+        ("index", index),
+        ("orphans", orphans),
+    ];
+    for (name, value) in rows {
+        writeln!(out, "{DIM}{name:<10}{DIM:#}{}", plain(&value))?;
+    }
+    for difference in &explanation.differences {
+        writeln!(out, "  {:?}  {DIM}{}{DIM:#}", difference.kind, plain(&difference.detail))?;
+    }
+    Ok(())
 }

@@ -44,10 +44,7 @@ pub fn main(
     }
 }
 
-async fn execute(
-    arguments: Arguments,
-    lookup: impl Fn(&str) -> Option<String>,
-) -> Result<Exit> {
+async fn execute(arguments: Arguments, lookup: impl Fn(&str) -> Option<String>) -> Result<Exit> {
     let json = arguments.json;
     let place = arguments.place();
     match arguments.command {
@@ -69,7 +66,7 @@ async fn execute(
             let mut config = config::load(place, lookup)?;
             // A command's own work is told by its answer; the log is for what goes wrong.
             if config.log == config::Log::default() {
-                config.log.filter = "warn".into();
+                config.log.filter = "error,lockstep=warn".into();
             }
             telemetry::start(&config.log)?;
             let request = ask.request()?;
@@ -115,7 +112,11 @@ async fn ask_once(
 
 /// Prints the answer, and judges whether it is what was hoped for.
 fn show(response: &Response, json: bool) -> Result<Exit> {
-    let text = if json { render::json(response)? } else { render::text(response) };
+    let text = if json {
+        render::json(response)?
+    } else {
+        render::text(response)
+    };
     print(&text)?;
     Ok(exit::of(response))
 }
@@ -124,9 +125,10 @@ fn show(response: &Response, json: bool) -> Result<Exit> {
 fn print(text: &str) -> Result<Exit> {
     let mut out = anstream::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(crate::Error::unavailable("standard output", "take the answer")(error))
-        }
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(crate::Error::unavailable(
+            "standard output",
+            "take the answer",
+        )(error)),
         _ => Ok(Exit::Done),
     }
 }

@@ -259,8 +259,8 @@ pub struct Log {
 impl Default for Log {
     fn default() -> Self {
         Self {
-            // Starts, stops and what needs a person; never document text.
-            filter: "info".into(),
+            // Starts, stops and what needs a person; the engine's own words only when it fails.
+            filter: "error,lockstep=info".into(),
             // For a person at a terminal.
             format: LogFormat::Text,
         }
@@ -304,12 +304,27 @@ impl Config {
             ("capture.tick_ms", capture.tick_ms, 10, 60_000),
             ("capture.save_after", wide(capture.save_after), 1, 1_000_000),
             ("feature.batch_size", wide(feature.batch_size), 1, 10_000),
-            ("feature.tombstone_ttl_days", feature.tombstone_ttl_days, 0, 36_500),
+            (
+                "feature.tombstone_ttl_days",
+                feature.tombstone_ttl_days,
+                0,
+                36_500,
+            ),
             ("crawl.page_bytes_max", crawl.page_bytes_max, 1, 1 << 30),
             ("crawl.file_bytes_max", crawl.file_bytes_max, 1, 1 << 30),
-            ("crawl.repository_bytes_max", crawl.repository_bytes_max, 1, 1 << 30),
+            (
+                "crawl.repository_bytes_max",
+                crawl.repository_bytes_max,
+                1,
+                1 << 30,
+            ),
             ("crawl.fetch_seconds_max", crawl.fetch_seconds_max, 1, 3_600),
-            ("crawl.clone_seconds_max", crawl.clone_seconds_max, 1, 86_400),
+            (
+                "crawl.clone_seconds_max",
+                crawl.clone_seconds_max,
+                1,
+                86_400,
+            ),
             ("crawl.clone_bytes_max", crawl.clone_bytes_max, 1, 1 << 40),
         ];
         let mut faults: Vec<String> = bounds
@@ -319,7 +334,9 @@ impl Config {
             .collect();
         if !serve.listen.ip().is_loopback() {
             let ip = serve.listen.ip();
-            faults.push(format!("serve.listen: {ip} is no loopback address, use 127.0.0.1 or ::1"));
+            faults.push(format!(
+                "serve.listen: {ip} is no loopback address, use 127.0.0.1 or ::1"
+            ));
         }
         faults
     }

@@ -8,6 +8,7 @@
 //! `up` runs every role until it is asked to stop. A command without a running process runs the same
 //! roles, without a door, for as long as it takes.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +39,9 @@ use embedder::AnyEmbedder;
 /// Requests to capture that may wait; each command waits for its own.
 const REQUESTS_MAX: usize = 16;
 
+/// Between two watermarks while a command waits for them, in milliseconds.
+const ONCE_TICK_MS: u64 = 50;
+
 /// The embedded backends.
 #[derive(Debug)]
 pub struct Embedded;
@@ -49,8 +53,8 @@ impl Rooms for Embedded {
     type Store = EdgeStore;
     type Embedder = AnyEmbedder;
 
-    async fn count(source: &SqliteSource) -> Result<Vec<(String, u64)>> {
-        source.counts().await
+    async fn count(source: &SqliteSource) -> Result<BTreeMap<String, u64>> {
+        Ok(source.counts().await?.into_iter().collect())
     }
 }
 
@@ -66,7 +70,9 @@ pub async fn up(
 ) -> Result<()> {
     let folder = Folder::open(&config.data)?;
     let listener = listen(&config).await?;
-    let address = listener.local_addr().map_err(Error::unavailable("the listener", "listen"))?;
+    let address = listener
+        .local_addr()
+        .map_err(Error::unavailable("the listener", "listen"))?;
     let endpoint = Endpoint {
         address: format!("http://{address}"),
         token: format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple()),
@@ -75,7 +81,9 @@ pub async fn up(
     let mut roles = Roles::new();
     start(&mut roles, &config, &commands, requests);
     let (stop, token) = (requested(roles.shutdown()), endpoint.token.clone());
-    roles.start("serve", async move { serve(listener, commands, &token, stop).await });
+    roles.start("serve", async move {
+        serve(listener, commands, &token, stop).await
+    });
     folder.announce(&endpoint)?;
     tracing::info!(address = endpoint.address, data = %config.data.display(), "lockstep is up");
     ready(&endpoint.address);
@@ -92,13 +100,15 @@ pub async fn up(
 /// # Errors
 /// Why it could not start, what the command says, or which role failed.
 pub async fn once(
-    config: Config,
+    mut config: Config,
     request: Request,
     report: Reporter,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<Option<Response>> {
     let folder = Folder::open(&config.data)?;
     report.say("opening", 0, None);
+    // Somebody waits for the next watermark, and nobody else pays for it.
+    config.capture.tick_ms = config.capture.tick_ms.min(ONCE_TICK_MS);
     let (commands, requests) = open(&config, &folder, None).await?;
     let mut roles = Roles::new();
     // A question about the index is asked when it has caught up, which it mostly has already.
@@ -129,7 +139,9 @@ pub async fn once(
 /// The first promise that was broken.
 #[expect(clippy::unused_async, reason = "the simulation is not here yet")]
 pub async fn simulate(_seed: u64, _steps: u64) -> Result<String> {
-    Err(Error::Stopped { part: "the simulation" })
+    Err(Error::Stopped {
+        part: "the simulation",
+    })
 }
 
 /// Waits for `work` while the roles run, then stops them; a role's failure ends the work.
@@ -145,15 +157,19 @@ async fn until<T>(
     };
     let stopped = roles.stop(grace).await;
     let done = done?;
-    stopped.map(|()| done)
+    stopped?;
+    tracing::info!("everything in hand is done");
+    Ok(done)
 }
 
 async fn listen(config: &Config) -> Result<TcpListener> {
     let address = config.serve.listen;
-    TcpListener::bind(address).await.map_err(|error| Error::Config {
-        setting: "serve.listen".into(),
-        why: format!("cannot listen on {address}: {error}; choose another port, or 0 for any"),
-    })
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| Error::Config {
+            setting: "serve.listen".into(),
+            why: format!("cannot listen on {address}: {error}; choose another port, or 0 for any"),
+        })
 }
 
 /// Opens every backend in the folder.

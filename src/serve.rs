@@ -151,7 +151,10 @@ async fn next_line<F>(
 where
     F: Future<Output = Result<crate::command::Response>> + Unpin,
 {
-    let Running { mut command, mut progress } = running?;
+    let Running {
+        mut command,
+        mut progress,
+    } = running?;
     let (line, left) = tokio::select! {
         biased;
         done = &mut command => (Line::from(done), None),

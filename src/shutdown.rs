@@ -83,7 +83,10 @@ impl Roles {
             }
         });
         if drained.await.is_err() {
-            tracing::warn!(left = self.tasks.len(), "grace period is over, roles are aborted");
+            tracing::warn!(
+                left = self.tasks.len(),
+                "grace period is over, roles are aborted"
+            );
             self.tasks.shutdown().await;
         }
         outcome
@@ -103,7 +106,9 @@ impl Roles {
             }
             Err(panic) => {
                 tracing::error!(error = %panic, "role panicked");
-                Err(Error::Stopped { part: "a role that panicked" })
+                Err(Error::Stopped {
+                    part: "a role that panicked",
+                })
             }
         }
     }
@@ -149,7 +154,8 @@ struct Signals {
 impl Signals {
     fn listen() -> Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        let listen = |kind| signal(kind).map_err(Error::unavailable("the system", "hand on signals"));
+        let listen =
+            |kind| signal(kind).map_err(Error::unavailable("the system", "hand on signals"));
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,

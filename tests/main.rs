@@ -7,3 +7,9 @@ mod contract {
     mod source;
     mod vector;
 }
+
+mod pipeline;
+
+mod support {
+    pub(crate) mod app;
+}

@@ -61,7 +61,9 @@ pub(super) enum Command {
         steps: u64,
     },
     /// Print the completions of a shell
-    #[command(after_help = "Examples:\n  lockstep completions bash > /etc/bash_completion.d/lockstep")]
+    #[command(
+        after_help = "Examples:\n  lockstep completions bash > /etc/bash_completion.d/lockstep"
+    )]
     Completions {
         /// Which shell
         shell: Shell,
@@ -159,7 +161,9 @@ pub(super) enum Parked {
         id: String,
     },
     /// Read their documents again and send them as changes
-    #[command(after_help = "Examples:\n  lockstep parked retry 1c9d\n  lockstep parked retry --all")]
+    #[command(
+        after_help = "Examples:\n  lockstep parked retry 1c9d\n  lockstep parked retry --all"
+    )]
     Retry {
         #[command(flatten)]
         which: Which,
@@ -221,28 +225,51 @@ impl Ask {
     /// What to ask for. Paths become absolute: the process that answers has another folder.
     pub(super) fn request(self) -> Result<Request> {
         Ok(match self {
-            Self::Crawl { link, author, as_kind, wait } => {
+            Self::Crawl {
+                link,
+                author,
+                as_kind,
+                wait,
+            } => {
                 let what = crawl::Request {
                     target: absolute(link)?,
                     author: full_name(&author)?,
                     as_kind: as_kind.map(As::kind),
                 };
-                Request::Crawl { what, wait: !wait.no_wait }
+                Request::Crawl {
+                    what,
+                    wait: !wait.no_wait,
+                }
             }
-            Self::Search { text, author, kinds, limit } => {
-                Request::Search(Query { text, author, kinds, limit })
-            }
-            Self::Delete { target, wait } => Request::Delete { target, wait: !wait.no_wait },
+            Self::Search {
+                text,
+                author,
+                kinds,
+                limit,
+            } => Request::Search(Query {
+                text,
+                author,
+                kinds,
+                limit,
+            }),
+            Self::Delete { target, wait } => Request::Delete {
+                target,
+                wait: !wait.no_wait,
+            },
             Self::Status => Request::Status {},
             Self::Parked(Parked::List) => Request::ParkedList {},
             Self::Parked(Parked::Show { id }) => Request::ParkedShow { id },
-            Self::Parked(Parked::Retry { which, wait }) => {
-                Request::ParkedRetry { id: which.id, wait: !wait.no_wait }
-            }
+            Self::Parked(Parked::Retry { which, wait }) => Request::ParkedRetry {
+                id: which.id,
+                wait: !wait.no_wait,
+            },
             Self::Parked(Parked::Drop { which }) => Request::ParkedDrop { id: which.id },
             Self::Explain { target } => Request::Explain { target },
             Self::Verify { vectors, repair } => Request::Verify { vectors, repair },
-            Self::Resync { target, wait } => Request::Resync { target, wait: !wait.no_wait },
+            Self::Resync { target, wait } => Request::Resync {
+                target,
+                wait: !wait.no_wait,
+            },
         })
     }
 }
@@ -252,7 +279,10 @@ fn absolute(link: String) -> Result<String> {
     if !path.exists() {
         return Ok(link);
     }
-    let unusable = |why: String| Error::Config { setting: link.clone(), why };
+    let unusable = |why: String| Error::Config {
+        setting: link.clone(),
+        why,
+    };
     let path = std::path::absolute(path).map_err(|error| unusable(error.to_string()))?;
     let path = path.into_os_string().into_string();
     path.map_err(|_| unusable("its path is no Unicode text".into()))
@@ -292,9 +322,16 @@ mod tests {
     fn every_command_that_asks_shows_an_example() {
         fn check(command: &clap::Command) {
             for command in command.get_subcommands() {
-                let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+                let help = command
+                    .get_after_help()
+                    .map(ToString::to_string)
+                    .unwrap_or_default();
                 let ends = command.get_subcommands().next().is_none();
-                assert!(!ends || help.contains("lockstep "), "{}", command.get_name());
+                assert!(
+                    !ends || help.contains("lockstep "),
+                    "{}",
+                    command.get_name()
+                );
                 check(command);
             }
         }
@@ -319,7 +356,10 @@ mod tests {
         };
         assert!(std::path::Path::new(&crawl("src").0).is_absolute());
         let (link, author, wait) = crawl("https://example.org/src");
-        assert_eq!((link.as_str(), author.as_str(), wait), ("https://example.org/src", "Ada Lovelace", true));
+        assert_eq!(
+            (link.as_str(), author.as_str(), wait),
+            ("https://example.org/src", "Ada Lovelace", true)
+        );
     }
 
     #[test]

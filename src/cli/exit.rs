@@ -47,14 +47,19 @@ pub(super) fn of(response: &Response) -> Exit {
 pub(super) fn usage(error: &clap::Error) -> ExitCode {
     // Nobody is left to tell when standard error is gone.
     error.print().ok();
-    u8::try_from(error.exit_code()).unwrap_or(Exit::Usage as u8).into()
+    u8::try_from(error.exit_code())
+        .unwrap_or(Exit::Usage as u8)
+        .into()
 }
 
 /// Says what went wrong, why, and what to do.
 pub(super) fn fail(error: &Error) -> Exit {
     let red = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
     let cyan = Style::new().bold().fg_color(Some(AnsiColor::Cyan.into()));
-    anstream::eprintln!("{red}error:{red:#} {}", super::render::plain(&error.chain()));
+    anstream::eprintln!(
+        "{red}error:{red:#} {}",
+        super::render::plain(&error.chain())
+    );
     if let Some(hint) = hint(error) {
         anstream::eprintln!("{cyan}hint:{cyan:#} {hint}");
     }
@@ -73,6 +78,9 @@ fn hint(error: &Error) -> Option<&'static str> {
             "its process did not answer; wait until it has started or stopped, or end it, and try \
              again",
         ),
+        Error::NotFound { what } if what.starts_with("parked message") => {
+            Some("`lockstep parked list` shows their ids")
+        }
         Error::NotFound { .. } => {
             Some("give the link or the id as `lockstep search --json` shows it")
         }

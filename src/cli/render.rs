@@ -46,14 +46,19 @@ pub(super) fn text(response: &Response) -> String {
                 0 => String::new(),
                 count => format!("; {count} name no document, so there is nothing to read again"),
             };
-            writeln!(out, "{} read again and sent{unreadable}", documents(retried.documents))
+            writeln!(
+                out,
+                "{} read again and sent{unreadable}",
+                documents(retried.documents)
+            )
         }
         Response::ParkedDrop(dropped) => writeln!(out, "{} dropped", messages(dropped.messages)),
         Response::Explain(explanation) => reports::explanation(&mut out, explanation),
         Response::Verify(report) => reports::verification(&mut out, report),
-        Response::Resync(resynced) => {
-            writeln!(out, "{} read again and sent", documents(resynced.changes))
-        }
+        Response::Resync(resynced) => match resynced.documents {
+            Some(count) => writeln!(out, "{} read again and sent", documents(count)),
+            None => writeln!(out, "the whole type is read again and sent"),
+        },
     };
     written.expect("text should be written: a string takes everything");
     out
@@ -62,7 +67,13 @@ pub(super) fn text(response: &Response) -> String {
 /// Without control characters: what others wrote must not steer a terminal.
 pub(super) fn plain(text: &str) -> String {
     text.chars()
-        .map(|character| if character.is_control() { ' ' } else { character })
+        .map(|character| {
+            if character.is_control() {
+                ' '
+            } else {
+                character
+            }
+        })
         .collect()
 }
 
@@ -76,7 +87,10 @@ fn crawl(out: &mut String, report: &crawl::Report) -> Written {
         skipped,
         ..
     } = report;
-    writeln!(out, "{saved} saved, {unchanged} unchanged, {deleted} deleted")?;
+    writeln!(
+        out,
+        "{saved} saved, {unchanged} unchanged, {deleted} deleted"
+    )?;
     let left_out: usize = skipped.iter().map(|one| one.count).sum();
     if left_out > 0 {
         writeln!(out, "{left_out} left out:")?;
@@ -118,7 +132,11 @@ fn search(out: &mut String, answer: &Answer) -> Written {
 fn found(out: &mut String, hit: &Hit, number: usize) -> Written {
     let title = hit.title.as_deref().or(hit.link.as_deref());
     let title = title.map_or_else(|| hit.key.to_string(), plain);
-    write!(out, "{number:>2}  {BOLD}{title}{BOLD:#}  {DIM}{} {:.2}", hit.kind, hit.score)?;
+    write!(
+        out,
+        "{number:>2}  {BOLD}{title}{BOLD:#}  {DIM}{} {:.2}",
+        hit.kind, hit.score
+    )?;
     if let Some(author) = &hit.author {
         write!(out, " by {}", plain(author))?;
     }
@@ -143,10 +161,21 @@ fn excerpt(text: &str) -> String {
 }
 
 fn status(out: &mut String, now: &Status) -> Written {
-    let kinds: Vec<String> =
-        now.documents.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-    let stored = if kinds.is_empty() { "none".to_owned() } else { kinds.join(", ") };
-    let more = if now.pending.logged_more { " or more" } else { "" };
+    let kinds: Vec<String> = now
+        .documents
+        .iter()
+        .map(|(kind, count)| format!("{count} {kind}"))
+        .collect();
+    let stored = if kinds.is_empty() {
+        "none".to_owned()
+    } else {
+        kinds.join(", ")
+    };
+    let more = if now.pending.logged_more {
+        " or more"
+    } else {
+        ""
+    };
     let pending = format!(
         "{}{more} ({} in the log, {} in the queue), {:.1} s behind",
         now.pending.changes(),
@@ -165,7 +194,10 @@ fn status(out: &mut String, now: &Status) -> Written {
         "{} texts since the start, {} kept as they were",
         counted.texts_embedded, counted.texts_kept
     );
-    let address = now.address.clone().unwrap_or_else(|| "no process runs".into());
+    let address = now
+        .address
+        .clone()
+        .unwrap_or_else(|| "no process runs".into());
     let rows = [
         ("data", now.data.clone()),
         ("address", address),
@@ -177,7 +209,8 @@ fn status(out: &mut String, now: &Status) -> Written {
         ("embedded", embedded),
         ("version", now.version.clone()),
     ];
-    rows.iter().try_for_each(|(name, value)| writeln!(out, "{DIM}{name:<10}{DIM:#}{}", plain(value)))
+    rows.iter()
+        .try_for_each(|(name, value)| writeln!(out, "{DIM}{name:<10}{DIM:#}{}", plain(value)))
 }
 
 fn parked_list(out: &mut String, list: &ParkedList) -> Written {
@@ -188,7 +221,11 @@ fn parked_list(out: &mut String, list: &ParkedList) -> Written {
         let id = message.message.id.to_string();
         let document = message.document.as_deref().unwrap_or("unreadable");
         let reason = excerpt(&message.message.reason);
-        writeln!(out, "{BOLD}{id}{BOLD:#}  {LINK}{}{LINK:#}  {reason}", plain(document))?;
+        writeln!(
+            out,
+            "{BOLD}{id}{BOLD:#}  {LINK}{}{LINK:#}  {reason}",
+            plain(document)
+        )?;
     }
     if list.more {
         writeln!(out, "and more")?;
@@ -198,10 +235,18 @@ fn parked_list(out: &mut String, list: &ParkedList) -> Written {
 
 fn parked_message(out: &mut String, parked: &ParkedMessage) -> Written {
     let message = &parked.message;
-    let operation = message.operation.map(|operation| format!("{operation:?}").to_lowercase());
+    let operation = message
+        .operation
+        .map(|operation| format!("{operation:?}").to_lowercase());
     let rows = [
         ("id", message.id.to_string()),
-        ("document", parked.document.clone().unwrap_or_else(|| "unreadable".into())),
+        (
+            "document",
+            parked
+                .document
+                .clone()
+                .unwrap_or_else(|| "unreadable".into()),
+        ),
         ("operation", operation.unwrap_or_else(|| "unknown".into())),
         ("version", message.version.to_string()),
         ("reason", message.reason.clone()),
@@ -209,15 +254,22 @@ fn parked_message(out: &mut String, parked: &ParkedMessage) -> Written {
         ("parked", format!("{} ms since 1970", message.parked_ms)),
         ("partition", message.place.partition.to_string()),
     ];
-    rows.iter().try_for_each(|(name, value)| writeln!(out, "{DIM}{name:<10}{DIM:#}{}", plain(value)))
+    rows.iter()
+        .try_for_each(|(name, value)| writeln!(out, "{DIM}{name:<10}{DIM:#}{}", plain(value)))
 }
 
 fn documents(count: u64) -> String {
-    format!("{count} {}", if count == 1 { "document" } else { "documents" })
+    format!(
+        "{count} {}",
+        if count == 1 { "document" } else { "documents" }
+    )
 }
 
 fn messages(count: u64) -> String {
-    format!("{count} {}", if count == 1 { "message" } else { "messages" })
+    format!(
+        "{count} {}",
+        if count == 1 { "message" } else { "messages" }
+    )
 }
 
 #[cfg(test)]
@@ -227,14 +279,18 @@ mod tests {
 
     #[test]
     fn what_others_wrote_cannot_steer_the_terminal() {
-        let deleted = Deleted { documents: vec!["posts/\u{1b}]0;owned\u{7}".into()] };
+        let deleted = Deleted {
+            documents: vec!["posts/\u{1b}]0;owned\u{7}".into()],
+        };
         let text = text(&Response::Delete(deleted));
         assert!(!text.trim_end().contains(char::is_control), "{text:?}");
     }
 
     #[test]
     fn json_is_the_answer_alone() {
-        let deleted = Deleted { documents: vec!["posts/1".into()] };
+        let deleted = Deleted {
+            documents: vec!["posts/1".into()],
+        };
         let text = json(&Response::Delete(deleted)).unwrap();
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value, serde_json::json!({"documents": ["posts/1"]}));

@@ -1,5 +1,7 @@
 //! The answers.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::queue::Parked;
@@ -53,7 +55,7 @@ pub struct Status {
     /// The embedding model, or the configured backend where none is loaded.
     pub model: String,
     /// Documents of the source, by type.
-    pub documents: Vec<(String, u64)>,
+    pub documents: BTreeMap<String, u64>,
     /// Documents that the index holds.
     pub indexed: u64,
     /// Stored vectors.
@@ -127,6 +129,6 @@ pub struct Dropped {
 /// What was sent again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resynced {
-    /// Changes that were sent.
-    pub changes: u64,
+    /// Documents that were read again and sent; none where a whole type is.
+    pub documents: Option<u64>,
 }

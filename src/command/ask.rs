@@ -116,7 +116,10 @@ struct Crawling<'a> {
 
 impl Crawling<'_> {
     fn tell(&self, change: impl FnOnce(&mut (u64, Option<u64>))) {
-        let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut state = self
+            .state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         change(&mut state);
         self.report.say("reading", state.0, state.1);
     }

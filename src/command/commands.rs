@@ -1,5 +1,6 @@
 //! Answers requests with the rooms of this process.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -33,7 +34,7 @@ pub trait Rooms: Send + Sync + 'static {
     type Embedder: Embedder;
 
     /// Counts the source's documents by type, in whatever way is quick for it.
-    fn count(source: &Self::Source) -> impl Future<Output = Result<Vec<(String, u64)>>> + Send;
+    fn count(source: &Self::Source) -> impl Future<Output = Result<BTreeMap<String, u64>>> + Send;
 }
 
 /// Everything that answering needs.
@@ -86,12 +87,10 @@ impl<R: Rooms> Handler for Commands<R> {
                 self.wait(wait, Until::Edits, &report).await?;
                 Ok(Response::Delete(deleted))
             }
-            Request::Status {} => {
-                Ok(Response::Status(Box::new(status::status(self).await?)))
-            }
-            Request::ParkedList {} => {
-                parked::list(self.queue.as_ref()).await.map(Response::ParkedList)
-            }
+            Request::Status {} => Ok(Response::Status(Box::new(status::status(self).await?))),
+            Request::ParkedList {} => parked::list(self.queue.as_ref())
+                .await
+                .map(Response::ParkedList),
             Request::ParkedShow { id } => {
                 let message = parked::find(self.queue.as_ref(), &id).await?;
                 Ok(Response::ParkedShow(Box::new(message.into())))
@@ -101,7 +100,10 @@ impl<R: Rooms> Handler for Commands<R> {
                     parked::documents(self.queue.as_ref(), id.as_deref()).await?;
                 let documents = self.read_again(Resync::Keys(keys)).await?;
                 self.wait(wait, Until::Everything, &report).await?;
-                Ok(Response::ParkedRetry(Retried { documents, unreadable }))
+                Ok(Response::ParkedRetry(Retried {
+                    documents,
+                    unreadable,
+                }))
             }
             Request::ParkedDrop { id } => {
                 let messages = parked::forget(self.queue.as_ref(), id.as_deref()).await?;
@@ -113,9 +115,9 @@ impl<R: Rooms> Handler for Commands<R> {
                 self.verify(options, &report).await
             }
             Request::Resync { target, wait } => {
-                let changes = self.resync(&target).await?;
+                let documents = self.resync(&target).await?;
                 self.wait(wait, Until::Everything, &report).await?;
-                Ok(Response::Resync(Resynced { changes }))
+                Ok(Response::Resync(Resynced { documents }))
             }
         }
     }
@@ -136,7 +138,11 @@ impl<R: Rooms> Commands<R> {
     }
 
     async fn wait(&self, wait: bool, until: Until, report: &Reporter) -> Result<()> {
-        if wait { settle::caught_up(self, until, report).await } else { Ok(()) }
+        if wait {
+            settle::caught_up(self, until, report).await
+        } else {
+            Ok(())
+        }
     }
 
     async fn delete(&self, target: &str) -> Result<Deleted> {
@@ -147,12 +153,13 @@ impl<R: Rooms> Commands<R> {
     }
 
     /// A type is read as a whole; anything else names a document, also one that only the index has.
-    async fn resync(&self, target: &str) -> Result<u64> {
+    async fn resync(&self, target: &str) -> Result<Option<u64>> {
         if self.source.kinds().await?.iter().any(|kind| kind == target) {
-            return self.read_again(Resync::Kind(target.to_owned())).await;
+            self.read_again(Resync::Kind(target.to_owned())).await?;
+            return Ok(None);
         }
         let keys = self.find(target).await?;
-        self.read_again(Resync::Keys(keys)).await
+        self.read_again(Resync::Keys(keys)).await.map(Some)
     }
 
     pub(super) async fn read_again(&self, what: Resync) -> Result<u64> {

@@ -101,7 +101,9 @@ pub(super) async fn forget<Q: Queue>(queue: &Q, id: Option<&str>) -> Result<u64>
     let mut pages = Pages { queue, after: None };
     while let Some(page) = pages.next().await? {
         count += page.len() as u64;
-        queue.forget(page.into_iter().map(|message| message.id).collect()).await?;
+        queue
+            .forget(page.into_iter().map(|message| message.id).collect())
+            .await?;
     }
     Ok(count)
 }

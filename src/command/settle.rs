@@ -15,7 +15,6 @@ use crate::vector::{Control, VectorStore, Watermark};
 use super::Reporter;
 use super::commands::{Commands, Rooms};
 
-
 /// How often the watermarks are read while waiting: well below what a person notices.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -104,7 +103,9 @@ mod tests {
         for partition in 0..2 {
             for lane in [Lane::Live, Lane::Backfill] {
                 let sequence = 7 + u64::from(partition);
-                control.watermarks.insert(Place { partition, lane }, mark(sequence));
+                control
+                    .watermarks
+                    .insert(Place { partition, lane }, mark(sequence));
             }
         }
         assert_eq!(settled(&control, 2), mark(7));

@@ -24,7 +24,9 @@ pub fn load(place: Place, lookup: impl Fn(&str) -> Option<String>) -> Result<Con
     let data = data_folder(place.data, &lookup)?;
     let mut faults = Vec::new();
     let mut config = Table::new();
-    let file = place.file.or_else(|| lookup("LOCKSTEP_CONFIG").map(PathBuf::from));
+    let file = place
+        .file
+        .or_else(|| lookup("LOCKSTEP_CONFIG").map(PathBuf::from));
     if let Some((path, text)) = read(&data, file)? {
         match text.parse::<Table>() {
             Ok(table) => take(&mut config, &path.display().to_string(), table, &mut faults),
@@ -33,17 +35,24 @@ pub fn load(place: Place, lookup: impl Fn(&str) -> Option<String>) -> Result<Con
     }
     for (name, default) in names() {
         let variable = environment(&name);
-        let Some(text) = lookup(&variable) else { continue };
+        let Some(text) = lookup(&variable) else {
+            continue;
+        };
         match typed(&default, &text) {
             Some(value) => take(&mut config, &variable, nested(&name, value), &mut faults),
             None => faults.push(format!("{variable}: {text:?} is no {}", default.type_str())),
         }
     }
-    let mut config: Config =
-        config.try_into().map_err(|error| fault(vec![one_line(&format!("{error}"))]))?;
+    let mut config: Config = config
+        .try_into()
+        .map_err(|error| fault(vec![one_line(&format!("{error}"))]))?;
     config.data = data;
     faults.extend(config.faults());
-    if faults.is_empty() { Ok(config) } else { Err(fault(faults)) }
+    if faults.is_empty() {
+        Ok(config)
+    } else {
+        Err(fault(faults))
+    }
 }
 
 /// Every setting's name, as `section.name`, with its default.
@@ -68,15 +77,16 @@ fn fault(faults: Vec<String>) -> Error {
     }
 }
 
-fn data_folder(
-    given: Option<PathBuf>,
-    lookup: impl Fn(&str) -> Option<String>,
-) -> Result<PathBuf> {
+fn data_folder(given: Option<PathBuf>, lookup: impl Fn(&str) -> Option<String>) -> Result<PathBuf> {
     let by_convention = || {
         directories::ProjectDirs::from("", "", "lockstep").map(|dirs| dirs.data_dir().to_owned())
     };
     let folder = given
-        .or_else(|| lookup("LOCKSTEP_DATA").filter(|text| !text.is_empty()).map(PathBuf::from))
+        .or_else(|| {
+            lookup("LOCKSTEP_DATA")
+                .filter(|text| !text.is_empty())
+                .map(PathBuf::from)
+        })
         .or_else(by_convention)
         .ok_or_else(|| fault(vec!["--data: there is no home folder, so name one".into()]))?;
     std::path::absolute(&folder).map_err(|error| Error::Data {
@@ -116,7 +126,11 @@ fn take(config: &mut Table, origin: &str, given: Table, faults: &mut Vec<String>
 fn leaves(above: &str, table: Table) -> Vec<(String, Value)> {
     let mut found = Vec::new();
     for (name, value) in table {
-        let name = if above.is_empty() { name } else { format!("{above}.{name}") };
+        let name = if above.is_empty() {
+            name
+        } else {
+            format!("{above}.{name}")
+        };
         match value {
             Value::Table(inner) if !inner.is_empty() => found.extend(leaves(&name, inner)),
             other => found.push((name, other)),
@@ -137,7 +151,9 @@ fn set(table: &mut Table, name: &str, value: Value) {
             table.insert(name.to_owned(), value);
         }
         Some((section, rest)) => {
-            let inner = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
+            let inner = table
+                .entry(section)
+                .or_insert_with(|| Value::Table(Table::new()));
             if let Value::Table(inner) = inner {
                 set(inner, rest, value);
             }
@@ -153,8 +169,13 @@ fn typed(default: &Value, text: &str) -> Option<Value> {
         Value::Boolean(_) => text.trim().parse().ok().map(Value::Boolean),
         Value::Float(_) => text.trim().parse().ok().map(Value::Float),
         Value::Array(_) => {
-            let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
-            Some(Value::Array(words.map(|word| Value::String(word.to_owned())).collect()))
+            let words = text
+                .split(',')
+                .map(str::trim)
+                .filter(|word| !word.is_empty());
+            Some(Value::Array(
+                words.map(|word| Value::String(word.to_owned())).collect(),
+            ))
         }
         Value::Datetime(_) | Value::Table(_) => None,
     }
@@ -171,9 +192,15 @@ mod tests {
     fn load_with(file: &str, variables: &[(&str, &str)]) -> Result<Config> {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("lockstep.toml"), file).unwrap();
-        let place = Place { data: Some(folder.path().to_owned()), file: None };
+        let place = Place {
+            data: Some(folder.path().to_owned()),
+            file: None,
+        };
         load(place, |name| {
-            variables.iter().find(|(known, _)| *known == name).map(|(_, text)| (*text).to_owned())
+            variables
+                .iter()
+                .find(|(known, _)| *known == name)
+                .map(|(_, text)| (*text).to_owned())
         })
     }
 
@@ -232,9 +259,16 @@ mod tests {
             .into_iter()
             .map(|(name, default)| {
                 let variable = environment(&name);
-                vec![format!("`{name}`"), format!("`{variable}`"), format!("`{default}`")]
+                vec![
+                    format!("`{name}`"),
+                    format!("`{variable}`"),
+                    format!("`{default}`"),
+                ]
             })
             .collect();
-        assert_eq!(documented, known, "docs/configuration.md against src/config.rs");
+        assert_eq!(
+            documented, known,
+            "docs/configuration.md against src/config.rs"
+        );
     }
 }

@@ -48,7 +48,12 @@ impl Client {
 
     async fn answers(&self) -> bool {
         let address = format!("{}/livez", self.endpoint.address);
-        let asked = self.http.get(address).timeout(GREETING_TIMEOUT).send().await;
+        let asked = self
+            .http
+            .get(address)
+            .timeout(GREETING_TIMEOUT)
+            .send()
+            .await;
         match asked {
             Ok(answer) => answer.text().await.is_ok_and(|text| text == GREETING),
             Err(_) => false,
@@ -92,7 +97,9 @@ impl Handler for Client {
         // A refusal is one object without a line's end.
         match parse(&waiting)? {
             Line::Error(failure) => Err(failure.into()),
-            _ => Err(Error::Stopped { part: "the running process" }),
+            _ => Err(Error::Stopped {
+                part: "the running process",
+            }),
         }
     }
 }
@@ -103,7 +110,9 @@ fn lost(error: reqwest::Error) -> Error {
 
 fn parse(line: &[u8]) -> Result<Line> {
     if line.is_empty() {
-        return Err(Error::Stopped { part: "the running process" });
+        return Err(Error::Stopped {
+            part: "the running process",
+        });
     }
     serde_json::from_slice(line).map_err(|error| {
         let text = String::from_utf8_lossy(line.get(..200).unwrap_or(line)).into_owned();
@@ -146,7 +155,9 @@ mod tests {
                     report.say("searching", 2, Some(2));
                     Ok(found())
                 }
-                other => Err(Error::NotFound { what: format!("{other:?}") }),
+                other => Err(Error::NotFound {
+                    what: format!("{other:?}"),
+                }),
             }
         }
     }
@@ -159,16 +170,26 @@ mod tests {
         roles.start("serve", async {
             super::super::serve(listener, Arc::new(Scripted), "right", stop).await
         });
-        let client = Client::new(Endpoint { address, token: token.to_owned() }).unwrap();
+        let client = Client::new(Endpoint {
+            address,
+            token: token.to_owned(),
+        })
+        .unwrap();
         (roles, client)
     }
 
     fn search() -> Request {
-        Request::Search(Query { text: "how".into(), limit: 3, ..Query::default() })
+        Request::Search(Query {
+            text: "how".into(),
+            limit: 3,
+            ..Query::default()
+        })
     }
 
     fn found() -> Response {
-        Response::Delete(Deleted { documents: vec!["posts/1".into()] })
+        Response::Delete(Deleted {
+            documents: vec!["posts/1".into()],
+        })
     }
 
     #[tokio::test]
@@ -203,7 +224,11 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         drop(listener);
-        let client = Client::new(Endpoint { address, token: "right".into() }).unwrap();
+        let client = Client::new(Endpoint {
+            address,
+            token: "right".into(),
+        })
+        .unwrap();
         assert!(!client.answers().await);
     }
 }

@@ -51,7 +51,9 @@ impl From<&Error> for Failure {
                 setting: setting.clone(),
                 why: why.clone(),
             },
-            other => Self::Other { message: other.chain() },
+            other => Self::Other {
+                message: other.chain(),
+            },
         }
     }
 }

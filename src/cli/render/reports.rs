@@ -25,8 +25,14 @@ pub(super) fn verification(out: &mut String, report: &Report) -> Written {
     let counts = [
         ("differences", report.difference_count),
         ("points that no manifest names", report.orphans),
-        ("documents made by another cleaner, chunker or model", report.outdated),
-        ("documents that differ because their change is parked", report.excused.len() as u64),
+        (
+            "documents made by another cleaner, chunker or model",
+            report.outdated,
+        ),
+        (
+            "documents that differ because their change is parked",
+            report.excused.len() as u64,
+        ),
         ("changes that were still pending", report.pending),
         ("documents sent again", report.resync.len() as u64),
     ];
@@ -48,9 +54,16 @@ pub(super) fn verification(out: &mut String, report: &Report) -> Written {
 
 pub(super) fn explanation(out: &mut String, explanation: &Explanation) -> Written {
     writeln!(out, "{BOLD}{}{BOLD:#}", plain(&explanation.verdict))?;
-    let source = if explanation.in_source { "has it" } else { "does not have it" };
+    let source = if explanation.in_source {
+        "has it"
+    } else {
+        "does not have it"
+    };
     let depth = &explanation.queue;
-    let queue = format!("{} changes of all documents on their way", depth.live + depth.backfill);
+    let queue = format!(
+        "{} changes of all documents on their way",
+        depth.live + depth.backfill
+    );
     let parked = match &explanation.parked {
         Some(parked) => format!("{}: {}", parked.id, parked.reason),
         None => "no".into(),
@@ -65,7 +78,10 @@ pub(super) fn explanation(out: &mut String, explanation: &Explanation) -> Writte
                 _ => "current",
             };
             let (stored, named) = (indexed.stored, indexed.chunks);
-            format!("{state}, version {}, {stored} of {named} points", indexed.version)
+            format!(
+                "{state}, version {}, {stored} of {named} points",
+                indexed.version
+            )
         }
     };
     let orphans = match explanation.orphans {
@@ -84,7 +100,12 @@ pub(super) fn explanation(out: &mut String, explanation: &Explanation) -> Writte
         writeln!(out, "{DIM}{name:<10}{DIM:#}{}", plain(&value))?;
     }
     for difference in &explanation.differences {
-        writeln!(out, "  {:?}  {DIM}{}{DIM:#}", difference.kind, plain(&difference.detail))?;
+        writeln!(
+            out,
+            "  {:?}  {DIM}{}{DIM:#}",
+            difference.kind,
+            plain(&difference.detail)
+        )?;
     }
     Ok(())
 }

@@ -1,4 +1,14 @@
 //! Changes to points: clean, chunk, plan, embed what is new, store, settle.
+//!
+//! ```text
+//! delivery ─> ledger ─> prepare (clean, chunk) ─> plan ─> store (embed what is missing) ─> settle
+//!                  └──> floor (barriers, tombstones)
+//! ```
 
 pub mod embed;
+pub mod floor;
+pub mod ledger;
+pub mod plan;
 pub mod prepare;
+pub mod store;
+pub mod worker;

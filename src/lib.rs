@@ -2,10 +2,13 @@
 
 pub mod capture;
 pub mod change;
+pub mod clock;
 pub mod document;
 mod error;
 pub mod feature;
 pub mod queue;
+pub mod retry;
+pub mod simulate;
 pub mod source;
 pub mod vector;
 

@@ -1,7 +1,7 @@
 //! Publishing, receiving, settling.
 
 use lockstep::change::{Lane, Message};
-use lockstep::queue::{Consumer, Outgoing, Queue};
+use lockstep::queue::{Consumer, Depth, Outgoing, Queue};
 
 use super::{
     LIVE, PARTITIONS, Subject, change, consumer, numbers, place, publish, receive, send, tags,
@@ -138,7 +138,7 @@ pub(crate) async fn depth_counts_changes_that_are_not_settled<S: Subject>() {
     let got = receive(&mut consumer, 6).await;
     assert_eq!(subject.queue().depth().await.unwrap(), depth);
     consumer.settle(tags(&got)).await.unwrap();
-    assert_eq!(subject.queue().depth().await.unwrap(), Default::default());
+    assert_eq!(subject.queue().depth().await.unwrap(), Depth::default());
 }
 
 pub(crate) async fn nothing_published_is_nothing_confirmed<S: Subject>() {

@@ -3,9 +3,11 @@
 pub mod capture;
 pub mod change;
 pub mod clock;
+pub mod database;
 pub mod document;
 mod error;
 pub mod feature;
+pub mod folder;
 pub mod queue;
 pub mod retry;
 pub mod simulate;

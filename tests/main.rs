@@ -1,4 +1,9 @@
-//! The tests of the whole crate, one binary.
+//! Everything that is tested from outside, in one binary.
+
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
+mod contract {
+    mod queue;
+    mod source;
+}
 mod simulation;

@@ -5,5 +5,6 @@
 mod contract {
     mod queue;
     mod source;
+    mod vector;
 }
 mod simulation;

@@ -11,6 +11,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use crate::change::DocumentKey;
 
@@ -35,4 +36,25 @@ pub mod kind {
     pub const POSTS: &str = "posts";
     /// Source code.
     pub const REPOSITORIES: &str = "repositories";
+}
+
+/// The namespace of author ids; pinned, since a change would make every author a new one.
+const AUTHOR_NAMESPACE: Uuid = Uuid::from_u128(0x6c6f_636b_7374_6570_9f1d_3c52_70a1_0002);
+
+/// The id of the author with this full name: `UUIDv5` of the name without regard to case and to
+/// the spaces around and between its words.
+pub fn author_id(full_name: &str) -> String {
+    let words: Vec<&str> = full_name.split_whitespace().collect();
+    Uuid::new_v5(&AUTHOR_NAMESPACE, words.join(" ").to_lowercase().as_bytes()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::author_id;
+
+    #[test]
+    fn a_name_has_one_id_however_it_is_spaced_and_capitalised() {
+        assert_eq!(author_id("Ada Lovelace"), author_id("  ada\tLOVELACE "));
+        assert_ne!(author_id("Ada Lovelace"), author_id("Adal Ovelace"));
+    }
 }

@@ -6,12 +6,17 @@ pub mod clock;
 pub mod database;
 pub mod document;
 mod error;
+pub mod explain;
 pub mod feature;
 pub mod folder;
 pub mod queue;
 pub mod retry;
 pub mod simulate;
+pub mod search;
 pub mod source;
+#[cfg(test)]
+mod still;
 pub mod vector;
+pub mod verify;
 
 pub use error::{Error, Recovery, Result};

@@ -167,6 +167,11 @@ impl Control {
     pub fn voids(&self, kind: &str, version: Version) -> bool {
         version.is_some() && self.floors.get(kind).is_some_and(|floor| version <= *floor)
     }
+
+    /// Whether the index holds the manifest's document: it is neither deleted nor void.
+    pub fn holds(&self, manifest: &Manifest) -> bool {
+        !manifest.deleted && !self.voids(&manifest.key.kind, manifest.version)
+    }
 }
 
 /// Chooses what to read.

@@ -1,0 +1,300 @@
+//! The hand that reads pages of source and index, and gives them to the comparison.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::compare::{self, Expected, Wanted};
+use super::report::{Excuses, Suspects};
+use super::{Difference, Kind, Options, Ports, Progress, Report, Stage};
+use crate::change::{DocumentKey, PointId};
+use crate::document::Fields;
+use crate::feature::embed::Embedder;
+use crate::queue::Queue;
+use crate::source::Source;
+use crate::vector::{Control, Manifest, Point, Select, VectorStore};
+use crate::{Error, Recovery, Result};
+
+/// Documents, manifests or points read at a time.
+const PAGE: usize = 256;
+/// Texts embedded at a time.
+const EMBED_BATCH: usize = 64;
+
+/// A comparison under way.
+pub(super) struct Scan<'a, S, Q, V, E> {
+    ports: &'a Ports<'a, S, Q, V, E>,
+    options: Options,
+    progress: &'a (dyn Fn(Progress) + Send + Sync),
+    suspects: Suspects,
+    report: Report,
+}
+
+impl<'a, S: Source, Q: Queue, V: VectorStore, E: Embedder> Scan<'a, S, Q, V, E> {
+    pub(super) fn new(
+        ports: &'a Ports<'a, S, Q, V, E>,
+        options: Options,
+        progress: &'a (dyn Fn(Progress) + Send + Sync),
+    ) -> Self {
+        Self {
+            ports,
+            options,
+            progress,
+            suspects: Suspects::default(),
+            report: Report::default(),
+        }
+    }
+
+    /// Every document of the source against its manifest and points.
+    pub(super) async fn source(&mut self) -> Result<()> {
+        for kind in self.ports.source.kinds().await? {
+            let mut after = None;
+            loop {
+                let page = self.ports.source.page(&kind, after, PAGE).await?.found;
+                let Some(last) = page.last() else { break };
+                after = Some(last.key.id.clone());
+                self.report.documents += page.len() as u64;
+                let page = page
+                    .into_iter()
+                    .map(|document| (document.key, Some(document.fields)))
+                    .collect();
+                let suspects = &mut self.suspects;
+                let mut differs = |difference: Difference| suspects.document(&difference.key);
+                documents(self.ports, page, self.options.vectors, &mut differs).await?;
+                self.tell(Stage::Documents, self.report.documents);
+            }
+        }
+        Ok(())
+    }
+
+    /// Every manifest that holds a document against the source.
+    pub(super) async fn manifests(&mut self) -> Result<()> {
+        let (mut after, mut done) = (None, 0);
+        loop {
+            let select = Select::After { after, limit: PAGE };
+            let page = self.ports.store.manifests(select).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.key.clone());
+            done += page.len() as u64;
+            let control = self.ports.store.control().await?;
+            let mut live = Vec::new();
+            for manifest in page {
+                if manifest.deleted {
+                    self.report.tombstones += 1;
+                } else if control.holds(&manifest) {
+                    self.report.outdated +=
+                        u64::from(manifest.fingerprint != self.ports.fingerprint);
+                    live.push(manifest.key);
+                }
+            }
+            let found = self.ports.source.read(live.clone()).await?.found;
+            for (key, _) in live.iter().zip(found).filter(|(_, found)| found.is_none()) {
+                self.suspects.document(key);
+            }
+            self.tell(Stage::Manifests, done);
+        }
+        Ok(())
+    }
+
+    /// Every point against the manifest of its document.
+    pub(super) async fn points(&mut self) -> Result<()> {
+        let mut after = None;
+        loop {
+            let select = Select::After { after, limit: PAGE };
+            let page = self.ports.store.points(select).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.id);
+            self.report.points += page.len() as u64;
+            let suspects = &mut self.suspects;
+            orphans(self.ports.store, page, &mut |key, id, _| {
+                suspects.orphan(key, id);
+            })
+            .await?;
+            self.tell(Stage::Points, self.report.points);
+        }
+        Ok(())
+    }
+
+    /// Whatever differed, once more: now a difference is no change that was on its way.
+    pub(super) async fn again(mut self) -> Result<Report> {
+        let depth = self.ports.queue.depth().await?;
+        self.report.pending = depth.live + depth.backfill;
+        self.report.parked = depth.parked;
+        let excuses = self.excuses().await?;
+        let (ports, options) = (self.ports, self.options);
+        let (keys, beyond) = std::mem::take(&mut self.suspects).into_parts();
+        let mut done = 0;
+        let mut keys = keys.into_iter().peekable();
+        while keys.peek().is_some() {
+            let page: BTreeMap<_, _> = keys.by_ref().take(PAGE).collect();
+            done += page.len() as u64;
+            let names: Vec<DocumentKey> = page.keys().cloned().collect();
+            let fields = ports.source.read(names.clone()).await?.found;
+            let report = &mut self.report;
+            let mut add = |difference| report.add(difference, &excuses, options.repair);
+            let pairs = names.into_iter().zip(fields).collect();
+            documents(ports, pairs, options.vectors, &mut add).await?;
+            let ids: Vec<PointId> = page.into_values().flatten().collect();
+            for ids in ids.chunks(PAGE) {
+                let points = ports.store.points(Select::Of(ids.to_vec())).await?;
+                let mut add_orphan = |key: &DocumentKey, id, manifest: Option<&Manifest>| {
+                    add(compare::orphan(key, manifest, id));
+                };
+                orphans(ports.store, points, &mut add_orphan).await?;
+            }
+            self.tell(Stage::Again, done);
+        }
+        Ok(self.report.finish(beyond))
+    }
+
+    /// The parked changes of suspects; of all others none is kept.
+    async fn excuses(&self) -> Result<Excuses> {
+        let mut excuses = Excuses::default();
+        let mut after = None;
+        loop {
+            let page = self.ports.queue.parked(after, PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.id);
+            for parked in page {
+                if let Some(key) = parked.key.clone().filter(|key| self.suspects.contains(key)) {
+                    excuses.add(key, parked);
+                }
+            }
+        }
+        Ok(excuses)
+    }
+
+    fn tell(&self, stage: Stage, done: u64) {
+        (self.progress)(Progress { stage, done });
+    }
+}
+
+/// Compares documents, as the source has them or has them not, with what the index holds.
+pub(super) async fn documents<S: Source, Q: Queue, V: VectorStore, E: Embedder>(
+    ports: &Ports<'_, S, Q, V, E>,
+    documents: Vec<(DocumentKey, Option<Fields>)>,
+    vectors: bool,
+    differs: &mut (dyn FnMut(Difference) + Send),
+) -> Result<()> {
+    let keys = documents.iter().map(|(key, _)| key.clone()).collect();
+    let manifests = by_key(ports.store.manifests(Select::Of(keys)).await?);
+    let control = ports.store.control().await?;
+    let mut wanted = Vec::new();
+    for (key, fields) in documents {
+        let manifest = manifests.get(&key);
+        wanted.extend(document(ports, (key, fields), manifest, &control, differs)?);
+        while wanted.len() >= PAGE {
+            let rest = wanted.split_off(PAGE);
+            points(ports, &wanted, vectors, differs).await?;
+            wanted = rest;
+        }
+        // Preparing a large document takes a while, and others share the thread.
+        tokio::task::yield_now().await;
+    }
+    points(ports, &wanted, vectors, differs).await
+}
+
+/// Compares one document with its manifest; returns what its points must be.
+fn document<S, Q, V, E>(
+    ports: &Ports<'_, S, Q, V, E>,
+    (key, fields): (DocumentKey, Option<Fields>),
+    manifest: Option<&Manifest>,
+    control: &Control,
+    differs: &mut (dyn FnMut(Difference) + Send),
+) -> Result<Vec<Wanted>> {
+    let Some(fields) = fields else {
+        compare::surplus(manifest, control)
+            .into_iter()
+            .for_each(differs);
+        return Ok(Vec::new());
+    };
+    let prepared = match (ports.prepare)(&key.kind, &fields) {
+        Ok(prepared) => prepared,
+        Err(error) if error.recovery() == Recovery::Park => {
+            differs(Difference {
+                key,
+                version: manifest.map(|manifest| manifest.version),
+                kind: Kind::Unusable,
+                detail: error.chain(),
+            });
+            return Ok(Vec::new());
+        }
+        Err(error) => return Err(error),
+    };
+    let expected = Expected::new(key, prepared);
+    expected
+        .compare(manifest, control)
+        .into_iter()
+        .for_each(differs);
+    let held = manifest.filter(|manifest| control.holds(manifest));
+    Ok(held.map_or_else(Vec::new, |manifest| expected.wanted(manifest)))
+}
+
+/// Compares points with what they must be.
+async fn points<S, Q, V: VectorStore, E: Embedder>(
+    ports: &Ports<'_, S, Q, V, E>,
+    wanted: &[Wanted],
+    vectors: bool,
+    differs: &mut (dyn FnMut(Difference) + Send),
+) -> Result<()> {
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let ids = wanted.iter().map(Wanted::id).collect();
+    let stored = ports.store.points(Select::Of(ids)).await?;
+    let stored: HashMap<PointId, Point> =
+        stored.into_iter().map(|point| (point.id, point)).collect();
+    let dimension = ports.embedder.model().dimension;
+    for wanted in wanted {
+        let found = wanted.compare(stored.get(&wanted.id()), dimension);
+        found.into_iter().for_each(&mut *differs);
+    }
+    if !vectors {
+        return Ok(());
+    }
+    let due: Vec<(&Wanted, &str, &Point)> = wanted
+        .iter()
+        .filter_map(|wanted| Some((wanted, wanted.content()?, stored.get(&wanted.id())?)))
+        .collect();
+    for batch in due.chunks(EMBED_BATCH) {
+        let texts = batch
+            .iter()
+            .map(|(_, text, _)| (*text).to_owned())
+            .collect();
+        let again = ports.embedder.embed(texts).await?;
+        if again.len() != batch.len() {
+            let why = format!("{} came for {} texts", again.len(), batch.len());
+            return Err(Error::malformed("the embedder's answer", why));
+        }
+        for ((wanted, _, point), again) in batch.iter().zip(again) {
+            if let Some(found) = wanted.compare_vector(&point.vector, &again) {
+                differs(found);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Finds the points that their document's manifest does not name.
+async fn orphans<V: VectorStore>(
+    store: &V,
+    points: Vec<Point>,
+    found: &mut (dyn FnMut(&DocumentKey, PointId, Option<&Manifest>) + Send),
+) -> Result<()> {
+    let mut keys: Vec<DocumentKey> = points.iter().map(|point| point.key.clone()).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let manifests = by_key(store.manifests(Select::Of(keys)).await?);
+    let control = store.control().await?;
+    for point in points {
+        let manifest = manifests.get(&point.key);
+        if !compare::names(manifest, &control, point.id) {
+            found(&point.key, point.id, manifest);
+        }
+    }
+    Ok(())
+}
+
+fn by_key(manifests: Vec<Manifest>) -> HashMap<DocumentKey, Manifest> {
+    manifests
+        .into_iter()
+        .map(|manifest| (manifest.key.clone(), manifest))
+        .collect()
+}

@@ -82,12 +82,7 @@ pub(crate) fn chunk(
 
 /// Counts the chunk as a whole. Tokens are additive over words, so that it nearly always fits; a
 /// tokenizer that disagrees gets halves of it.
-fn fit(
-    chunk: Chunk,
-    section: &Section,
-    gauge: &Gauge<'_>,
-    chunks: &mut Vec<Chunk>,
-) -> Result<()> {
+fn fit(chunk: Chunk, section: &Section, gauge: &Gauge<'_>, chunks: &mut Vec<Chunk>) -> Result<()> {
     let mut rest = vec![chunk];
     while let Some(mut chunk) = rest.pop() {
         if gauge.fits(&chunk.text(section)) {

@@ -306,11 +306,31 @@ mod tests {
     fn a_field_of_the_wrong_type_is_named() {
         let cases = [
             (kind::ARTICLES, json!({"content": 5}), "field content "),
-            (kind::POSTS, json!({"content": {"Content": []}}), "field content.Content "),
-            (kind::REPOSITORIES, json!({"content": "x"}), "field content "),
-            (kind::REPOSITORIES, json!({"content": {"a.rs": {"b": 1}}}), "field content.a.rs "),
-            (kind::ARTICLES, json!({"link": {"href": "x"}}), "field link "),
-            (kind::ARTICLES, json!({"content": {"Title": []}}), "field content.Title "),
+            (
+                kind::POSTS,
+                json!({"content": {"Content": []}}),
+                "field content.Content ",
+            ),
+            (
+                kind::REPOSITORIES,
+                json!({"content": "x"}),
+                "field content ",
+            ),
+            (
+                kind::REPOSITORIES,
+                json!({"content": {"a.rs": {"b": 1}}}),
+                "field content.a.rs ",
+            ),
+            (
+                kind::ARTICLES,
+                json!({"link": {"href": "x"}}),
+                "field link ",
+            ),
+            (
+                kind::ARTICLES,
+                json!({"content": {"Title": []}}),
+                "field content.Title ",
+            ),
             ("notes", json!({"body": true}), "field body "),
         ];
         for (kind, stored, named) in cases {

@@ -93,8 +93,14 @@ mod tests {
 
     #[test]
     fn what_is_not_seen_goes_and_what_joins_stays() {
-        assert_eq!(visible("a\u{200b}b\u{200d}c\u{ad}\u{202e}\u{7}\u{feff}"), "abc");
-        assert_eq!(visible("👩\u{200d}💻 می\u{200c}خواهم"), "👩\u{200d}💻 می\u{200c}خواهم");
+        assert_eq!(
+            visible("a\u{200b}b\u{200d}c\u{ad}\u{202e}\u{7}\u{feff}"),
+            "abc"
+        );
+        assert_eq!(
+            visible("👩\u{200d}💻 می\u{200c}خواهم"),
+            "👩\u{200d}💻 می\u{200c}خواهم"
+        );
         assert_eq!(visible("a\r\nb\rc\u{2028}d\r\r\ne"), "a\nb\nc\nd\n\ne");
     }
 }

@@ -58,13 +58,14 @@ impl Chunk {
 /// [`Error::Config`] where even one character is over the token limit.
 pub(crate) fn chunk(
     section: &Section,
-    limits: &Limits,
+    limits: Limits,
     count: &impl Fn(&str) -> usize,
 ) -> Result<Vec<Chunk>> {
     let gauge = Gauge::new(limits, count);
-    let layout = match section.code {
-        true => code::code(&section.text),
-        false => prose::prose(&section.text),
+    let layout = if section.code {
+        code::code(&section.text)
+    } else {
+        prose::prose(&section.text)
     };
     let Layout { units, contexts } = layout;
     let units = gauge.refine(&section.text, units);

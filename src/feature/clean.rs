@@ -93,9 +93,10 @@ fn file(raw: &RawText<'_>) -> Option<Section> {
     let lower = path.to_lowercase();
     let code = !PROSE_FILES.iter().any(|end| lower.ends_with(end));
     let text = letters::visible(raw.text);
-    let text = match code {
-        true => layout_kept(&text),
-        false => prose(&text, Form::Prose, ""),
+    let text = if code {
+        layout_kept(&text)
+    } else {
+        prose(&text, Form::Prose, "")
     };
     (!text.is_empty()).then_some(Section { path, code, text })
 }

@@ -73,7 +73,7 @@ pub fn prepare(
             }
             text.push_str(part);
         }
-        let cut = chunk::chunk(section, limits, count)?;
+        let cut = chunk::chunk(section, *limits, count)?;
         chunks.extend(cut.iter().map(|chunk| chunk.text(section)));
     }
     Ok(Prepared {
@@ -115,7 +115,10 @@ mod tests {
             digest.update(format!("{prepared:?}"));
         }
         let digest = format!("{:x}", digest.finalize());
-        assert_eq!((FINGERPRINT, &digest[..16]), ("clean-1 chunk-1", "3bd0e89bb47da142"));
+        assert_eq!(
+            (FINGERPRINT, &digest[..16]),
+            ("clean-1 chunk-1", "3bd0e89bb47da142")
+        );
     }
 
     #[test]

@@ -29,13 +29,13 @@ fn count(text: &str) -> usize {
 fn section(text: &str, path: &str) -> Section {
     Section {
         path: path.to_owned(),
-        code: path.ends_with(".rs"),
+        code: path.contains(".rs"),
         text: text.to_owned(),
     }
 }
 
 fn texts(section: &Section, limits: Limits) -> Vec<String> {
-    let chunks = chunk(section, &limits, &count).unwrap();
+    let chunks = chunk(section, limits, &count).unwrap();
     chunks.iter().map(|chunk| chunk.text(section)).collect()
 }
 
@@ -126,14 +126,14 @@ fn edits(headings: usize, edit: impl Fn(&mut Dice, &mut Vec<String>, usize)) -> 
 }
 
 fn assert_local(name: &str, costs: &[usize]) {
-    let mean = costs.iter().sum::<usize>() as f64 / costs.len() as f64;
+    let mean = costs.iter().sum::<usize>() * 100 / costs.len();
     let over = costs.iter().filter(|cost| **cost > 3).count();
     let most = costs.iter().max().unwrap();
     println!(
-        "{name}: mean {mean:.2}, most {most}, over three {over} of {}",
+        "{name}: mean {mean} hundredths, most {most}, over three {over} of {}",
         costs.len()
     );
-    assert!(mean < 2.0, "{name}: mean {mean}");
+    assert!(mean < 200, "{name}: mean {mean}");
     assert!(
         over * 25 <= costs.len(),
         "{name}: {over} of {} over three",
@@ -236,7 +236,7 @@ fn a_tokenizer_that_is_not_additive_is_still_within_its_limit() {
     let count = |text: &str| count(text) + text.matches(". ").count() * 5;
     let text = Dice(1).page(50, 8).join("\n\n");
     let section = section(&text, "notes/a.md");
-    let chunks = chunk(&section, &LIMITS, &count).unwrap();
+    let chunks = chunk(&section, LIMITS, &count).unwrap();
     assert!(
         chunks
             .iter()
@@ -257,7 +257,7 @@ fn a_large_document_asks_for_few_counts() {
         asked.set(asked.get() + text.len());
         count(text)
     };
-    chunk(&section(&text, ""), &LIMITS, &count).unwrap();
+    chunk(&section(&text, ""), LIMITS, &count).unwrap();
     assert!(text.len() > 1_000_000);
     assert!(
         asked.get() < text.len() * 5 / 2,
@@ -290,14 +290,14 @@ proptest! {
     ) {
         let section = section(&text, &path);
         let limits = Limits { token_max };
-        let chunks = chunk(&section, &limits, &count).unwrap();
+        let chunks = chunk(&section, limits, &count).unwrap();
         let joined: String = chunks.iter().map(|chunk| &text[chunk.range.clone()]).collect();
         prop_assert_eq!(visible(&joined), visible(&text));
         for chunk in &chunks {
             prop_assert!(!text[chunk.range.clone()].trim().is_empty());
             prop_assert!(count(&chunk.text(&section)) <= token_max);
         }
-        prop_assert_eq!(chunk(&section, &limits, &count).unwrap(), chunks);
+        prop_assert_eq!(chunk(&section, limits, &count).unwrap(), chunks);
     }
 
     #[test]

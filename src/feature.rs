@@ -5,6 +5,8 @@
 //!                  └──> floor (barriers, tombstones)
 //! ```
 
+pub mod chunk;
+pub mod clean;
 pub mod embed;
 pub mod floor;
 pub mod ledger;
@@ -12,3 +14,4 @@ pub mod plan;
 pub mod prepare;
 pub mod store;
 pub mod worker;
+pub mod spec;

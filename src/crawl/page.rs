@@ -64,7 +64,9 @@ pub(crate) fn read(html: &str, address: &Url) -> Result<Page, String> {
     };
     let mut readability = Readability::with_document(document, None, Some(config))
         .map_err(|error| format!("it cannot be read: {error}"))?;
-    let article = readability.parse().map_err(|_| "it has no main text".to_owned())?;
+    let article = readability
+        .parse()
+        .map_err(|_| "it has no main text".to_owned())?;
     let text = markdown(&article.content);
     if text.is_empty() {
         return Err("it has no main text".to_owned());
@@ -75,7 +77,10 @@ pub(crate) fn read(html: &str, address: &Url) -> Result<Page, String> {
         text,
         language: language.or(article.lang),
         canonical,
-        byline: article.byline.map(|name| one_line(&name)).filter(|name| !name.is_empty()),
+        byline: article
+            .byline
+            .map(|name| one_line(&name))
+            .filter(|name| !name.is_empty()),
         published_at: article.published_time,
         modified_at: article.modified_time,
     })
@@ -120,7 +125,11 @@ fn refuse_what_is_not_meant_to_be_read(document: &Document) -> Result<(), String
     for refresh in document.select("meta[http-equiv]").iter() {
         let content = refresh.attr_or("content", "");
         let (_, to) = content.split_once('=').unwrap_or_default();
-        if refresh.attr_or("http-equiv", "").eq_ignore_ascii_case("refresh") && !to.is_empty() {
+        if refresh
+            .attr_or("http-equiv", "")
+            .eq_ignore_ascii_case("refresh")
+            && !to.is_empty()
+        {
             return Err(format!("it only leads on to {to}"));
         }
     }
@@ -164,7 +173,10 @@ mod tests {
     use super::*;
 
     fn page(html: &str) -> Result<Page, String> {
-        read(html, &Url::parse("https://example.org/book/one.html").unwrap())
+        read(
+            html,
+            &Url::parse("https://example.org/book/one.html").unwrap(),
+        )
     }
 
     const PARAGRAPH: &str = "<p>A paragraph that is long enough to be taken for text, with commas, \
@@ -205,7 +217,10 @@ mod tests {
         let head = "<link rel=canonical href='/book/1#x'><meta name=description content=' Who \
             owns  what '><meta property='article:published_time' content='2024-02-03T04:05:06Z'>";
         let page = page(&article(head, "")).unwrap();
-        assert_eq!(page.canonical.unwrap().as_str(), "https://example.org/book/1");
+        assert_eq!(
+            page.canonical.unwrap().as_str(),
+            "https://example.org/book/1"
+        );
         assert_eq!(page.subtitle, "Who owns what");
         assert_eq!(page.published_at.as_deref(), Some("2024-02-03T04:05:06Z"));
     }

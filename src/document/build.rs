@@ -206,9 +206,19 @@ mod tests {
         let names: Vec<&str> = document.fields.keys().map(String::as_str).collect();
         assert_eq!(
             names,
-            ["platform", "link", "content", "author_id", "author_full_name", "crawl_root"]
+            [
+                "platform",
+                "link",
+                "content",
+                "author_id",
+                "author_full_name",
+                "crawl_root"
+            ]
         );
         assert_eq!(document.fields["content"]["Content"], "body");
-        assert_eq!(document.key, key_of_link("articles", "https://example.org/a"));
+        assert_eq!(
+            document.key,
+            key_of_link("articles", "https://example.org/a")
+        );
     }
 }

@@ -115,18 +115,17 @@ async fn a_page_crawled_by_itself_is_still_found_missing_from_its_folder() {
     crawl_path(&source, book.path()).await;
     let path = book.path().join("001.html");
     assert_eq!(counts(&crawl_path(&source, &path).await), (0, 1, 0));
-    assert!(
-        keys_of(path.canonicalize().unwrap().to_str().unwrap())
-            .contains(&source.documents()[0].key)
-            || source.documents().len() == 2
-    );
+    let absolute = path.canonicalize().unwrap();
+    let keys = keys_of(absolute.to_str().unwrap());
+    let stored = source.documents();
+    assert!(stored.iter().any(|document| keys.contains(&document.key)));
     fs::remove_file(path).unwrap();
     assert_eq!(counts(&crawl_path(&source, book.path()).await), (0, 1, 1));
 }
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_folder_that_cannot_be_walked_whole_deletes_nothing() {
+async fn a_symlink_loop_is_reported_and_harmless() {
     use std::os::unix::fs::symlink;
     let (source, book) = (Memory::default(), book(2));
     crawl_path(&source, book.path()).await;

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
@@ -254,16 +255,19 @@ async fn a_host_whose_robots_txt_fails_is_left_alone() {
 
 #[tokio::test]
 async fn an_empty_page_keeps_what_was_stored_of_it() {
-    let router = Router::new().route("/page", get(async || page("T")));
-    let (server, source) = (serve(router).await, Memory::default());
-    fetch(&source, &format!("{}/page", server.origin), &allowed())
-        .await
-        .unwrap();
-    let router = Router::new().route("/page", get(async || typed("text/html", Vec::new())));
-    let empty = serve(router).await;
-    let report = fetch(&source, &format!("{}/page", empty.origin), &allowed())
-        .await
-        .unwrap();
+    let asked = Arc::new(AtomicBool::new(false));
+    let answer = async move || match asked.swap(true, Ordering::Relaxed) {
+        false => page("T"),
+        true => typed("text/html", Vec::new()),
+    };
+    let (server, source) = (
+        serve(Router::new().route("/page", get(answer))).await,
+        Memory::default(),
+    );
+    let link = format!("{}/page", server.origin);
+    let report = fetch(&source, &link, &allowed()).await.unwrap();
+    assert_eq!(counts(&report), (1, 0, 0));
+    let report = fetch(&source, &link, &allowed()).await.unwrap();
     assert_eq!(counts(&report), (0, 0, 0));
     assert_eq!(why(&report, "/page"), "it has no main text");
     assert_eq!(source.documents().len(), 1);

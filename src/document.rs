@@ -8,12 +8,20 @@
 //! | `articles` | `platform`, `link`, `content` {`Title`, `Subtitle`, `Content`, `language`}, `author_id`, `author_full_name`, `published_at`, `modified_at` |
 //! | `posts` | `platform`, `link`, `content` {`Content`}, `author_id`, `author_full_name` |
 //! | `repositories` | `platform`, `name`, `link`, `content` {path → text}, `owner_id`, `owner_full_name` |
+//! | `users` | `first_name`, `last_name`, `full_name` |
+//!
+//! What was crawled also carries `crawl_root`: the link of the folder, repository or page it was
+//! found under. It is bookkeeping of the crawler and no metadata of the document.
+
+mod build;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::change::DocumentKey;
+
+pub use build::{Article, Part, Repository, User, key_of_link};
 
 /// The fields of a document without its `_id`.
 pub type Fields = Map<String, Value>;
@@ -28,6 +36,9 @@ pub struct Document {
     pub fields: Fields,
 }
 
+/// The field that names where a crawled document was found.
+pub const CRAWL_ROOT: &str = "crawl_root";
+
 /// The seed's types.
 pub mod kind {
     /// Pages and blog articles.
@@ -36,6 +47,8 @@ pub mod kind {
     pub const POSTS: &str = "posts";
     /// Source code.
     pub const REPOSITORIES: &str = "repositories";
+    /// The people whose documents these are.
+    pub const USERS: &str = "users";
 }
 
 /// The namespace of author ids; pinned, since a change would make every author a new one.

@@ -4,6 +4,7 @@ pub mod capture;
 pub mod change;
 pub mod clock;
 pub mod database;
+pub mod crawl;
 pub mod document;
 mod error;
 pub mod explain;

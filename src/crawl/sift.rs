@@ -1,0 +1,207 @@
+//! What of a repository is nobody's writing and is left out, with the reason. Pure.
+
+use std::collections::BTreeMap;
+
+use super::Skipped;
+
+/// Folders that hold other people's code or what a build made.
+const VENDORED: [&str; 15] = [
+    ".git",
+    "vendor",
+    "node_modules",
+    "third_party",
+    "bower_components",
+    "target",
+    "dist",
+    "__pycache__",
+    ".venv",
+    "venv",
+    ".tox",
+    ".mypy_cache",
+    ".gradle",
+    ".next",
+    "Pods",
+];
+
+/// Files that a package manager writes.
+const LOCKS: [&str; 17] = [
+    "cargo.lock",
+    "package-lock.json",
+    "npm-shrinkwrap.json",
+    "yarn.lock",
+    "pnpm-lock.yaml",
+    "bun.lock",
+    "bun.lockb",
+    "deno.lock",
+    "poetry.lock",
+    "uv.lock",
+    "pdm.lock",
+    "pipfile.lock",
+    "gemfile.lock",
+    "composer.lock",
+    "go.sum",
+    "flake.lock",
+    "mix.lock",
+];
+
+/// Endings of files that a tool writes.
+const GENERATED: [&str; 12] = [
+    ".min.js",
+    ".min.css",
+    ".map",
+    ".pb.go",
+    "_pb2.py",
+    "_pb2_grpc.py",
+    ".pb.cc",
+    ".pb.h",
+    ".g.dart",
+    ".designer.cs",
+    ".generated.ts",
+    ".svg",
+];
+
+/// How far into a file the note of its generator is looked for.
+const NOTE_BYTES: usize = 1_024;
+/// Mean bytes a line above which a script or style sheet was written by a machine.
+const LINE_BYTES: usize = 400;
+
+/// Whether a folder of this name is left out whole.
+pub(crate) fn is_vendored(folder: &str) -> bool {
+    VENDORED.contains(&folder)
+}
+
+/// Why a file is left out by its path alone; `/` separates.
+pub(crate) fn by_path(path: &str) -> Option<&'static str> {
+    let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let name = name.to_lowercase();
+    if folders.split('/').any(is_vendored) {
+        Some("vendored or built")
+    } else if LOCKS.contains(&name.as_str()) {
+        Some("lock file")
+    } else if GENERATED.iter().any(|ending| name.ends_with(ending)) {
+        Some("generated or minified")
+    } else {
+        None
+    }
+}
+
+/// Why a file is left out by its size alone; judged before a byte of it is read.
+pub(crate) fn by_size(bytes: u64, limit: u64) -> Option<String> {
+    (bytes > limit).then(|| format!("{bytes} bytes, more than the limit of {limit}"))
+}
+
+/// The file's text, or why it is left out by its content.
+pub(crate) fn text(path: &str, bytes: Vec<u8>) -> Result<String, &'static str> {
+    if bytes.contains(&0) {
+        return Err("binary");
+    }
+    let text = String::from_utf8(bytes).map_err(|_| "not UTF-8")?;
+    let start = text
+        .char_indices()
+        .take_while(|(at, _)| *at < NOTE_BYTES)
+        .last();
+    let start = text
+        .get(..start.map_or(0, |(at, _)| at))
+        .unwrap_or(&text)
+        .to_lowercase();
+    let noted = start.contains("@generated")
+        || (start.contains("do not edit") && start.contains("generated"));
+    if noted || is_minified(path, &text) {
+        return Err("generated or minified");
+    }
+    if text.starts_with("version https://git-lfs.github.com/spec/") {
+        return Err("stored elsewhere (Git LFS)");
+    }
+    if text.trim().is_empty() {
+        return Err("empty");
+    }
+    Ok(text)
+}
+
+fn is_minified(path: &str, text: &str) -> bool {
+    let (_, extension) = path.rsplit_once('.').unwrap_or_default();
+    let dense = matches!(extension, "js" | "mjs" | "cjs" | "css" | "html" | "json");
+    dense && text.len() > 10 * LINE_BYTES && text.len() / text.lines().count().max(1) > LINE_BYTES
+}
+
+/// Counts what was left out, by reason, so that ten thousand files make one line of a report.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    reasons: BTreeMap<String, (String, usize)>,
+}
+
+impl Tally {
+    /// Counts one more.
+    pub(crate) fn add(&mut self, what: &str, why: impl Into<String>) {
+        let first = || (what.to_owned(), 0);
+        self.reasons.entry(why.into()).or_insert_with(first).1 += 1;
+    }
+
+    /// One line a reason, naming the first of its kind.
+    pub(crate) fn lines(self) -> impl Iterator<Item = Skipped> {
+        self.reasons
+            .into_iter()
+            .map(|(why, (what, count))| Skipped { what, why, count })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_peoples_code_locks_and_products_are_left_out_by_path() {
+        for path in [
+            "vendor/a.go",
+            "web/node_modules/x/index.js",
+            "target/debug/a.rs",
+        ] {
+            assert_eq!(by_path(path), Some("vendored or built"), "{path}");
+        }
+        for path in ["Cargo.lock", "web/yarn.lock", "go.sum"] {
+            assert_eq!(by_path(path), Some("lock file"), "{path}");
+        }
+        assert_eq!(by_path("app.min.js"), Some("generated or minified"));
+        for path in [
+            "src/main.rs",
+            "src/target.rs",
+            "vendor.rs",
+            "docs/distance.md",
+        ] {
+            assert_eq!(by_path(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn binary_foreign_and_generated_content_is_left_out() {
+        let judge = |path, bytes: &[u8]| text(path, bytes.to_vec());
+        assert_eq!(judge("a", b"ELF\0"), Err("binary"));
+        assert_eq!(judge("a", &[0xff, 0xfe, 0x41]), Err("not UTF-8"));
+        assert_eq!(judge("a", b" \n"), Err("empty"));
+        let note = b"// Code generated by protoc. DO NOT EDIT.\npackage a";
+        assert_eq!(judge("a.go", note), Err("generated or minified"));
+        let dense = "a=1;".repeat(2_000);
+        assert_eq!(
+            judge("a.js", dense.as_bytes()),
+            Err("generated or minified")
+        );
+        assert_eq!(judge("a.txt", dense.as_bytes()), Ok(dense.clone()));
+        assert_eq!(
+            judge("a.rs", "fn é() {}".as_bytes()),
+            Ok("fn é() {}".to_owned())
+        );
+    }
+
+    #[test]
+    fn a_tally_names_the_first_of_each_reason_and_counts_the_rest() {
+        let mut tally = Tally::default();
+        tally.add("a.png", "binary");
+        tally.add("b.png", "binary");
+        tally.add("Cargo.lock", "lock file");
+        let lines: Vec<_> = tally.lines().map(|line| (line.what, line.count)).collect();
+        assert_eq!(
+            lines,
+            [("a.png".to_owned(), 2), ("Cargo.lock".to_owned(), 1)]
+        );
+    }
+}

@@ -1,0 +1,170 @@
+//! Writes what was found, in batches: only what differs, and in the end away with what vanished.
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+
+use super::harvest::{Found, Missed};
+use super::{Progress, Report, Skipped, reconcile};
+use crate::Result;
+use crate::change::DocumentKey;
+use crate::document::{Document, Fields, kind};
+use crate::source::Source;
+
+/// Documents a save, and the bytes of text at which a batch is closed early.
+const BATCH_DOCUMENTS: usize = 32;
+const BATCH_BYTES: usize = 8 << 20;
+/// Documents a page when looking for what vanished; few, since one may have 12 MiB.
+const PAGE_DOCUMENTS: usize = 16;
+
+/// Brings one source up to date with one harvest.
+pub(crate) struct Writer<'a, S, P> {
+    source: &'a S,
+    progress: &'a P,
+    pending: Vec<Document>,
+    pending_bytes: usize,
+    present: HashSet<DocumentKey>,
+    done: usize,
+    complete: bool,
+    keep_root: bool,
+    report: Report,
+}
+
+impl<'a, S: Source, P: Progress> Writer<'a, S, P> {
+    pub(crate) fn new(source: &'a S, progress: &'a P) -> Self {
+        Self {
+            source,
+            progress,
+            pending: Vec::new(),
+            pending_bytes: 0,
+            present: HashSet::new(),
+            done: 0,
+            complete: true,
+            keep_root: false,
+            report: Report::default(),
+        }
+    }
+
+    /// From here on a document that is stored already keeps the root that is stored with it.
+    pub(crate) fn keep_root(&mut self) {
+        self.keep_root = true;
+    }
+
+    /// Takes one thing that a reader came by.
+    pub(crate) async fn take(&mut self, found: Found) -> Result<()> {
+        match found {
+            Found::Total(things) => self.progress.total(things),
+            Found::Document(document) => {
+                self.add(document).await?;
+                self.count();
+            }
+            Found::Missed(Missed { skipped, key }) => {
+                self.present.extend(key);
+                self.skip(skipped);
+                self.count();
+            }
+            Found::Unseen(skipped) => {
+                self.complete = false;
+                self.skip(skipped);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a document.
+    pub(crate) async fn add(&mut self, document: Document) -> Result<()> {
+        if document.key.kind != kind::USERS {
+            self.report.keys.push(document.key.clone());
+        }
+        self.present.insert(document.key.clone());
+        self.pending_bytes += text_bytes(&document.fields);
+        self.pending.push(document);
+        if self.pending.len() >= BATCH_DOCUMENTS || self.pending_bytes >= BATCH_BYTES {
+            self.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// Writes the rest, deletes what vanished from `root` if it was walked whole, and reports.
+    pub(crate) async fn finish(mut self, root: Option<&str>) -> Result<Report> {
+        self.flush().await?;
+        if let Some(root) = root.filter(|_| self.complete) {
+            for kind in [kind::ARTICLES, kind::REPOSITORIES] {
+                self.sweep(kind, root).await?;
+            }
+        }
+        Ok(self.report)
+    }
+
+    async fn flush(&mut self) -> Result<()> {
+        let mut found = std::mem::take(&mut self.pending);
+        self.pending_bytes = 0;
+        if found.is_empty() {
+            return Ok(());
+        }
+        let keys = found.iter().map(|document| document.key.clone()).collect();
+        let stored = self.source.read(keys).await?.found;
+        let mut at = stored.iter().map(Option::as_ref);
+        let before = found.len();
+        found.retain_mut(|document| {
+            let stored = at.next().flatten();
+            if self.keep_root {
+                reconcile::keep_root(stored, document);
+            }
+            let differs = reconcile::differs(stored, document);
+            if document.key.kind != kind::USERS {
+                self.report.saved += usize::from(differs);
+                self.report.unchanged += usize::from(!differs);
+            }
+            differs
+        });
+        tracing::debug!(found = before, differing = found.len(), "wrote a batch");
+        if found.is_empty() {
+            Ok(())
+        } else {
+            self.source.save(found).await
+        }
+    }
+
+    async fn sweep(&mut self, kind: &str, root: &str) -> Result<()> {
+        let mut after = None;
+        loop {
+            let page = self.source.page(kind, after, PAGE_DOCUMENTS).await?.found;
+            let Some(last) = page.last() else {
+                return Ok(());
+            };
+            after = Some(last.key.id.clone());
+            let vanished = reconcile::vanished(&page, root, &self.present);
+            if !vanished.is_empty() {
+                self.report.deleted += self.source.delete(vanished).await?;
+            }
+        }
+    }
+
+    fn skip(&mut self, skipped: Skipped) {
+        self.progress.skipped(&skipped);
+        self.report.skipped.push(skipped);
+    }
+
+    fn count(&mut self) {
+        self.done += 1;
+        self.progress.done(self.done);
+    }
+}
+
+/// The bytes of text in fields, nested ones included: what a batch's size is made of.
+fn text_bytes(fields: &Fields) -> usize {
+    fields
+        .iter()
+        .map(|(name, value)| name.len() + bytes(value))
+        .sum()
+}
+
+fn bytes(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(values) => values.iter().map(bytes).sum(),
+        Value::Object(fields) => text_bytes(fields),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
+    }
+}

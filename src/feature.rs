@@ -12,6 +12,6 @@ pub mod floor;
 pub mod ledger;
 pub mod plan;
 pub mod prepare;
+pub mod spec;
 pub mod store;
 pub mod worker;
-pub mod spec;

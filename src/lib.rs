@@ -3,8 +3,8 @@
 pub mod capture;
 pub mod change;
 pub mod clock;
-pub mod database;
 pub mod crawl;
+pub mod database;
 pub mod document;
 mod error;
 pub mod explain;
@@ -12,8 +12,8 @@ pub mod feature;
 pub mod folder;
 pub mod queue;
 pub mod retry;
-pub mod simulate;
 pub mod search;
+pub mod simulate;
 pub mod source;
 #[cfg(test)]
 mod still;

@@ -98,13 +98,14 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
-    let [a, b, c, d, e, f, g, h] = address.segments();
+    let [a, b, c, .., high, low] = address.segments();
+    let middle = &address.segments()[2..6];
     let inner =
         |high: u16, low: u16| is_public_v4(Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)));
     match (a, b) {
         // Mapped and translated addresses are judged by the one they stand for.
-        (0, 0) if (c, d, e) == (0, 0, 0) && f == 0xffff => inner(g, h),
-        (0x64, 0xff9b) => (c, d, e, f) == (0, 0, 0, 0) && inner(g, h),
+        (0, 0) if middle == [0, 0, 0, 0xffff] => inner(high, low),
+        (0x64, 0xff9b) => middle == [0; 4] && inner(high, low),
         (0x2002, _) => inner(b, c),
         // Tunnels, documentation, and everything outside of global unicast.
         (0x2001, 0 | 0xdb8) => false,

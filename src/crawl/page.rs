@@ -159,7 +159,7 @@ fn is_deeper(root: &NodeRef<'_>, limit: usize) -> bool {
 }
 
 fn refuse_what_is_not_meant_to_be_read(document: &Document) -> Result<(), String> {
-    for refresh in document.select("meta[http-equiv]").iter() {
+    for refresh in &document.select("meta[http-equiv]") {
         let content = refresh.attr_or("content", "");
         let (_, to) = content.split_once('=').unwrap_or_default();
         if refresh
@@ -170,7 +170,7 @@ fn refuse_what_is_not_meant_to_be_read(document: &Document) -> Result<(), String
             return Err(format!("it only leads on to {to}"));
         }
     }
-    for robots in document.select("meta[name=robots]").iter() {
+    for robots in &document.select("meta[name=robots]") {
         let content = robots.attr_or("content", "").to_ascii_lowercase();
         if content.contains("noindex") || content.trim() == "none" {
             return Err("it asks not to be indexed".to_owned());

@@ -166,7 +166,7 @@ async fn private_addresses_are_refused_directly_by_name_and_by_redirect() {
 async fn a_body_over_the_limit_is_refused_also_when_it_unpacks_to_it() {
     let mut bomb = GzEncoder::new(Vec::new(), Compression::best());
     for _ in 0..64 {
-        bomb.write_all(&[b' '; 1 << 20]).unwrap();
+        bomb.write_all(&vec![b' '; 1 << 20]).unwrap();
     }
     let bomb = Arc::new(bomb.finish().unwrap());
     assert!(bomb.len() < 1 << 20, "the bomb itself is within the limit");
@@ -256,9 +256,12 @@ async fn a_host_whose_robots_txt_fails_is_left_alone() {
 #[tokio::test]
 async fn an_empty_page_keeps_what_was_stored_of_it() {
     let asked = Arc::new(AtomicBool::new(false));
-    let answer = async move || match asked.swap(true, Ordering::Relaxed) {
-        false => page("T"),
-        true => typed("text/html", Vec::new()),
+    let answer = async move || {
+        if asked.swap(true, Ordering::Relaxed) {
+            typed("text/html", Vec::new())
+        } else {
+            page("T")
+        }
     };
     let (server, source) = (
         serve(Router::new().route("/page", get(answer))).await,

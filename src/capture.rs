@@ -1,16 +1,137 @@
-//! Source to queue: every change once confirmed, then the position saved.
+//! Source to queue: every change confirmed, then the position saved.
+//!
+//! ```text
+//! watch ──events──> number ──> publish, retried in order ──confirmed──> boundary ──> checkpoint
+//! pages, resyncs ──rows at their read time──────┘
+//! ```
+//!
+//! Any error reopens the watch from the last checkpoint, exactly as a crash would: a replay repeats
+//! versions, and a repeated version is harmless.
 
-use serde::{Deserialize, Serialize};
+mod frontier;
+mod publish;
+mod session;
+mod snapshot;
 
-use crate::change::Version;
+use std::future::Future;
+use std::time::Duration;
 
-/// A snapshot under way: which pages are left.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SnapshotPlan {
-    /// The floor that follows the last page.
-    pub floor: Version,
-    /// The types that are left, the one being read first.
+use tokio::sync::{mpsc, oneshot};
+
+pub use frontier::{Boundary, Frontier};
+pub use snapshot::{SnapshotPlan, Step};
+
+use crate::change::DocumentKey;
+use crate::clock::Clock;
+use crate::queue::Queue;
+use crate::retry::Backoff;
+use crate::source::{Checkpoints, Source};
+use crate::{Error, Recovery, Result};
+use session::Session;
+
+/// How capture behaves.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Changes published and confirmed together.
+    pub window: usize,
+    /// Documents a page of a snapshot.
+    pub page_size: usize,
+    /// Between two watermarks, and between two saves of an idle position.
+    pub tick: Duration,
+    /// Changes after which the position is saved before the next tick.
+    pub save_after: usize,
+    /// The epoch of a source that was never read.
+    pub epoch: u32,
+    /// Types that a snapshot of everything asks for besides those that the source shows: one that
+    /// vanished while nobody watched is still found.
     pub kinds: Vec<String>,
-    /// The last `_id` of the first type that was published.
-    pub after: Option<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            window: 500,
+            page_size: 200,
+            tick: Duration::from_secs(1),
+            save_after: 1000,
+            epoch: 1,
+            kinds: Vec::new(),
+        }
+    }
+}
+
+/// Resets for lost history in a row after which capture stops and says why.
+pub const RESETS_MAX: u32 = 3;
+
+/// What capture needs; handed in, so that every part can be another.
+#[derive(Debug)]
+pub struct Ports<'a, S, C, Q> {
+    /// Where documents live.
+    pub source: &'a S,
+    /// Where the checkpoint is kept.
+    pub checkpoints: &'a C,
+    /// Where changes go.
+    pub queue: &'a Q,
+    /// Wall clock, for people only.
+    pub clock: &'a Clock,
+}
+
+/// Asks capture to read documents again and send them at today's version.
+#[derive(Debug)]
+pub struct Request {
+    /// Which.
+    pub what: Resync,
+    /// Answered when the changes are confirmed (or, for a type, its snapshot is planned), with how
+    /// many there were.
+    pub done: oneshot::Sender<u64>,
+}
+
+/// What to read again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resync {
+    /// These documents; one that is gone is sent as a delete.
+    Keys(Vec<DocumentKey>),
+    /// Every document of the type; what is gone is found by a floor.
+    Kind(String),
+}
+
+/// Carries changes until `shutdown` is ready; then saves the position once more.
+///
+/// # Errors
+/// Only those that trying again cannot mend, and lost history after [`RESETS_MAX`] resets in a row.
+pub async fn run<S: Source, C: Checkpoints, Q: Queue>(
+    ports: Ports<'_, S, C, Q>,
+    settings: &Settings,
+    mut requests: mpsc::Receiver<Request>,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<()> {
+    tokio::pin!(shutdown);
+    let mut backoff = Backoff::default();
+    loop {
+        let error = match Session::open(&ports, settings).await {
+            Ok(mut session) => match session.run(&mut requests, shutdown.as_mut()).await {
+                Ok(()) => return Ok(()),
+                Err(error) => {
+                    if session.has_progressed() {
+                        backoff.reset();
+                    }
+                    error
+                }
+            },
+            Err(error @ Error::HistoryLost { .. }) => return Err(error),
+            Err(error) => error,
+        };
+        let pause = match (&error, error.recovery()) {
+            // The next session finds the same and plans the snapshot.
+            (Error::HistoryLost { .. }, _) => Duration::ZERO,
+            (_, Recovery::Retry(pause)) => backoff.next(pause),
+            (_, Recovery::Park | Recovery::Stop) => return Err(error),
+        };
+        tracing::warn!(error = %error.chain(), pause_ms = pause.as_millis(), "capture opens again");
+        tokio::select! {
+            biased;
+            () = shutdown.as_mut() => return Ok(()),
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
 }

@@ -163,7 +163,10 @@ pub async fn crawl<S: Source>(
         }
         Target::Source(path) => {
             let root = context.root.clone();
-            pour(&mut writer, move |out| repository::folder(&path, &context, out)).await?;
+            pour(&mut writer, move |out| {
+                repository::folder(&path, &context, out)
+            })
+            .await?;
             writer.finish(Some(&root)).await
         }
         Target::Checkout(path) => {
@@ -172,7 +175,9 @@ pub async fn crawl<S: Source>(
         }
         Target::Remote(url) => {
             let clone = git::clone(&url, settings).await?;
-            let github = url.host_str().is_some_and(|host| host.ends_with("github.com"));
+            let github = url
+                .host_str()
+                .is_some_and(|host| host.ends_with("github.com"));
             let platform = if github { "github" } else { "git" };
             let repository = described(platform, Path::new(url.path()), &context.root);
             read_head(writer, clone.path().to_owned(), repository, context).await
@@ -184,7 +189,11 @@ pub async fn crawl<S: Source>(
 pub fn keys_of(text: &str) -> Vec<DocumentKey> {
     let link = match Url::parse(text) {
         Ok(url) => url,
-        Err(_) => match std::path::absolute(text).ok().as_deref().and_then(pages::file_url) {
+        Err(_) => match std::path::absolute(text)
+            .ok()
+            .as_deref()
+            .and_then(pages::file_url)
+        {
             Some(url) => url,
             None => return Vec::new(),
         },
@@ -202,7 +211,10 @@ async fn read_head<S: Source, P: Progress>(
     context: Context,
 ) -> Result<Report> {
     let root = context.root.clone();
-    pour(&mut writer, move |out| git::head(&path, &repository, &context, out)).await?;
+    pour(&mut writer, move |out| {
+        git::head(&path, &repository, &context, out)
+    })
+    .await?;
     writer.finish(Some(&root)).await
 }
 
@@ -221,7 +233,9 @@ fn resolve(target: Target) -> Result<(Target, String)> {
             link: path.display().to_string(),
             why,
         };
-        let whole = path.canonicalize().map_err(|error| fail(error.to_string()))?;
+        let whole = path
+            .canonicalize()
+            .map_err(|error| fail(error.to_string()))?;
         let link = pages::file_url(&whole).ok_or_else(|| fail("its path makes no link".into()))?;
         Ok::<_, Error>((whole, link.to_string()))
     };
@@ -269,13 +283,17 @@ async fn pour<S: Source, P: Progress>(
     while let Some(found) = found.recv().await {
         writer.take(found).await?;
     }
-    reading.await.map_err(|_| Error::Stopped { part: "the reader" })?
+    reading
+        .await
+        .map_err(|_| Error::Stopped { part: "the reader" })?
 }
 
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    spawn_blocking(work).await.map_err(|_| Error::Stopped { part: "the reader" })?
+    spawn_blocking(work)
+        .await
+        .map_err(|_| Error::Stopped { part: "the reader" })?
 }
 
 /// A page's link without what does not tell pages apart: fragment and campaign parameters.
@@ -283,7 +301,9 @@ fn normalised(url: &Url) -> String {
     let mut link = url.clone();
     link.set_fragment(None);
     if url.query_pairs().any(|(name, _)| name.starts_with("utm_")) {
-        let kept = url.query_pairs().filter(|(name, _)| !name.starts_with("utm_"));
+        let kept = url
+            .query_pairs()
+            .filter(|(name, _)| !name.starts_with("utm_"));
         link.query_pairs_mut().clear().extend_pairs(kept);
         if link.query() == Some("") {
             link.set_query(None);

@@ -73,8 +73,8 @@ impl Database {
     /// [`Error::Data`] for a file of a newer format, of another program, or that is damaged.
     pub fn open(path: &Path, schemas: &[&str]) -> Result<Self> {
         let connection = file::open(path, schemas)?;
-        let (writes, jobs) = mpsc::channel(WAITING_MAX);
-        let (reads, waiting) = mpsc::channel(WAITING_MAX);
+        let (to_writer, jobs) = mpsc::channel(WAITING_MAX);
+        let (to_readers, waiting) = mpsc::channel(WAITING_MAX);
         let waiting = Arc::new(Mutex::new(waiting));
         let mut threads = Vec::new();
         for number in 0..READER_COUNT {
@@ -85,13 +85,13 @@ impl Database {
         }
         let writer = writer::Writer::new(connection, path);
         threads.push(start("database-write".to_owned(), move || {
-            writer.run(jobs)
+            writer.run(jobs);
         })?);
         Ok(Self {
             shared: Arc::new(Shared {
                 path: path.to_owned(),
-                writes: Some(writes),
-                reads: Some(reads),
+                writes: Some(to_writer),
+                reads: Some(to_readers),
                 threads,
             }),
         })

@@ -1,7 +1,17 @@
 //! Changes to points: clean, chunk, plan, embed what is new, store, settle.
+//!
+//! ```text
+//! delivery ─> ledger ─> prepare (clean, chunk) ─> plan ─> store (embed what is missing) ─> settle
+//!                  └──> floor (barriers, tombstones)
+//! ```
 
 pub mod chunk;
 pub mod clean;
 pub mod embed;
+pub mod floor;
+pub mod ledger;
+pub mod plan;
 pub mod prepare;
 pub mod spec;
+pub mod store;
+pub mod worker;

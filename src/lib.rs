@@ -6,6 +6,7 @@ pub mod cli;
 pub mod clock;
 pub mod command;
 pub mod config;
+pub mod clock;
 pub mod crawl;
 pub mod database;
 pub mod document;
@@ -18,6 +19,9 @@ pub mod run;
 pub mod search;
 pub mod serve;
 pub mod shutdown;
+pub mod retry;
+pub mod search;
+pub mod simulate;
 pub mod source;
 #[cfg(test)]
 mod still;

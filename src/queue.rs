@@ -97,6 +97,8 @@ pub struct Depth {
 /// - What is confirmed survives a crash of either side, until it is settled or parked.
 /// - Messages of one place are received in the order in which they were published, except that a
 ///   released one, or one whose consumer died, comes again later.
+/// - A barrier is handed out only when every message published before it to its place is settled
+///   or parked: whoever receives it has passed it.
 /// - A message may come twice: after a crash, and after a confirm that was lost.
 /// - Concurrent publishers and consumers are served.
 pub trait Queue: Send + Sync + 'static {

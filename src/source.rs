@@ -7,9 +7,13 @@
 
 pub mod sqlite;
 
+use std::collections::BTreeSet;
 use std::future::Future;
 
+use serde::{Deserialize, Serialize};
+
 use crate::Result;
+use crate::capture::SnapshotPlan;
 use crate::change::{DocumentKey, Operation, Position, Time};
 use crate::document::{Document, Fields};
 
@@ -21,6 +25,9 @@ pub struct Event {
     /// When it was committed, on the source's own clock. Several events may share one time, and
     /// then stand next to each other, in the same order at every reading.
     pub time: Time,
+    /// True where no later event has this time, as far as the source can tell; false is always
+    /// safe. A position is saved only after such an event, so that a replay numbers alike.
+    pub complete: bool,
     /// The same as wall-clock time: milliseconds since 1970, UTC; for people, never for order.
     pub committed_ms: u64,
     /// What happened.
@@ -50,7 +57,7 @@ pub enum Body {
         /// The type.
         kind: String,
     },
-    /// Nothing happened; the position moved on.
+    /// Nothing happened; the position moved on. Never between two events of one time.
     Idle,
 }
 
@@ -89,7 +96,8 @@ pub trait Source: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Reading<Vec<Option<Fields>>>>> + Send;
 
     /// The next `limit` documents of a type after this `_id`, in an order of ids that does not
-    /// change; an empty page is the end. Each page is one consistent read at its own time.
+    /// change; an empty page is the end. Each page is one consistent read at its own time, which is
+    /// never before a time that a watch showed earlier.
     fn page(
         &self,
         kind: &str,
@@ -126,15 +134,17 @@ pub trait Watch: Send {
 }
 
 /// How far capture has come; saved as one, so that a restart finds position and snapshot agreeing.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Checkpoint {
     /// The epoch that versions carry.
     pub epoch: u32,
     /// Every change before it is confirmed by the queue.
     pub position: Position,
-    /// The snapshot under way, if any.
-    pub snapshot: Option<crate::capture::SnapshotPlan>,
-    /// Resets for lost history since the last progress.
+    /// The types whose snapshots are under way or to come, in order.
+    pub snapshot: SnapshotPlan,
+    /// Every type that was ever sent: those that vanish in a gap are found by it.
+    pub kinds: BTreeSet<String>,
+    /// Resets for lost history since the last snapshot that came to its end.
     pub resets: u32,
 }
 

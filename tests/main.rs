@@ -13,3 +13,4 @@ mod pipeline;
 mod support {
     pub(crate) mod app;
 }
+mod simulation;

@@ -57,8 +57,9 @@ impl Resolve for Guard {
             let host = name.as_str();
             let found = tokio::net::lookup_host((host, 0)).await?;
             let allowed = guard.allows(host);
-            let usable: Vec<SocketAddr> =
-                found.filter(|address| allowed || is_public(address.ip())).collect();
+            let usable: Vec<SocketAddr> = found
+                .filter(|address| allowed || is_public(address.ip()))
+                .collect();
             if usable.is_empty() {
                 return Err(refusal(host).into());
             }
@@ -86,7 +87,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         (0 | 240..=255, ..)            // this network; reserved and broadcast
             | (100, 64..=127, _)       // shared by providers
             | (192, 0, 0)              // protocol assignments
-            | (198, 18..=19, _)        // benchmarks
+            | (198, 18..=19, _) // benchmarks
     );
     !(special
         || address.is_private()
@@ -97,14 +98,14 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
-    let [a, b, c, d, e, f, g, h] = address.segments();
-    let inner = |high: u16, low: u16| {
-        is_public_v4(Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)))
-    };
+    let [a, b, c, .., high, low] = address.segments();
+    let middle = &address.segments()[2..6];
+    let inner =
+        |high: u16, low: u16| is_public_v4(Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)));
     match (a, b) {
         // Mapped and translated addresses are judged by the one they stand for.
-        (0, 0) if (c, d, e) == (0, 0, 0) && f == 0xffff => inner(g, h),
-        (0x64, 0xff9b) => (c, d, e, f) == (0, 0, 0, 0) && inner(g, h),
+        (0, 0) if middle == [0, 0, 0, 0xffff] => inner(high, low),
+        (0x64, 0xff9b) => middle == [0; 4] && inner(high, low),
         (0x2002, _) => inner(b, c),
         // Tunnels, documentation, and everything outside of global unicast.
         (0x2001, 0 | 0xdb8) => false,
@@ -119,14 +120,37 @@ mod tests {
     #[test]
     fn only_public_addresses_are_public() {
         let public = |text: &str| is_public(text.parse().unwrap());
-        for address in ["1.1.1.1", "172.32.0.1", "100.63.0.1", "2606:4700::1111", "::ffff:1.1.1.1"] {
+        for address in [
+            "1.1.1.1",
+            "172.32.0.1",
+            "100.63.0.1",
+            "2606:4700::1111",
+            "::ffff:1.1.1.1",
+        ] {
             assert!(public(address), "{address}");
         }
         for address in [
-            "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0",
-            "100.64.0.1", "198.18.0.1", "224.0.0.1", "255.255.255.255", "::", "::1", "fc00::1",
-            "fe80::1", "ff02::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::",
-            "2001:db8::1", "2001::1", "::7f00:1",
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "169.254.169.254",
+            "0.0.0.0",
+            "100.64.0.1",
+            "198.18.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "fc00::1",
+            "fe80::1",
+            "ff02::1",
+            "::ffff:127.0.0.1",
+            "64:ff9b::7f00:1",
+            "2002:7f00:1::",
+            "2001:db8::1",
+            "2001::1",
+            "::7f00:1",
         ] {
             assert!(!public(address), "{address}");
         }
@@ -137,8 +161,13 @@ mod tests {
         let guard = Guard::new(false, &[]);
         let permit = |text: &str| guard.permit(&Url::parse(text).unwrap());
         for link in [
-            "http://127.0.0.1/", "http://2130706433/", "http://0x7f.1/", "http://[::1]/",
-            "http://[::ffff:7f00:1]/", "http://169.254.169.254/latest", "ftp://example.org/",
+            "http://127.0.0.1/",
+            "http://2130706433/",
+            "http://0x7f.1/",
+            "http://[::1]/",
+            "http://[::ffff:7f00:1]/",
+            "http://169.254.169.254/latest",
+            "ftp://example.org/",
         ] {
             assert!(permit(link).is_err(), "{link}");
         }

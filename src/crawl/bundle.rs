@@ -60,7 +60,10 @@ mod tests {
             parts.extend(bundle.add(format!("{number}.rs"), "x".repeat(60)));
         }
         parts.extend(bundle.finish());
-        let sizes: Vec<_> = parts.iter().map(|part| (part.number, part.files.len())).collect();
+        let sizes: Vec<_> = parts
+            .iter()
+            .map(|part| (part.number, part.files.len()))
+            .collect();
         assert_eq!(sizes, [(0, 2), (1, 2), (2, 2), (3, 2), (4, 2)]);
         assert!(parts[1].files.contains_key("2.rs") && parts[1].files.contains_key("3.rs"));
     }

@@ -31,7 +31,9 @@ fn declared(bytes: &[u8]) -> Option<&'static Encoding> {
         let (_, value) = element.split_once("charset")?;
         let value = value.trim_start().strip_prefix('=')?.trim_start();
         let value = value.trim_start_matches(['"', '\'']);
-        let label = value.split(|c: char| c.is_whitespace() || "\"';/".contains(c)).next()?;
+        let label = value
+            .split(|c: char| c.is_whitespace() || "\"';/".contains(c))
+            .next()?;
         let encoding = Encoding::for_label(label.as_bytes())?;
         // The element could be read byte by byte, so the page cannot be in a two-byte encoding.
         let two_bytes = encoding == UTF_16LE || encoding == UTF_16BE;
@@ -73,7 +75,10 @@ mod tests {
     #[test]
     fn a_byte_order_mark_overrides_what_is_declared() {
         let page = format!("\u{feff}<meta charset=\"koi8-r\">{TEXT}");
-        assert_eq!(decode(page.as_bytes(), Some("koi8-r")), page.trim_start_matches('\u{feff}'));
+        assert_eq!(
+            decode(page.as_bytes(), Some("koi8-r")),
+            page.trim_start_matches('\u{feff}')
+        );
     }
 
     #[test]

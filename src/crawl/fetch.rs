@@ -82,7 +82,9 @@ impl Fetcher {
                 }
             }
         }
-        Err(fail(format!("it was redirected more than {REDIRECTS_MAX} times")))
+        Err(fail(format!(
+            "it was redirected more than {REDIRECTS_MAX} times"
+        )))
     }
 
     /// Asks the host's robots.txt; one that cannot be read forbids everything, a missing one nothing.
@@ -100,7 +102,9 @@ impl Fetcher {
                             .map_err(|error| error.chain())?;
                         Robots::from_access(AccessResult::Successful(&bytes), AGENT)
                     } else if status.is_server_error() {
-                        return Err(format!("its host's robots.txt answered {status}: try later"));
+                        return Err(format!(
+                            "its host's robots.txt answered {status}: try later"
+                        ));
                     } else {
                         return Ok(());
                     };
@@ -120,9 +124,13 @@ impl Fetcher {
         if !response.status().is_redirection() {
             return Ok(Step::Arrived(response));
         }
-        let to = response.headers().get(LOCATION).and_then(|to| to.to_str().ok());
+        let to = response
+            .headers()
+            .get(LOCATION)
+            .and_then(|to| to.to_str().ok());
         let next = to.and_then(|to| url.join(to).ok());
-        next.map(Step::Moved).ok_or_else(|| "it was redirected to nowhere".to_owned())
+        next.map(Step::Moved)
+            .ok_or_else(|| "it was redirected to nowhere".to_owned())
     }
 }
 
@@ -140,16 +148,24 @@ fn accept(response: &Response) -> Result<Option<String>, String> {
         }
         status => return Err(format!("the server answered {status}")),
     }
-    let Some(kind) = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok())
+    let Some(kind) = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok())
     else {
         return Ok(None);
     };
     let kind = kind.to_ascii_lowercase();
     let (media, parameters) = kind.split_once(';').unwrap_or((&kind, ""));
-    if !matches!(media.trim(), "text/html" | "application/xhtml+xml" | "text/plain") {
+    if !matches!(
+        media.trim(),
+        "text/html" | "application/xhtml+xml" | "text/plain"
+    ) {
         return Err(format!("it is {}, not a page", media.trim()));
     }
-    let charset = parameters.split(';').find_map(|part| part.trim().strip_prefix("charset="));
+    let charset = parameters
+        .split(';')
+        .find_map(|part| part.trim().strip_prefix("charset="));
     Ok(charset.map(str::to_owned))
 }
 
@@ -186,6 +202,8 @@ fn said(error: reqwest::Error) -> String {
 }
 
 pub(crate) fn user_agent(contact: Option<&str>) -> String {
-    let contact = contact.map(|contact| format!(" (+{contact})")).unwrap_or_default();
+    let contact = contact
+        .map(|contact| format!(" (+{contact})"))
+        .unwrap_or_default();
     format!("{AGENT}/{}{contact}", env!("CARGO_PKG_VERSION"))
 }

@@ -11,11 +11,11 @@ use gix::remote::fetch::Shallow;
 use tempfile::TempDir;
 use url::Url;
 
-use super::harvest::{Context, Harvest};
-use super::repository::Intake;
 use super::Settings;
 use super::address::Guard;
 use super::fetch::user_agent;
+use super::harvest::{Context, Harvest};
+use super::repository::Intake;
 use crate::document::Repository;
 use crate::{Error, Result};
 
@@ -75,7 +75,9 @@ pub(crate) async fn clone(url: &Url, settings: &Settings) -> Result<TempDir> {
     };
     let guard = settings.guard();
     guard.permit(url).map_err(fail)?;
-    tokio::fs::create_dir_all(&settings.tmp).await.map_err(|error| fail(error.to_string()))?;
+    tokio::fs::create_dir_all(&settings.tmp)
+        .await
+        .map_err(|error| fail(error.to_string()))?;
     let folder = tempfile::Builder::new()
         .prefix("clone-")
         .tempdir_in(&settings.tmp)
@@ -93,7 +95,11 @@ pub(crate) async fn clone(url: &Url, settings: &Settings) -> Result<TempDir> {
             ticks.tick().await;
             let bytes = bytes_below(folder.path());
             if bytes > limit {
-                return Error::TooLarge { thing: url.to_string(), bytes, limit };
+                return Error::TooLarge {
+                    thing: url.to_string(),
+                    bytes,
+                    limit,
+                };
             }
         }
     };
@@ -172,5 +178,8 @@ fn failure(link: &str, error: &gix::Error) -> Error {
 
 fn bytes_below(folder: &Path) -> u64 {
     let files = super::walk::walk(folder, false).flatten();
-    files.filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum()
+    files
+        .filter_map(|file| file.metadata().ok())
+        .map(|file| file.len())
+        .sum()
 }

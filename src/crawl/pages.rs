@@ -41,7 +41,9 @@ pub(crate) fn folder(root: &Path, context: &Context, harvest: &Harvest) -> Resul
         }
     }
     harvest.send(Found::Total(files.len()));
-    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(THREADS_MAX);
+    let threads = thread::available_parallelism()
+        .map_or(1, NonZero::get)
+        .min(THREADS_MAX);
     for batch in files.chunks(threads * SLICE) {
         for found in read_batch(batch, context)? {
             harvest.send(found);
@@ -58,7 +60,11 @@ fn read_batch(batch: &[(PathBuf, u64)], context: &Context) -> Result<Vec<Found>>
         let readers: Vec<_> = batch
             .chunks(SLICE)
             .map(|slice| {
-                let read = || slice.iter().map(|(path, bytes)| file(path, *bytes, context));
+                let read = || {
+                    slice
+                        .iter()
+                        .map(|(path, bytes)| file(path, *bytes, context))
+                };
                 thread::Builder::new()
                     .name("read-page".to_owned())
                     .stack_size(STACK_BYTES)
@@ -69,7 +75,9 @@ fn read_batch(batch: &[(PathBuf, u64)], context: &Context) -> Result<Vec<Found>>
         let mut found = Vec::with_capacity(batch.len());
         for reader in readers {
             let read = reader.join();
-            found.extend(read.map_err(|_| Error::Stopped { part: "the page reader" })?);
+            found.extend(read.map_err(|_| Error::Stopped {
+                part: "the page reader",
+            })?);
         }
         Ok(found)
     })
@@ -85,7 +93,10 @@ pub(crate) fn file(path: &Path, bytes: u64, context: &Context) -> Found {
     let outcome = read.and_then(|bytes| {
         let address = file_url(path).ok_or("its path makes no link")?;
         let page = extract(&bytes, None, &address)?;
-        let link = page.canonical.as_ref().map_or_else(|| address.to_string(), normalised);
+        let link = page
+            .canonical
+            .as_ref()
+            .map_or_else(|| address.to_string(), normalised);
         article(page, "file", (address.to_string(), link), context)
     });
     match outcome {
@@ -98,7 +109,10 @@ pub(crate) fn file(path: &Path, bytes: u64, context: &Context) -> Found {
 pub(crate) fn fetched(page: &Fetched, context: &Context) -> Found {
     let outcome = extract(&page.bytes, page.charset.as_deref(), &page.url).and_then(|read| {
         // A page may say which of its host's addresses is its own, but not speak for another host.
-        let canonical = read.canonical.as_ref().filter(|link| link.host() == page.url.host());
+        let canonical = read
+            .canonical
+            .as_ref()
+            .filter(|link| link.host() == page.url.host());
         let link = normalised(canonical.unwrap_or(&page.url));
         article(read, "web", (link.clone(), link), context)
     });

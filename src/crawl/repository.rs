@@ -68,7 +68,8 @@ impl<'a> Intake<'a> {
             self.hand_on(part);
         }
         for skipped in self.tally.lines() {
-            self.harvest.send(Found::Missed(Missed { skipped, key: None }));
+            self.harvest
+                .send(Found::Missed(Missed { skipped, key: None }));
         }
     }
 
@@ -118,7 +119,10 @@ pub(crate) fn folder(root: &Path, context: &Context, harvest: &Harvest) -> Resul
 
 /// A folder's own name, without the `.git` of a bare repository.
 pub(crate) fn name_of(path: &Path) -> String {
-    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    let name = path
+        .file_name()
+        .unwrap_or(path.as_os_str())
+        .to_string_lossy();
     name.strip_suffix(".git").unwrap_or(&name).to_owned()
 }
 

@@ -55,7 +55,11 @@ impl Target {
     ///
     /// # Errors
     /// [`Error::Config`] for an argument that names nothing that can be crawled.
-    pub(crate) fn parse(text: &str, kind: Option<Kind>, look: impl Fn(&Path) -> Place) -> Result<Self> {
+    pub(crate) fn parse(
+        text: &str,
+        kind: Option<Kind>,
+        look: impl Fn(&Path) -> Place,
+    ) -> Result<Self> {
         let text = text.trim();
         let ssh = text.starts_with("git@") || text.starts_with("ssh:");
         if ssh || text.starts_with("git:") {
@@ -65,16 +69,20 @@ impl Target {
         match Url::parse(text) {
             Ok(url) if !url.username().is_empty() || url.password().is_some() => {
                 let shown = url.host_str().unwrap_or("link");
-                Err(refuse(shown, "a link with a name or password in it would store them"))
+                Err(refuse(
+                    shown,
+                    "a link with a name or password in it would store them",
+                ))
             }
             Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(Self::web(url, kind)),
             Ok(url) if url.scheme() == "file" => match url.to_file_path() {
                 Ok(path) => Self::local(text, path, kind, look),
                 Err(()) => Err(refuse(text, "it names no file of this machine")),
             },
-            Ok(url) if text.contains("://") => {
-                Err(refuse(text, &format!("{} links are not known", url.scheme())))
-            }
+            Ok(url) if text.contains("://") => Err(refuse(
+                text,
+                &format!("{} links are not known", url.scheme()),
+            )),
             _ => Self::local(text, PathBuf::from(text), kind, look),
         }
     }
@@ -113,7 +121,10 @@ impl Target {
 fn is_repository(url: &Url) -> bool {
     let path = url.path().trim_end_matches('/');
     let depth = path.split('/').filter(|part| !part.is_empty()).count();
-    let forge = matches!(url.host_str(), Some("github.com" | "www.github.com" | "codeberg.org"));
+    let forge = matches!(
+        url.host_str(),
+        Some("github.com" | "www.github.com" | "codeberg.org")
+    );
     Path::new(path).extension().is_some_and(|ext| ext == "git") || (forge && depth == 2)
 }
 
@@ -133,11 +144,26 @@ pub(crate) fn look(path: &Path) -> Place {
         return Place::Repository;
     }
     let text_like = |path: &Path| {
-        let name = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+        let name = path
+            .extension()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .to_lowercase();
         // What pages bring along says nothing about a folder.
         !matches!(
             name.as_str(),
-            "css" | "js" | "svg" | "png" | "jpg" | "jpeg" | "gif" | "webp" | "ico" | "woff" | "woff2" | "ttf"
+            "css"
+                | "js"
+                | "svg"
+                | "png"
+                | "jpg"
+                | "jpeg"
+                | "gif"
+                | "webp"
+                | "ico"
+                | "woff"
+                | "woff2"
+                | "ttf"
         )
     };
     let (mut pages, mut others) = (0_usize, 0_usize);
@@ -190,12 +216,27 @@ mod tests {
     fn an_argument_is_read_as_what_it_names() {
         let url = |text| Url::parse(text).unwrap();
         let cases = [
-            ("https://example.org/a#part", Target::Page(url("https://example.org/a"))),
-            ("https://github.com/rust-lang/book", Target::Remote(url("https://github.com/rust-lang/book"))),
-            ("https://github.com/rust-lang", Target::Page(url("https://github.com/rust-lang"))),
-            ("https://example.org/x/y.git/", Target::Remote(url("https://example.org/x/y.git/"))),
+            (
+                "https://example.org/a#part",
+                Target::Page(url("https://example.org/a")),
+            ),
+            (
+                "https://github.com/rust-lang/book",
+                Target::Remote(url("https://github.com/rust-lang/book")),
+            ),
+            (
+                "https://github.com/rust-lang",
+                Target::Page(url("https://github.com/rust-lang")),
+            ),
+            (
+                "https://example.org/x/y.git/",
+                Target::Remote(url("https://example.org/x/y.git/")),
+            ),
             ("page.html", Target::File("page.html".into())),
-            ("file:///srv/page.html", Target::File("/srv/page.html".into())),
+            (
+                "file:///srv/page.html",
+                Target::File("/srv/page.html".into()),
+            ),
             ("book", Target::Folder("book".into())),
             ("crate-1.0", Target::Source("crate-1.0".into())),
             ("work", Target::Checkout("work".into())),

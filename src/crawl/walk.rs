@@ -50,7 +50,10 @@ pub(crate) fn steps(root: &Path, skip_vendored: bool) -> impl Iterator<Item = St
             return None;
         }
         Some(if kind.is_symlink() {
-            Step::Passed(entry.into_path(), "a symbolic link, not followed".to_owned())
+            Step::Passed(
+                entry.into_path(),
+                "a symbolic link, not followed".to_owned(),
+            )
         } else if kind.is_file() {
             match entry.metadata() {
                 Ok(metadata) => Step::File(entry.into_path(), metadata.len()),

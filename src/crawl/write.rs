@@ -119,7 +119,11 @@ impl<'a, S: Source, P: Progress> Writer<'a, S, P> {
             differs
         });
         tracing::debug!(found = before, differing = found.len(), "wrote a batch");
-        if found.is_empty() { Ok(()) } else { self.source.save(found).await }
+        if found.is_empty() {
+            Ok(())
+        } else {
+            self.source.save(found).await
+        }
     }
 
     async fn sweep(&mut self, kind: &str, root: &str) -> Result<()> {
@@ -150,7 +154,10 @@ impl<'a, S: Source, P: Progress> Writer<'a, S, P> {
 
 /// The bytes of text in fields, nested ones included: what a batch's size is made of.
 fn text_bytes(fields: &Fields) -> usize {
-    fields.iter().map(|(name, value)| name.len() + bytes(value)).sum()
+    fields
+        .iter()
+        .map(|(name, value)| name.len() + bytes(value))
+        .sum()
 }
 
 fn bytes(value: &Value) -> usize {

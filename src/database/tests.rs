@@ -105,7 +105,10 @@ async fn a_damaged_file_is_found_out_at_the_start_after_an_unclean_end() {
     let error = Database::open(&copy, &[SCHEMA]).unwrap_err();
     assert_eq!(error.recovery(), Recovery::Stop);
     let text = error.to_string();
-    assert!(text.contains("damaged") && text.contains("backup"), "{text}");
+    assert!(
+        text.contains("damaged") && text.contains("backup"),
+        "{text}"
+    );
 }
 
 #[tokio::test]

@@ -22,11 +22,13 @@ pub(super) const LOG_BYTES_MAX: u32 = 16 << 20;
 /// Tells the caller what became of its work, given what became of the commit.
 type Answer = Box<dyn FnOnce(Result<()>) + Send>;
 
+type Work = Box<dyn FnOnce(Option<&Transaction<'_>>) -> Done + Send>;
+
 /// A write that waits.
 pub(super) struct Job {
     durability: Durability,
     /// None when there is no transaction to do it in.
-    work: Box<dyn FnOnce(Option<&Transaction<'_>>) -> Done + Send>,
+    work: Work,
 }
 
 /// A write that is in a transaction not yet committed.

@@ -129,8 +129,8 @@ pub struct Part {
 
 impl Repository {
     /// The stored form of one part. The first is known by the link alone, part n by `link#n`.
-    pub fn document(&self, part: Part, owner: &User) -> Document {
-        let identity = match part.number {
+    pub fn document(&self, Part { number, files }: Part, owner: &User) -> Document {
+        let identity = match number {
             0 => self.link.clone(),
             number => format!("{}#{}", self.link, number + 1),
         };
@@ -138,7 +138,7 @@ impl Repository {
             "platform": self.platform,
             "name": self.name,
             "link": self.link,
-            "content": part.files,
+            "content": files,
             "owner_id": owner.id().to_string(),
             "owner_full_name": owner.full_name(),
         }));
@@ -206,9 +206,19 @@ mod tests {
         let names: Vec<&str> = document.fields.keys().map(String::as_str).collect();
         assert_eq!(
             names,
-            ["platform", "link", "content", "author_id", "author_full_name", "crawl_root"]
+            [
+                "platform",
+                "link",
+                "content",
+                "author_id",
+                "author_full_name",
+                "crawl_root"
+            ]
         );
         assert_eq!(document.fields["content"]["Content"], "body");
-        assert_eq!(document.key, key_of_link("articles", "https://example.org/a"));
+        assert_eq!(
+            document.key,
+            key_of_link("articles", "https://example.org/a")
+        );
     }
 }

@@ -58,13 +58,14 @@ impl Chunk {
 /// [`Error::Config`] where even one character is over the token limit.
 pub(crate) fn chunk(
     section: &Section,
-    limits: &Limits,
+    limits: Limits,
     count: &impl Fn(&str) -> usize,
 ) -> Result<Vec<Chunk>> {
     let gauge = Gauge::new(limits, count);
-    let layout = match section.code {
-        true => code::code(&section.text),
-        false => prose::prose(&section.text),
+    let layout = if section.code {
+        code::code(&section.text)
+    } else {
+        prose::prose(&section.text)
     };
     let Layout { units, contexts } = layout;
     let units = gauge.refine(&section.text, units);
@@ -82,12 +83,7 @@ pub(crate) fn chunk(
 
 /// Counts the chunk as a whole. Tokens are additive over words, so that it nearly always fits; a
 /// tokenizer that disagrees gets halves of it.
-fn fit(
-    chunk: Chunk,
-    section: &Section,
-    gauge: &Gauge<'_>,
-    chunks: &mut Vec<Chunk>,
-) -> Result<()> {
+fn fit(chunk: Chunk, section: &Section, gauge: &Gauge<'_>, chunks: &mut Vec<Chunk>) -> Result<()> {
     let mut rest = vec![chunk];
     while let Some(mut chunk) = rest.pop() {
         if gauge.fits(&chunk.text(section)) {

@@ -32,15 +32,37 @@ const PROSE_FILES: [&str; 4] = [".md", ".markdown", ".txt", ".rst"];
 
 /// Paragraphs that belong to the page around an article, in lower case without end marks.
 const FURNITURE: [&str; 22] = [
-    "share", "share this post", "share this article", "subscribe", "subscribe now", "follow",
-    "following", "sign in", "sign up", "log in", "listen", "save", "read more", "open in app",
-    "member-only story", "leave a comment", "comments", "advertisement", "skip to content",
-    "get the app", "table of contents", "back to top",
+    "share",
+    "share this post",
+    "share this article",
+    "subscribe",
+    "subscribe now",
+    "follow",
+    "following",
+    "sign in",
+    "sign up",
+    "log in",
+    "listen",
+    "save",
+    "read more",
+    "open in app",
+    "member-only story",
+    "leave a comment",
+    "comments",
+    "advertisement",
+    "skip to content",
+    "get the app",
+    "table of contents",
+    "back to top",
 ];
 
 /// How such paragraphs begin when they go on with a name or a place.
 const FURNITURE_STARTS: [&str; 6] = [
-    "follow me on ", "follow us on ", "subscribe to my ", "subscribe to our ", "share on ",
+    "follow me on ",
+    "follow us on ",
+    "subscribe to my ",
+    "subscribe to our ",
+    "share on ",
     "thanks for reading! subscribe",
 ];
 
@@ -71,9 +93,10 @@ fn file(raw: &RawText<'_>) -> Option<Section> {
     let lower = path.to_lowercase();
     let code = !PROSE_FILES.iter().any(|end| lower.ends_with(end));
     let text = letters::visible(raw.text);
-    let text = match code {
-        true => layout_kept(&text),
-        false => prose(&text, Form::Prose, ""),
+    let text = if code {
+        layout_kept(&text)
+    } else {
+        prose(&text, Form::Prose, "")
     };
     (!text.is_empty()).then_some(Section { path, code, text })
 }
@@ -102,7 +125,8 @@ fn prose(text: &str, form: Form, title: &str) -> String {
             continue;
         }
         let tidied = tidy(&letters::plain(raw));
-        let repeats_title = clean.is_empty() && line.kind == LineKind::Heading(1) && names(title, &tidied);
+        let repeats_title =
+            clean.is_empty() && line.kind == LineKind::Heading(1) && names(title, &tidied);
         let furniture =
             form == Form::Article && stands_alone(&lines, index) && is_furniture(&tidied);
         let blank = tidied.is_empty() || repeats_title || furniture;
@@ -202,7 +226,10 @@ mod tests {
         let title = "Shared State - The Book";
         assert_eq!(article("# Shared State\n\nText", title), "Text");
         assert_eq!(article("# Other\n\nText", title), "# Other\n\nText");
-        assert_eq!(article("Text\n\n# Shared State", title), "Text\n\n# Shared State");
+        assert_eq!(
+            article("Text\n\n# Shared State", title),
+            "Text\n\n# Shared State"
+        );
     }
 
     #[test]
@@ -226,7 +253,8 @@ mod tests {
         #[test]
         fn any_text_is_cleaned(text in any::<String>()) {
             let clean = article(&text, "");
-            prop_assert!(!clean.contains(['\r', '\0', '\u{200b}']));
+            let hidden = ['\r', '\0', '\u{200b}'];
+            prop_assert!(!clean.contains(hidden));
             prop_assert_eq!(clean.trim_end(), &clean);
         }
     }

@@ -73,7 +73,7 @@ pub fn prepare(
             }
             text.push_str(part);
         }
-        let cut = chunk::chunk(section, limits, count)?;
+        let cut = chunk::chunk(section, *limits, count)?;
         chunks.extend(cut.iter().map(|chunk| chunk.text(section)));
     }
     Ok(Prepared {
@@ -81,4 +81,68 @@ pub fn prepare(
         text,
         chunks,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+
+    fn golden(kind: &str, content: &Value) -> Prepared {
+        let fields = Fields::from_iter([("content".to_owned(), content.clone())]);
+        let count = |text: &str| text.split_whitespace().count() + 2;
+        prepare(kind, &fields, &Limits { token_max: 40 }, &count).unwrap()
+    }
+
+    #[test]
+    fn other_output_needs_another_fingerprint() {
+        let page = "# The title\n\nShare\n\nOne  𝐭𝐰𝐨 three. Four five.\n\n## A section\n\n- six\n- \
+                    seven\n\n```rust\nfn eight() {\n    nine();\n}\n```\n\n| a | b |\n| c | d |\n";
+        let words: Vec<_> = (0..300).map(|word| format!("word{word}.")).collect();
+        let page = format!("{page}\n\n### Deeper\n\n{}", words.join(" A "));
+        let code = "use a;\n\nfn b() {\n    c();\n\n    d();\n}\n\n".repeat(20);
+        let mut digest = Sha256::new();
+        for prepared in [
+            golden("articles", &json!({"Title": "The title", "Content": page})),
+            golden("posts", &json!({"Content": page})),
+            golden(
+                "repositories",
+                &json!({"src/a.rs": code, "README.md": page}),
+            ),
+        ] {
+            digest.update(format!("{prepared:?}"));
+        }
+        let digest = format!("{:x}", digest.finalize());
+        assert_eq!(
+            (FINGERPRINT, &digest[..16]),
+            ("clean-1 chunk-1", "3bd0e89bb47da142")
+        );
+    }
+
+    #[test]
+    fn a_title_that_changes_changes_no_chunk() {
+        let page =
+            |title: &str| json!({"Title": title, "Content": format!("# {title}\n\n## A\n\nb")});
+        let (old, new) = (
+            golden("articles", &page("Old")),
+            golden("articles", &page("New")),
+        );
+        assert_eq!(old.chunks, new.chunks);
+        assert_ne!(old.metadata, new.metadata);
+    }
+
+    #[test]
+    fn a_document_without_text_has_no_chunks() {
+        for content in [
+            json!(null),
+            json!({}),
+            json!({"Content": null}),
+            json!({"Content": " \n"}),
+        ] {
+            let prepared = golden("articles", &content);
+            assert_eq!((prepared.text.as_str(), prepared.chunks.len()), ("", 0));
+        }
+    }
 }

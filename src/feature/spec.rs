@@ -214,13 +214,12 @@ fn scalar(name: &str, value: &Value) -> Option<Value> {
 
 /// The readable value of an extended JSON wrapper, such as `{"$oid": "…"}`.
 fn extended(name: &str, wrapped: &Fields) -> Option<Value> {
-    let (wrapper, inner) = wrapped.iter().next().filter(|_| wrapped.len() == 1)?;
-    match (wrapper.as_str(), inner) {
+    let (kind, inner) = wrapped.iter().next().filter(|_| wrapped.len() == 1)?;
+    match (kind.as_str(), inner) {
         ("$oid" | "$uuid" | "$symbol" | "$numberDecimal", Value::String(text)) => {
             Some(Value::String(cut(text)))
         }
-        ("$date", Value::Object(_)) => scalar(name, inner),
-        ("$date", Value::String(_) | Value::Number(_)) => Some(inner.clone()),
+        ("$date", _) => scalar(name, inner),
         ("$numberInt" | "$numberLong" | "$numberDouble", Value::String(text)) => {
             match serde_json::from_str(text) {
                 Ok(number @ Value::Number(_)) => scalar(name, &number),
@@ -306,11 +305,31 @@ mod tests {
     fn a_field_of_the_wrong_type_is_named() {
         let cases = [
             (kind::ARTICLES, json!({"content": 5}), "field content "),
-            (kind::POSTS, json!({"content": {"Content": []}}), "field content.Content "),
-            (kind::REPOSITORIES, json!({"content": "x"}), "field content "),
-            (kind::REPOSITORIES, json!({"content": {"a.rs": {"b": 1}}}), "field content.a.rs "),
-            (kind::ARTICLES, json!({"link": {"href": "x"}}), "field link "),
-            (kind::ARTICLES, json!({"content": {"Title": []}}), "field content.Title "),
+            (
+                kind::POSTS,
+                json!({"content": {"Content": []}}),
+                "field content.Content ",
+            ),
+            (
+                kind::REPOSITORIES,
+                json!({"content": "x"}),
+                "field content ",
+            ),
+            (
+                kind::REPOSITORIES,
+                json!({"content": {"a.rs": {"b": 1}}}),
+                "field content.a.rs ",
+            ),
+            (
+                kind::ARTICLES,
+                json!({"link": {"href": "x"}}),
+                "field link ",
+            ),
+            (
+                kind::ARTICLES,
+                json!({"content": {"Title": []}}),
+                "field content.Title ",
+            ),
             ("notes", json!({"body": true}), "field body "),
         ];
         for (kind, stored, named) in cases {

@@ -132,7 +132,7 @@ impl Queue for SqliteQueue {
                           ORDER BY id LIMIT ?2";
             let mut select = connection.prepare_cached(select)?;
             let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-            let after = after.map(|id| id.into_bytes());
+            let after = after.map(Uuid::into_bytes);
             let rows = select.query_map(params![after, limit], |row| row.get::<_, String>(0))?;
             let parse = |text: String| {
                 serde_json::from_str(&text)

@@ -39,7 +39,10 @@ pub(super) fn code(text: &str) -> Layout {
 
 /// How deep a line is indented, in steps of two columns; the first column counts as one step.
 fn level(indentation: &str) -> u8 {
-    let columns: usize = indentation.chars().map(|space| if space == '\t' { 4 } else { 1 }).sum();
+    let columns: usize = indentation
+        .chars()
+        .map(|space| if space == '\t' { 4 } else { 1 })
+        .sum();
     u8::try_from(columns.div_ceil(2).min(8)).unwrap_or(8)
 }
 

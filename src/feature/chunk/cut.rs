@@ -84,7 +84,9 @@ impl<'a> Cutter<'a> {
     fn weighed_prefix(&mut self, unit: usize) -> &(String, usize) {
         let context = self.units[unit].unit.context;
         self.prefixes[context].get_or_insert_with(|| {
-            let prefix = self.gauge.prefix(&self.section.path, &self.contexts[context]);
+            let prefix = self
+                .gauge
+                .prefix(&self.section.path, &self.contexts[context]);
             let weight = self.gauge.weight(&prefix);
             (prefix, weight)
         })

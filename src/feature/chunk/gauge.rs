@@ -29,7 +29,7 @@ pub(super) struct Weighed {
 }
 
 impl<'a> Gauge<'a> {
-    pub(super) fn new(limits: &Limits, count: &'a dyn Fn(&str) -> usize) -> Self {
+    pub(super) fn new(limits: Limits, count: &'a dyn Fn(&str) -> usize) -> Self {
         let special = count("");
         let most = limits.token_max.saturating_sub(special).max(4);
         Self {

@@ -92,7 +92,10 @@ struct Fence {
 
 fn fence(line: &str) -> Option<Fence> {
     let line = line.trim_start();
-    let mark = line.chars().next().filter(|mark| matches!(mark, '`' | '~'))?;
+    let mark = line
+        .chars()
+        .next()
+        .filter(|mark| matches!(mark, '`' | '~'))?;
     let length = line.len() - line.trim_start_matches(mark).len();
     let tilde = mark == '~';
     // A line such as ```` ```x``` ```` is code within a line.
@@ -146,8 +149,20 @@ mod tests {
         use LineKind::{Blank, Code, FenceOpen, Heading, Item, Row, Text};
         let text = "# One\n\n#not\n- a\n12. b\n• c\n| d |\n```rust\n# code\n\n```\n-x\n*bold* y\n####### z";
         let expected = [
-            Heading(1), Blank, Text, Item, Item, Item, Row, FenceOpen, Code, Code, Code, Text,
-            Text, Text,
+            Heading(1),
+            Blank,
+            Text,
+            Item,
+            Item,
+            Item,
+            Row,
+            FenceOpen,
+            Code,
+            Code,
+            Code,
+            Text,
+            Text,
+            Text,
         ];
         assert_eq!(kinds(text), expected);
     }
@@ -155,7 +170,10 @@ mod tests {
     #[test]
     fn a_fence_that_is_never_closed_is_text() {
         use LineKind::{Code, FenceOpen, Heading, Text};
-        assert_eq!(kinds("```\n# a\n~~~\n# b"), [Text, Heading(1), Text, Heading(1)]);
+        assert_eq!(
+            kinds("```\n# a\n~~~\n# b"),
+            [Text, Heading(1), Text, Heading(1)]
+        );
         assert_eq!(kinds("````\n```\nx\n````"), [FenceOpen, Code, Code, Code]);
         assert_eq!(kinds("````\n```\nx\n```"), [Text, FenceOpen, Code, Code]);
     }

@@ -33,7 +33,9 @@ pub(super) fn prose(text: &str) -> Layout {
 /// The line of the document's own title: the only heading of the first level, when it comes first.
 fn title(lines: &[Line]) -> Option<usize> {
     let first = lines.iter().position(|line| line.kind != LineKind::Blank)?;
-    let mut tops = lines.iter().filter(|line| line.kind == LineKind::Heading(1));
+    let mut tops = lines
+        .iter()
+        .filter(|line| line.kind == LineKind::Heading(1));
     (lines[first].kind == LineKind::Heading(1) && tops.nth(1).is_none()).then_some(first)
 }
 
@@ -71,7 +73,9 @@ impl Reader<'_> {
             LineKind::Blank => {}
             LineKind::Heading(level) => self.heading(range, level, Some(index) == self.title),
             LineKind::FenceOpen => self.layout.push(range, strength::FENCE.min(kept)),
-            LineKind::Code if blank => self.layout.push(range, strength::CODE_AFTER_BLANK.min(kept)),
+            LineKind::Code if blank => self
+                .layout
+                .push(range, strength::CODE_AFTER_BLANK.min(kept)),
             LineKind::Code => self.layout.push(range, strength::CODE.min(kept)),
             LineKind::Row if before == Some(LineKind::Row) => {
                 self.layout.push(range, strength::ROW);
@@ -127,7 +131,8 @@ mod tests {
 
     #[test]
     fn units_know_the_headings_above_them() {
-        let text = "# Title\n\nIntro. More.\n\n## A\n\n- one\n  two\n- three\n\n### B\nb\n\n## C\nc";
+        let text =
+            "# Title\n\nIntro. More.\n\n## A\n\n- one\n  two\n- three\n\n### B\nb\n\n## C\nc";
         let layout = prose(text);
         let units: Vec<_> = layout
             .units
@@ -159,7 +164,10 @@ mod tests {
     #[test]
     fn a_second_top_heading_makes_the_first_one_a_section() {
         let layout = prose("# One\na\n# Two\nb");
-        let above = layout.units.iter().map(|unit| layout.contexts[unit.context].join(" > "));
+        let above = layout
+            .units
+            .iter()
+            .map(|unit| layout.contexts[unit.context].join(" > "));
         assert_eq!(above.collect::<Vec<_>>(), ["", "One", "", "Two"]);
     }
 }

@@ -34,14 +34,11 @@ pub(super) fn visible(text: &str) -> String {
 }
 
 fn is_hidden(character: char) -> bool {
-    match character {
-        '\n' | '\t' => false,
-        // Soft hyphen, Mongolian separator, directions, word joiners, byte order mark, tags.
-        '\u{ad}' | '\u{180e}' | '\u{200b}' | '\u{feff}' => true,
-        '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' => true,
-        '\u{e0000}'..='\u{e007f}' => true,
-        other => other.is_control(),
-    }
+    // Soft hyphen, Mongolian separator, directions, word joiners, byte order mark, tags.
+    let zero_width = matches!(character,
+        '\u{ad}' | '\u{180e}' | '\u{200b}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}');
+    zero_width || (character.is_control() && !matches!(character, '\n' | '\t'))
 }
 
 /// The text with styled letters as plain ones, in Unicode NFC.
@@ -93,8 +90,14 @@ mod tests {
 
     #[test]
     fn what_is_not_seen_goes_and_what_joins_stays() {
-        assert_eq!(visible("a\u{200b}b\u{200d}c\u{ad}\u{202e}\u{7}\u{feff}"), "abc");
-        assert_eq!(visible("👩\u{200d}💻 می\u{200c}خواهم"), "👩\u{200d}💻 می\u{200c}خواهم");
+        assert_eq!(
+            visible("a\u{200b}b\u{200d}c\u{ad}\u{202e}\u{7}\u{feff}"),
+            "abc"
+        );
+        assert_eq!(
+            visible("👩\u{200d}💻 می\u{200c}خواهم"),
+            "👩\u{200d}💻 می\u{200c}خواهم"
+        );
         assert_eq!(visible("a\r\nb\rc\u{2028}d\r\r\ne"), "a\nb\nc\nd\n\ne");
     }
 }

@@ -146,7 +146,7 @@ impl Consumer for SqliteConsumer {
             self.taking = None;
             let taken = taken?;
             self.since_backfill = taken.since_backfill;
-            self.ready.extend(taken.rows.into_iter().map(delivery));
+            self.ready.extend(taken.rows.iter().map(delivery));
             if self.ready.is_empty() {
                 let places = [self.places(Lane::Live), self.places(Lane::Backfill)].concat();
                 let due = self.queue.hands().next_due(&places);
@@ -173,7 +173,9 @@ impl Consumer for SqliteConsumer {
             .write(Durability::Ordered, settle)
             .await?;
         let mut hands = self.queue.hands();
-        mine.into_iter().for_each(|sequence| hands.gone(sequence));
+        for sequence in mine {
+            hands.gone(sequence);
+        }
         Ok(())
     }
 
@@ -194,8 +196,9 @@ impl Consumer for SqliteConsumer {
             .write(Durability::Ordered, release)
             .await?;
         let mut hands = self.queue.hands();
-        mine.into_iter()
-            .for_each(|sequence| hands.give_back(sequence, due));
+        for sequence in mine {
+            hands.give_back(sequence, due);
+        }
         drop(hands);
         self.queue.wake.send_replace(());
         Ok(())
@@ -291,12 +294,12 @@ fn choose(
     while chosen.len() < limit {
         let turn = *since_backfill + 1 >= BACKFILL_SHARE && backfill.peek().is_some();
         let from_backfill = turn || live.peek().is_none();
-        let line = if from_backfill {
+        let from = if from_backfill {
             &mut backfill
         } else {
             &mut live
         };
-        let Some(next) = line.next_if(|next| next.attempts == 0 || chosen.is_empty()) else {
+        let Some(next) = from.next_if(|next| next.attempts == 0 || chosen.is_empty()) else {
             break;
         };
         *since_backfill = if from_backfill {
@@ -313,7 +316,7 @@ fn choose(
     chosen
 }
 
-fn delivery(row: Row) -> Delivery {
+fn delivery(row: &Row) -> Delivery {
     Delivery {
         tag: Tag(row.sequence.cast_unsigned()),
         place: row.place,

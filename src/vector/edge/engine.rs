@@ -49,8 +49,8 @@ impl Engine {
     /// [`Error::Data`] for a folder that the engine cannot load.
     pub(super) fn open(folder: &Path, dimension: usize, upkeep: shard::Upkeep) -> Result<Self> {
         let shard = Arc::new(shard::open(folder, dimension, upkeep)?);
-        let (writes, batches) = mpsc::channel(WAITING_MAX);
-        let (reads, questions) = mpsc::channel(WAITING_MAX);
+        let (batch_sender, batches) = mpsc::channel(WAITING_MAX);
+        let (question_sender, questions) = mpsc::channel(WAITING_MAX);
         let writer = Writer {
             shard: Arc::clone(&shard),
             folder: folder.to_owned(),
@@ -62,8 +62,8 @@ impl Engine {
             start("vector-write", move || writer.run(batches), folder)?,
         ];
         Ok(Self {
-            writes: Some(writes),
-            reads: Some(reads),
+            writes: Some(batch_sender),
+            reads: Some(question_sender),
             threads,
         })
     }

@@ -137,7 +137,7 @@ fn dense(vector: Option<VectorStructInternal>) -> Vec<f32> {
 
 /// The points of a document.
 pub(super) fn of_document(key: &DocumentKey) -> qdrant_edge::Filter {
-    filter(json!([
+    filter(&json!([
         {"key": KEY_ID, "match": {"value": key.id}},
         {"key": KIND, "match": {"value": key.kind}},
     ]))
@@ -153,10 +153,10 @@ pub(super) fn of_kinds_and_authors(
         .filter(|(_, values)| !values.is_empty())
         .map(|(name, values)| json!({"key": name, "match": {"any": values}}))
         .collect();
-    (!conditions.is_empty()).then(|| filter(Value::Array(conditions)))
+    (!conditions.is_empty()).then(|| filter(&Value::Array(conditions)))
 }
 
-fn filter(must: Value) -> qdrant_edge::Filter {
+fn filter(must: &Value) -> qdrant_edge::Filter {
     serde_json::from_value(json!({ "must": must }))
         .expect("a filter should parse: it is built from names and strings alone")
 }

@@ -119,7 +119,7 @@ pub(crate) async fn a_quiet_source_says_so<S: Subject>() {
     save(&subject, "a", "1").await;
     let mut watch = subject.source().watch(None).await.unwrap();
     let here = watch.here();
-    let quiet = tokio::time::timeout(Duration::from_secs(60), watch.next(10));
+    let quiet = tokio::time::timeout(Duration::from_mins(1), watch.next(10));
     let event = quiet.await.unwrap().unwrap().remove(0);
     assert_eq!(event.body, Body::Idle);
     assert!(event.time >= here.1);

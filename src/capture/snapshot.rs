@@ -1,0 +1,188 @@
+//! Which pages of which types are still to be read: the state of a snapshot. Pure.
+//!
+//! ```text
+//! begin(kind, floor) ──> page, page, … ──empty page──> floor through every queue ──> next kind
+//! ```
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::change::{Act, Barrier, Version};
+
+/// Snapshots under way, the first one being read; saved with the position.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotPlan {
+    parts: VecDeque<Part>,
+    /// True while the index cannot hold everything up to the position: before the first snapshot
+    /// has passed, and after a gap. No watermark is sent until then.
+    catching_up: bool,
+}
+
+/// The snapshot of one type.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Part {
+    kind: String,
+    /// What no page raises above it was deleted before the snapshot began.
+    floor: Version,
+    /// The last `_id` that was published.
+    after: Option<String>,
+}
+
+/// What a snapshot does next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Read and publish the page of this type after this `_id`.
+    Page {
+        /// The type.
+        kind: String,
+        /// The last `_id` that was published.
+        after: Option<String>,
+    },
+    /// Nothing is left.
+    Done,
+}
+
+impl SnapshotPlan {
+    /// The plan of a source that was never read, or whose changes were lost: all of these types.
+    pub fn all(kinds: impl IntoIterator<Item = String>, floor: Version) -> Self {
+        let mut plan = Self {
+            parts: VecDeque::new(),
+            catching_up: true,
+        };
+        for kind in kinds {
+            plan.add(kind, floor);
+        }
+        plan.finish_if_empty();
+        plan
+    }
+
+    /// Adds a type; one that is waiting or being read begins anew with the newer floor.
+    pub fn add(&mut self, kind: String, floor: Version) {
+        self.parts.retain(|part| part.kind != kind);
+        self.parts.push_back(Part {
+            kind,
+            floor,
+            after: None,
+        });
+    }
+
+    /// What to do next.
+    pub fn step(&self) -> Step {
+        self.parts.front().map_or(Step::Done, |part| Step::Page {
+            kind: part.kind.clone(),
+            after: part.after.clone(),
+        })
+    }
+
+    /// A page was confirmed up to this `_id`.
+    pub fn published(&mut self, last: String) {
+        if let Some(part) = self.parts.front_mut() {
+            part.after = Some(last);
+        }
+    }
+
+    /// The barrier that follows the last page of the type being read.
+    ///
+    /// Its id follows from type and floor, so that a repeat after a crash is the same barrier.
+    pub fn barrier(&self) -> Option<Barrier> {
+        let part = self.parts.front()?;
+        let mut name = Vec::from(part.floor.to_bytes());
+        name.extend_from_slice(part.kind.as_bytes());
+        Some(Barrier::Floor {
+            id: Uuid::new_v5(&Uuid::NAMESPACE_OID, &name),
+            kind: part.kind.clone(),
+            version: part.floor,
+            act: Act::WhenPassed,
+        })
+    }
+
+    /// The barrier of the type being read was confirmed in every partition.
+    pub fn ended(&mut self) {
+        self.parts.pop_front();
+        self.finish_if_empty();
+    }
+
+    /// Whether something is left to read.
+    pub fn is_active(&self) -> bool {
+        !self.parts.is_empty()
+    }
+
+    /// Whether the index cannot yet hold everything up to the position.
+    pub fn is_catching_up(&self) -> bool {
+        self.catching_up
+    }
+
+    fn finish_if_empty(&mut self) {
+        if self.parts.is_empty() {
+            self.catching_up = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change::Time;
+
+    fn floor(sequence: u64) -> Version {
+        Version::floor(1, Time::from_sequence(sequence))
+    }
+
+    #[test]
+    fn a_snapshot_goes_on_after_the_page_that_was_confirmed() {
+        let mut plan = SnapshotPlan::all(["a".into(), "b".into()], floor(3));
+        assert_eq!(
+            plan.step(),
+            Step::Page {
+                kind: "a".into(),
+                after: None
+            }
+        );
+        plan.published("7".into());
+        assert_eq!(
+            plan.step(),
+            Step::Page {
+                kind: "a".into(),
+                after: Some("7".into())
+            }
+        );
+        plan.ended();
+        assert_eq!(
+            plan.step(),
+            Step::Page {
+                kind: "b".into(),
+                after: None
+            }
+        );
+        assert!(plan.is_catching_up());
+        plan.ended();
+        assert_eq!((plan.step(), plan.is_catching_up()), (Step::Done, false));
+    }
+
+    #[test]
+    fn a_type_that_is_added_again_begins_anew_and_stands_once() {
+        let mut plan = SnapshotPlan::all(["a".into()], floor(3));
+        plan.published("7".into());
+        plan.add("a".into(), floor(9));
+        assert_eq!(
+            plan.step(),
+            Step::Page {
+                kind: "a".into(),
+                after: None
+            }
+        );
+        let Some(Barrier::Floor { version, .. }) = plan.barrier() else {
+            panic!("no floor")
+        };
+        assert_eq!(version, floor(9));
+        plan.ended();
+        assert!(!plan.is_active());
+    }
+
+    #[test]
+    fn an_empty_source_has_nothing_to_catch_up_with() {
+        assert!(!SnapshotPlan::all([], floor(0)).is_catching_up());
+    }
+}

@@ -1,0 +1,141 @@
+//! Git repositories, made with gix as they are read with it.
+
+use std::path::Path;
+
+use gix::actor::SignatureRef;
+use gix::objs::tree::EntryKind;
+
+use super::*;
+
+/// Commits these files over everything before; none as text removes a file.
+fn commit(repository: &gix::Repository, files: &[(&str, Option<&[u8]>)]) {
+    let head = repository.head_commit().ok();
+    let base = match &head {
+        Some(commit) => commit.tree_id().unwrap().detach(),
+        None => repository.empty_tree().id().detach(),
+    };
+    let mut tree = repository.edit_tree(base).unwrap();
+    for (path, bytes) in files {
+        match bytes {
+            Some(bytes) => {
+                let blob = repository.write_blob(bytes).unwrap();
+                tree.upsert(*path, EntryKind::Blob, blob).unwrap();
+            }
+            None => {
+                tree.remove(*path).unwrap();
+            }
+        }
+    }
+    let tree = tree.write().unwrap();
+    let who = SignatureRef {
+        name: "Ada".into(),
+        email: "ada@example.org".into(),
+        time: "1700000000 +0000",
+    };
+    let parents: Vec<_> = head.iter().map(|commit| commit.id).collect();
+    repository
+        .commit_as(who, who, "HEAD", "work", tree, parents)
+        .unwrap();
+}
+
+fn paths(document: &Document) -> Vec<String> {
+    document.fields["content"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .cloned()
+        .collect()
+}
+
+#[tokio::test]
+async fn the_committed_state_of_head_is_stored_without_what_nobody_wrote() {
+    let (source, folder) = (Memory::default(), tempfile::tempdir().unwrap());
+    let repository = gix::init(folder.path()).unwrap();
+    let large = vec![b'x'; 2 << 20];
+    commit(
+        &repository,
+        &[
+            ("src/main.rs", Some(b"fn main() {}\n")),
+            ("src/deep/er/mod.rs", Some(b"mod a;\n")),
+            ("logo.png", Some(b"\x89PNG\0")),
+            ("Cargo.lock", Some(b"version = 4\n")),
+            ("node_modules/x/i.js", Some(b"x()")),
+            ("large.sql", Some(&large)),
+        ],
+    );
+    std::fs::write(folder.path().join("uncommitted.rs"), "fn nobody() {}").unwrap();
+
+    let report = crawl_path(&source, folder.path()).await;
+    assert_eq!(counts(&report), (1, 0, 0));
+    let document = source.documents().remove(0);
+    assert_eq!(paths(&document), ["src/deep/er/mod.rs", "src/main.rs"]);
+    assert_eq!(content(&document, "src/main.rs"), "fn main() {}\n");
+    assert_eq!(document.fields["owner_full_name"], "Ada Lovelace");
+    assert_eq!(why(&report, "logo.png"), "binary");
+    assert_eq!(why(&report, "Cargo.lock"), "lock file");
+    assert_eq!(why(&report, "i.js"), "vendored or built");
+    assert_eq!(
+        why(&report, "large.sql"),
+        "2097152 bytes, more than the limit of 1048576"
+    );
+}
+
+#[tokio::test]
+async fn a_commit_that_changes_no_kept_file_writes_nothing() {
+    let (source, folder) = (Memory::default(), tempfile::tempdir().unwrap());
+    let repository = gix::init(folder.path()).unwrap();
+    commit(
+        &repository,
+        &[("a.rs", Some(b"fn a() {}")), ("b.rs", Some(b"fn b() {}"))],
+    );
+    crawl_path(&source, folder.path()).await;
+    commit(&repository, &[("Cargo.lock", Some(b"version = 4\n"))]);
+    assert_eq!(counts(&crawl_path(&source, folder.path()).await), (0, 1, 0));
+    commit(&repository, &[("b.rs", None)]);
+    assert_eq!(counts(&crawl_path(&source, folder.path()).await), (1, 0, 0));
+    assert_eq!(paths(&source.documents()[0]), ["a.rs"]);
+}
+
+#[tokio::test]
+async fn a_bare_repository_by_file_link_is_read_like_any_other() {
+    let (source, folder) = (Memory::default(), tempfile::tempdir().unwrap());
+    let path = folder.path().join("work.git");
+    let repository = gix::init_bare(&path).unwrap();
+    commit(&repository, &[("a.rs", Some(b"fn a() {}"))]);
+    let link = url::Url::from_file_path(&path).unwrap();
+    let report = crawl(&source, &request(link.as_str()), &Settings::default(), &())
+        .await
+        .unwrap();
+    assert_eq!(counts(&report), (1, 0, 0));
+    assert_eq!(source.documents()[0].fields["name"], "work");
+}
+
+#[tokio::test]
+async fn a_repository_without_a_commit_is_an_error_and_deletes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    gix::init(folder.path()).unwrap();
+    let request = request(folder.path().to_str().unwrap());
+    let error = crawl(&Memory::default(), &request, &Settings::default(), &())
+        .await
+        .unwrap_err();
+    assert!(error.to_string().starts_with("file://"), "{error}");
+}
+
+#[tokio::test]
+async fn a_clone_from_a_private_address_is_refused_and_leaves_nothing_behind() {
+    let tmp = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        tmp: tmp.path().to_owned(),
+        ..Settings::default()
+    };
+    for link in ["http://127.0.0.1:9/a.git", "http://localhost:9/a.git"] {
+        let result = crawl(&Memory::default(), &request(link), &settings, &()).await;
+        let said = result.unwrap_err().to_string();
+        assert!(said.contains("is a private address"), "{said}");
+    }
+    assert_eq!(entries(tmp.path()), 0);
+}
+
+fn entries(folder: &Path) -> usize {
+    std::fs::read_dir(folder).unwrap().count()
+}

@@ -1,0 +1,213 @@
+//! Floors and tombstones: how whole types are voided, and how what nobody needs any more is collected.
+//!
+//! ```text
+//! at once ────────────────────────────────┐
+//! when passed ─> every queue has passed ──┴─> floor raised ─> manifests ─> tombstones, points swept
+//!                and no change above it is parked
+//! tombstone older than every settled watermark, every parked version and the time to live ─> gone
+//! ```
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::change::{DocumentKey, Lane, Place, Version};
+use crate::queue::{Parked, Queue};
+use crate::vector::{Control, Floor, Manifest, Select, VectorStore, Write};
+use crate::{Result, feature::store};
+
+/// Manifests or parked messages read at once.
+const PAGE: usize = 256;
+
+/// Raises the floor, turns every manifest at or below it into a tombstone, and sweeps their points.
+///
+/// Search drops them from the moment the floor is raised. Repeatable.
+pub async fn act<V: VectorStore>(store: &V, kind: &str, version: Version) -> Result<()> {
+    store
+        .write(vec![Write::Floor {
+            kind: kind.to_owned(),
+            version,
+        }])
+        .await?;
+    let control = store.control().await?;
+    let mut after = DocumentKey {
+        kind: kind.to_owned(),
+        id: String::new(),
+    };
+    loop {
+        let page = store
+            .manifests(Select::After {
+                after: Some(after.clone()),
+                limit: PAGE,
+            })
+            .await?;
+        let Some(last) = page.last().map(|manifest| manifest.key.clone()) else {
+            return Ok(());
+        };
+        let void = page
+            .into_iter()
+            .filter(|manifest| manifest.key.kind == kind && !manifest.deleted)
+            .filter(|manifest| control.voids(kind, manifest.version))
+            .map(|manifest| (manifest.key, manifest.version))
+            .collect();
+        store::sweep(store, void).await?;
+        if last.kind != kind {
+            return Ok(());
+        }
+        after = last;
+    }
+}
+
+/// Lets the floors act that every queue of the backfill has passed, unless a parked change above
+/// one holds it back: that document would be voided although the source has it.
+pub async fn act_passed<Q: Queue, V: VectorStore>(
+    queue: &Q,
+    store: &V,
+    control: &Control,
+) -> Result<()> {
+    let ripe: Vec<&Floor> = control
+        .passing
+        .iter()
+        .filter(|(_, places)| has_passed(places, queue.partitions()))
+        .map(|(floor, _)| floor)
+        .collect();
+    if ripe.is_empty() {
+        return Ok(());
+    }
+    let parked = parked(queue, store).await?;
+    for floor in ripe {
+        if holds_back(&parked, floor) {
+            tracing::debug!(kind = floor.kind, "a parked change holds a floor back");
+            continue;
+        }
+        act(store, &floor.kind, floor.version).await?;
+        // An older floor of the type, of a snapshot that began anew, has nothing left to void.
+        let over = control
+            .passing
+            .keys()
+            .filter(|older| older.kind == floor.kind && older.version <= floor.version);
+        store
+            .write(over.map(|older| Write::Acted(older.id)).collect())
+            .await?;
+    }
+    Ok(())
+}
+
+fn has_passed(places: &BTreeSet<Place>, partitions: u32) -> bool {
+    (0..partitions).all(|partition| {
+        places.contains(&Place {
+            partition,
+            lane: Lane::Backfill,
+        })
+    })
+}
+
+fn holds_back(parked: &[Parked], floor: &Floor) -> bool {
+    parked.iter().any(|parked| match &parked.key {
+        Some(key) => key.kind == floor.kind && parked.version > floor.version,
+        // Nobody knows whose these bytes were; they may have been a row of the snapshot.
+        None => parked.place.lane == Lane::Backfill,
+    })
+}
+
+/// The parked messages that still matter; those that the index has overtaken are forgotten.
+pub async fn parked<Q: Queue, V: VectorStore>(queue: &Q, store: &V) -> Result<Vec<Parked>> {
+    let control = store.control().await?;
+    let mut after = None;
+    let mut current = Vec::new();
+    loop {
+        let page = queue.parked(after, PAGE).await?;
+        let Some(last) = page.last().map(|parked| parked.id) else {
+            return Ok(current);
+        };
+        let keys = page
+            .iter()
+            .filter_map(|parked| parked.key.clone())
+            .collect();
+        let manifests = store.manifests(Select::Of(keys)).await?;
+        let (over, still): (Vec<_>, Vec<_>) = page
+            .into_iter()
+            .partition(|parked| is_overtaken(parked, &manifests, &control));
+        if !over.is_empty() {
+            queue
+                .forget(over.into_iter().map(|parked| parked.id).collect())
+                .await?;
+        }
+        current.extend(still);
+        after = Some(last);
+    }
+}
+
+/// Whether the index holds the key at this version or a newer one, or a floor has voided it.
+fn is_overtaken(parked: &Parked, manifests: &[Manifest], control: &Control) -> bool {
+    parked.key.as_ref().is_some_and(|key| {
+        control.voids(&key.kind, parked.version)
+            || manifests
+                .iter()
+                .any(|manifest| manifest.key == *key && manifest.version >= parked.version)
+    })
+}
+
+/// Removes the tombstones that no late message can need: older than every queue's settled
+/// watermark, than every parked version, and than `time_to_live`.
+///
+/// # Errors
+/// Of queue and store; repeatable.
+pub async fn collect<Q: Queue, V: VectorStore>(
+    queue: &Q,
+    store: &V,
+    now_ms: u64,
+    time_to_live: Duration,
+) -> Result<u64> {
+    let control = store.control().await?;
+    // Bytes without a key cannot be retried, so no tombstone is kept for them.
+    let oldest = parked(queue, store)
+        .await?
+        .iter()
+        .filter(|parked| parked.key.is_some())
+        .map(|parked| parked.version)
+        .min();
+    let Some(below) = settled(&control, queue.partitions()) else {
+        return Ok(0);
+    };
+    let below = oldest.map_or(below, |oldest| oldest.min(below));
+    let born_before =
+        now_ms.saturating_sub(u64::try_from(time_to_live.as_millis()).unwrap_or(u64::MAX));
+    let mut collected = 0;
+    let mut after = None;
+    loop {
+        let page = store
+            .manifests(Select::After { after, limit: PAGE })
+            .await?;
+        let Some(last) = page.last().map(|manifest| manifest.key.clone()) else {
+            return Ok(collected);
+        };
+        let writes: Vec<_> = page
+            .into_iter()
+            .filter(|grave| {
+                grave.deleted && grave.version < below && grave.committed_ms < born_before
+            })
+            .map(|grave| Write::Collect {
+                key: grave.key,
+                version: grave.version,
+            })
+            .collect();
+        collected += writes.len() as u64;
+        store.write(writes).await?;
+        after = Some(last);
+    }
+}
+
+/// The settled watermark: the least over all queues; none until each has one.
+pub fn settled(control: &Control, partitions: u32) -> Option<Version> {
+    settled_mark(control, partitions).map(|mark| mark.version)
+}
+
+/// As [`settled`], with its time.
+pub fn settled_mark(control: &Control, partitions: u32) -> Option<crate::vector::Watermark> {
+    let lanes = [Lane::Live, Lane::Backfill];
+    (0..partitions)
+        .flat_map(|partition| lanes.map(|lane| Place { partition, lane }))
+        .map(|place| control.watermarks.get(&place).copied())
+        .min_by_key(|mark| mark.map(|mark| mark.version))
+        .flatten()
+}

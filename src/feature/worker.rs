@@ -1,0 +1,344 @@
+//! Queue to index: receive, prepare, store, settle.
+//!
+//! ```text
+//! receive ──> ledger ──works──> is it current? ──> prepare ──> store ──> settle
+//!                  ├─barriers─> floor, watermark ─────────────────────> settle
+//!                  └─parks────> park
+//! ```
+//!
+//! Several workers may share a partition: nothing here relies on being alone. An error gives back
+//! what is in hand and waits; what cannot succeed is parked, and the others go on.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::embed::Embedder;
+use super::floor;
+use super::ledger::{Ledger, Work};
+use super::plan::{Plan, is_current};
+use super::prepare::{self, Limits, Prepared};
+use super::store;
+use crate::change::{Act, Barrier, Change, Place};
+use crate::clock::Clock;
+use crate::queue::{Consumer, Queue, Tag};
+use crate::retry::Backoff;
+use crate::vector::{Control, Floor, Manifest, Select, VectorStore, Watermark, Write};
+use crate::{Error, Recovery, Result};
+
+/// How a worker behaves.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Deliveries in hand.
+    pub batch: usize,
+    /// Times that a change may be received before it is parked.
+    pub attempts_max: u32,
+    /// Between two looks for tombstones to collect.
+    pub collect_every: Duration,
+    /// How long a tombstone stays at least.
+    pub tombstone_ttl: Duration,
+    /// Where documents are prepared.
+    pub offload: Offload,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            batch: 64,
+            attempts_max: 5,
+            collect_every: Duration::from_secs(3600),
+            tombstone_ttl: Duration::from_secs(7 * 24 * 3600),
+            offload: Offload::Blocking,
+        }
+    }
+}
+
+/// Where work of the processor is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offload {
+    /// On a thread for blocking work, so that the runtime stays free.
+    Blocking,
+    /// Right here: a simulation has one thread.
+    Inline,
+}
+
+/// What workers did, for `status`; shared by all of one process.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Texts that were embedded.
+    pub embedded: AtomicU64,
+    /// Texts whose vector was there already.
+    pub kept: AtomicU64,
+    /// Changes that were stored.
+    pub stored: AtomicU64,
+    /// Changes that something newer had overtaken.
+    pub overtaken: AtomicU64,
+    /// Messages that were set aside.
+    pub parked: AtomicU64,
+}
+
+/// What a worker needs.
+#[derive(Debug)]
+pub struct Ports<'a, Q, V, E> {
+    /// Where changes come from.
+    pub queue: &'a Q,
+    /// Where points go.
+    pub store: &'a V,
+    /// Makes vectors.
+    pub embedder: &'a Arc<E>,
+    /// Wall clock, for the age of tombstones.
+    pub clock: &'a Clock,
+    /// What is counted.
+    pub counters: &'a Counters,
+}
+
+/// Works until `shutdown` is ready; what is in hand then is finished first.
+///
+/// # Errors
+/// Only those that trying again cannot mend.
+pub async fn run<Q: Queue, V: VectorStore, E: Embedder>(
+    ports: Ports<'_, Q, V, E>,
+    settings: &Settings,
+    partitions: Vec<u32>,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<()> {
+    tokio::pin!(shutdown);
+    let mut backoff = Backoff::default();
+    loop {
+        let worker = Worker {
+            ports: &ports,
+            settings,
+        };
+        let error = match worker
+            .session(&partitions, shutdown.as_mut(), &mut backoff)
+            .await
+        {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        let Recovery::Retry(pause) = error.recovery() else {
+            return Err(error);
+        };
+        let pause = backoff.next(pause);
+        tracing::warn!(error = %error.chain(), pause_ms = pause.as_millis(), "work begins again");
+        tokio::select! {
+            biased;
+            () = shutdown.as_mut() => return Ok(()),
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+struct Worker<'a, Q, V, E> {
+    ports: &'a Ports<'a, Q, V, E>,
+    settings: &'a Settings,
+}
+
+impl<Q: Queue, V: VectorStore, E: Embedder> Worker<'_, Q, V, E> {
+    /// Consumes until shutdown or an error; then whatever is in hand goes back with the consumer.
+    async fn session(
+        &self,
+        partitions: &[u32],
+        mut shutdown: std::pin::Pin<&mut (impl Future<Output = ()> + Send)>,
+        backoff: &mut Backoff,
+    ) -> Result<()> {
+        let mut consumer = self.ports.queue.consume(partitions.to_vec()).await?;
+        let mut collections = interval(self.settings.collect_every);
+        collections.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let deliveries = tokio::select! {
+                biased;
+                () = shutdown.as_mut() => return Ok(()),
+                _ = collections.tick() => {
+                    self.collect().await?;
+                    continue;
+                }
+                deliveries = consumer.receive(self.settings.batch) => deliveries?,
+            };
+            let tags = deliveries.iter().map(|delivery| delivery.tag).collect();
+            let ledger = Ledger::sort(deliveries, self.settings.attempts_max);
+            if let Err(error) = self.process(&mut consumer, ledger).await {
+                if let Recovery::Retry(pause) = error.recovery()
+                    && let Err(error) = consumer.release(tags, pause).await
+                {
+                    tracing::debug!(error = %error.chain(), "what was in hand comes again and is counted");
+                }
+                return Err(error);
+            }
+            backoff.reset();
+        }
+    }
+
+    async fn process(&self, consumer: &mut Q::Consumer, ledger: Ledger) -> Result<()> {
+        for (tag, reason) in ledger.parks {
+            self.park(consumer, tag, reason).await?;
+        }
+        self.work(consumer, ledger.works).await?;
+        for (tag, place, barrier) in ledger.barriers {
+            self.pass(place, barrier).await?;
+            consumer.settle(vec![tag]).await?;
+        }
+        Ok(())
+    }
+
+    /// Brings documents up to date: all together, and one by one where that fails for one of them.
+    async fn work(&self, consumer: &mut Q::Consumer, works: Vec<Work>) -> Result<()> {
+        match self.store(consumer, &works).await {
+            Err(error) if error.recovery() == Recovery::Park => {}
+            done => return done,
+        }
+        for work in works {
+            match self.store(consumer, std::slice::from_ref(&work)).await {
+                Err(error) if error.recovery() == Recovery::Park => {
+                    for tag in work.tags() {
+                        self.park(consumer, tag, error.chain()).await?;
+                    }
+                }
+                done => done?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Plans and stores these documents, then settles their deliveries.
+    async fn store(&self, consumer: &mut Q::Consumer, works: &[Work]) -> Result<()> {
+        if works.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<_> = works.iter().map(|work| work.change.key.clone()).collect();
+        let control = self.ports.store.control().await?;
+        let manifests = self.ports.store.manifests(Select::Of(keys)).await?;
+        let mut plans = Vec::with_capacity(works.len());
+        let mut remains = Vec::new();
+        for work in works {
+            let stored = manifests
+                .iter()
+                .find(|manifest| manifest.key == work.change.key);
+            if is_current(&work.change.key, work.change.version, stored, &control) {
+                plans.push(self.plan(&work.change, stored).await?);
+            } else if work.again {
+                remains.push((work.change.key.clone(), work.change.version));
+            }
+        }
+        self.count(plans.len(), works.len() - plans.len());
+        // A worker may have died over this very change, after its points and before its sweep.
+        store::sweep(self.ports.store, remains).await?;
+        if !plans.is_empty() {
+            let stored =
+                store::store(self.ports.store, self.ports.embedder.as_ref(), &plans).await?;
+            self.ports
+                .counters
+                .embedded
+                .fetch_add(stored.embedded as u64, Ordering::Relaxed);
+            self.ports
+                .counters
+                .kept
+                .fetch_add(stored.kept as u64, Ordering::Relaxed);
+        }
+        consumer
+            .settle(works.iter().flat_map(Work::tags).collect())
+            .await
+    }
+
+    async fn plan(&self, change: &Change, stored: Option<&Manifest>) -> Result<Plan> {
+        if let Some(plan) = Plan::of_delete(change) {
+            return Ok(plan);
+        }
+        let prepared = self.prepare(change).await?;
+        Ok(Plan::new(change, prepared, stored, prepare::FINGERPRINT))
+    }
+
+    async fn prepare(&self, change: &Change) -> Result<Prepared> {
+        let embedder = Arc::clone(self.ports.embedder);
+        let (kind, fields) = (
+            change.key.kind.clone(),
+            change.fields.clone().unwrap_or_default(),
+        );
+        let prepare = move || {
+            let limits = Limits::of_model(embedder.model());
+            prepare::prepare(&kind, &fields, &limits, &|text: &str| {
+                embedder.token_count(text)
+            })
+        };
+        match self.settings.offload {
+            Offload::Inline => prepare(),
+            Offload::Blocking => tokio::task::spawn_blocking(prepare)
+                .await
+                .map_err(|_| Error::malformed(change.key.to_string(), "preparing it panicked"))?,
+        }
+    }
+
+    async fn park(&self, consumer: &mut Q::Consumer, tag: Tag, reason: String) -> Result<()> {
+        tracing::warn!(reason, "a change is parked");
+        consumer.park(tag, reason).await?;
+        self.ports.counters.parked.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Does what a barrier says: everything before it in its queue is settled or parked.
+    async fn pass(&self, place: Place, barrier: Barrier) -> Result<()> {
+        let store = self.ports.store;
+        match barrier {
+            Barrier::Floor {
+                kind,
+                version,
+                act: Act::AtOnce,
+                ..
+            } => floor::act(store, &kind, version).await,
+            Barrier::Floor {
+                id,
+                kind,
+                version,
+                act: Act::WhenPassed,
+            } => {
+                let floor = Floor { id, kind, version };
+                // A repeat of a barrier whose floor has acted has nothing left to do.
+                if store.control().await?.voids(&floor.kind, version) {
+                    return Ok(());
+                }
+                store.write(vec![Write::Passed { floor, place }]).await?;
+                self.act_passed(&store.control().await?).await
+            }
+            Barrier::Watermark {
+                version,
+                committed_ms,
+            } => {
+                let mark = Watermark {
+                    version,
+                    committed_ms,
+                };
+                store.write(vec![Write::Watermark { place, mark }]).await?;
+                self.act_passed(&store.control().await?).await
+            }
+        }
+    }
+
+    async fn act_passed(&self, control: &Control) -> Result<()> {
+        if control.passing.is_empty() {
+            return Ok(());
+        }
+        floor::act_passed(self.ports.queue, self.ports.store, control).await
+    }
+
+    async fn collect(&self) -> Result<()> {
+        let now_ms = self.ports.clock.now_ms();
+        let ttl = self.settings.tombstone_ttl;
+        let collected = floor::collect(self.ports.queue, self.ports.store, now_ms, ttl).await?;
+        tracing::debug!(collected, "tombstones collected");
+        Ok(())
+    }
+
+    fn count(&self, stored: usize, overtaken: usize) {
+        self.ports
+            .counters
+            .stored
+            .fetch_add(stored as u64, Ordering::Relaxed);
+        self.ports
+            .counters
+            .overtaken
+            .fetch_add(overtaken as u64, Ordering::Relaxed);
+    }
+}

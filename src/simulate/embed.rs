@@ -1,0 +1,67 @@
+//! An embedder that counts what it is asked for, and sometimes does not answer.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use super::Chaos;
+use crate::Result;
+use crate::feature::embed::{Embedder, Model};
+
+/// Vectors from the bytes of a text.
+#[derive(Debug)]
+pub struct EmbedModel {
+    model: Model,
+    chaos: Chaos,
+    asked: Mutex<HashMap<String, u64>>,
+}
+
+impl EmbedModel {
+    /// Counts from zero.
+    pub fn new(chaos: Chaos) -> Self {
+        let model = Model {
+            name: "simulated".to_owned(),
+            digest: "simulated".to_owned(),
+            dimension: 2,
+            token_limit: 24,
+        };
+        Self {
+            model,
+            chaos,
+            asked: Mutex::default(),
+        }
+    }
+
+    /// How often each text was embedded.
+    pub(super) fn asked(&self) -> HashMap<String, u64> {
+        self.asked
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl Embedder for EmbedModel {
+    fn model(&self) -> &Model {
+        &self.model
+    }
+
+    fn token_count(&self, text: &str) -> usize {
+        text.split_whitespace().count() + 2
+    }
+
+    async fn embed(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>> {
+        self.chaos.step("embedder", "embed").await?;
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(texts
+            .into_iter()
+            .map(|text| {
+                let sum: u32 = text.bytes().map(u32::from).sum();
+                let angle = f64::from(sum % 360).to_radians();
+                *asked.entry(text).or_default() += 1;
+                #[expect(clippy::cast_possible_truncation, reason = "a vector has f32 values")]
+                let vector = vec![angle.cos() as f32, angle.sin() as f32];
+                vector
+            })
+            .collect())
+    }
+}

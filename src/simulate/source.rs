@@ -1,0 +1,394 @@
+//! A source in memory that hands out changes late, looks documents up too early or too late, groups
+//! writes in transactions and loses its history.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::{Chaos, Plant};
+use crate::change::{DocumentKey, Operation, Position, Time, Version};
+use crate::clock::Clock;
+use crate::document::{Document, Fields};
+use crate::source::{Body, Checkpoint, Checkpoints, Event, Reading, Source, Watch};
+use crate::{Error, Result};
+
+/// While nothing happens the watch says so this often.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// Documents, change log and checkpoint in memory.
+#[derive(Debug, Clone)]
+pub struct SourceModel {
+    shared: Arc<Shared>,
+    chaos: Chaos,
+    clock: Clock,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+/// What the checker looks at.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) documents: BTreeMap<DocumentKey, Fields>,
+    pub(super) log: Vec<Logged>,
+    pub(super) checkpoint: Option<Checkpoint>,
+    /// Events before this place are gone.
+    pub(super) trimmed: usize,
+    /// Edits are looked up when they are read, not kept as they were.
+    pub(super) looks_up: bool,
+    now: u64,
+}
+
+/// One event.
+#[derive(Debug, Clone)]
+pub(super) struct Logged {
+    pub(super) time: u64,
+    pub(super) order: u32,
+    pub(super) body: Body,
+    committed_ms: u64,
+}
+
+/// One write of a transaction.
+#[derive(Debug, Clone)]
+pub enum Edit {
+    /// Stores a document.
+    Save(Document),
+    /// Deletes one.
+    Delete(DocumentKey),
+    /// Drops a type.
+    Drop(String),
+    /// Replaces a whole type by these, without an event for each.
+    Replace(String, Vec<Document>),
+}
+
+impl SourceModel {
+    /// An empty source.
+    pub fn new(chaos: Chaos, clock: Clock) -> Self {
+        Self {
+            shared: Arc::default(),
+            chaos,
+            clock,
+        }
+    }
+
+    /// Looks edits up when they are read.
+    pub fn look_up(&self) {
+        self.state().looks_up = true;
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.shared
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Commits these writes at one time; returns how many took effect.
+    pub fn commit(&self, edits: Vec<Edit>) -> usize {
+        let committed_ms = self.clock.now_ms();
+        let mut state = self.state();
+        state.now += 1;
+        let (time, mut count) = (state.now, 0);
+        for edit in edits {
+            let Some(body) = state.apply(edit) else {
+                continue;
+            };
+            let order = u32::try_from(count).unwrap_or(u32::MAX);
+            state.log.push(Logged {
+                time,
+                order,
+                body,
+                committed_ms,
+            });
+            count += 1;
+        }
+        drop(state);
+        self.shared.changed.notify_waiters();
+        count
+    }
+
+    /// Forgets the log, as an oplog does that is too small.
+    pub fn trim(&self) {
+        let mut state = self.state();
+        state.trimmed = state.log.len();
+    }
+}
+
+impl State {
+    fn apply(&mut self, edit: Edit) -> Option<Body> {
+        match edit {
+            Edit::Save(Document { key, fields }) => {
+                let known = self.documents.insert(key.clone(), fields.clone()).is_some();
+                let operation = if known {
+                    Operation::Update
+                } else {
+                    Operation::Insert
+                };
+                Some(Body::Edit {
+                    key,
+                    operation,
+                    fields: Some(fields),
+                })
+            }
+            Edit::Delete(key) => {
+                self.documents.remove(&key)?;
+                Some(Body::Edit {
+                    key,
+                    operation: Operation::Delete,
+                    fields: None,
+                })
+            }
+            Edit::Drop(kind) => {
+                self.documents.retain(|key, _| key.kind != kind);
+                Some(Body::Dropped { kind })
+            }
+            Edit::Replace(kind, documents) => {
+                self.documents.retain(|key, _| key.kind != kind);
+                self.documents
+                    .extend(documents.into_iter().map(|new| (new.key, new.fields)));
+                Some(Body::Replaced { kind })
+            }
+        }
+    }
+
+    fn time_at(&self, at: usize) -> Time {
+        let before = at.checked_sub(1).and_then(|last| self.log.get(last));
+        Time::from_sequence(before.map_or(0, |logged| logged.time))
+    }
+
+    /// The event at a place, as a reader sees it now.
+    fn event(&self, at: usize, claims_complete: bool) -> Option<Event> {
+        let logged = self.log.get(at)?;
+        let mut body = logged.body.clone();
+        if let Body::Edit {
+            key,
+            fields: fields @ Some(_),
+            ..
+        } = &mut body
+            && self.looks_up
+        {
+            *fields = self.documents.get(key).cloned();
+        }
+        Some(Event {
+            position: place(at + 1),
+            time: Time::from_sequence(logged.time),
+            complete: claims_complete,
+            committed_ms: logged.committed_ms,
+            body,
+        })
+    }
+}
+
+fn place(at: usize) -> Position {
+    Position((at as u64).to_be_bytes().to_vec())
+}
+
+pub(super) fn index(position: &Position) -> usize {
+    position
+        .0
+        .iter()
+        .fold(0, |at, byte| at << 8 | usize::from(*byte))
+}
+
+impl Source for SourceModel {
+    type Watch = WatchModel;
+
+    async fn save(&self, documents: Vec<Document>) -> Result<()> {
+        self.chaos.step("source", "save").await?;
+        for document in documents {
+            self.commit(vec![Edit::Save(document)]);
+        }
+        self.chaos.step("source", "save").await
+    }
+
+    async fn delete(&self, keys: Vec<DocumentKey>) -> Result<usize> {
+        self.chaos.step("source", "delete").await?;
+        let count = keys
+            .into_iter()
+            .map(|key| self.commit(vec![Edit::Delete(key)]))
+            .sum();
+        self.chaos.step("source", "delete").await?;
+        Ok(count)
+    }
+
+    async fn read(&self, keys: Vec<DocumentKey>) -> Result<Reading<Vec<Option<Fields>>>> {
+        self.chaos.step("source", "read").await?;
+        let read_ms = self.clock.now_ms();
+        let reading = {
+            let state = self.state();
+            let found = keys
+                .iter()
+                .map(|key| state.documents.get(key).cloned())
+                .collect();
+            Reading {
+                time: Time::from_sequence(state.now),
+                read_ms,
+                found,
+            }
+        };
+        self.chaos.step("source", "read").await?;
+        Ok(reading)
+    }
+
+    async fn page(
+        &self,
+        kind: &str,
+        after: Option<String>,
+        limit: usize,
+    ) -> Result<Reading<Vec<Document>>> {
+        self.chaos.step("source", "page").await?;
+        let read_ms = self.clock.now_ms();
+        let mut reading = {
+            let state = self.state();
+            let found = state
+                .documents
+                .iter()
+                .filter(|(key, _)| {
+                    key.kind == kind && after.as_ref().is_none_or(|after| key.id > *after)
+                })
+                .take(limit)
+                .map(|(key, fields)| Document {
+                    key: key.clone(),
+                    fields: fields.clone(),
+                })
+                .collect();
+            Reading {
+                time: Time::from_sequence(state.now),
+                read_ms,
+                found,
+            }
+        };
+        self.chaos.step("source", "page").await?;
+        if self.chaos.has(Plant::PageTimeTooLate) {
+            reading.time = Time::from_sequence(self.state().now);
+        }
+        if self.chaos.has(Plant::PageTimeTooEarly) {
+            reading.time = Time::default();
+        }
+        Ok(reading)
+    }
+
+    async fn kinds(&self) -> Result<Vec<String>> {
+        self.chaos.step("source", "list types").await?;
+        let mut kinds: Vec<_> = self
+            .state()
+            .documents
+            .keys()
+            .map(|key| key.kind.clone())
+            .collect();
+        kinds.dedup();
+        Ok(kinds)
+    }
+
+    async fn watch(&self, from: Option<Position>) -> Result<WatchModel> {
+        self.chaos.step("source", "watch").await?;
+        let state = self.state();
+        let at = from.map_or(state.log.len(), |position| index(&position));
+        if at < state.trimmed {
+            return Err(Error::HistoryLost {
+                why: format!("event {at} is gone"),
+            });
+        }
+        Ok(WatchModel {
+            source: self.clone(),
+            at,
+            idle_at: Instant::now() + IDLE,
+        })
+    }
+}
+
+/// A reading of the model's log.
+#[derive(Debug)]
+pub struct WatchModel {
+    source: SourceModel,
+    at: usize,
+    /// When to say that nothing happened; kept over calls, since each may be cut off.
+    idle_at: Instant,
+}
+
+impl WatchModel {
+    fn take(&mut self, limit: usize) -> Result<Vec<Event>> {
+        let chaos = &self.source.chaos;
+        let mut state = self.source.state();
+        if self.at < state.trimmed {
+            return Err(Error::HistoryLost {
+                why: format!("event {} is gone", self.at),
+            });
+        }
+        let count = if chaos.fault(50) {
+            1 + chaos.below(limit)
+        } else {
+            limit
+        };
+        let lies = chaos.has(Plant::PositionInsideTransaction);
+        let events: Vec<_> = (self.at..)
+            .map_while(|at| state.event(at, lies))
+            .take(count)
+            .collect();
+        self.at += events.len();
+        if chaos.has(Plant::PositionBeforeConfirm)
+            && let (Some(checkpoint), Some(last)) = (&mut state.checkpoint, events.last())
+        {
+            checkpoint.position = last.position.clone();
+        }
+        Ok(events)
+    }
+}
+
+impl Watch for WatchModel {
+    fn here(&self) -> (Position, Time) {
+        (place(self.at), self.source.state().time_at(self.at))
+    }
+
+    async fn next(&mut self, limit: usize) -> Result<Vec<Event>> {
+        let source = self.source.clone();
+        source.chaos.step("source", "read its change log").await?;
+        loop {
+            let changed = source.shared.changed.notified();
+            let events = self.take(limit)?;
+            if !events.is_empty() {
+                self.idle_at = Instant::now() + IDLE;
+                return Ok(events);
+            }
+            tokio::select! {
+                biased;
+                () = changed => {}
+                () = tokio::time::sleep_until(self.idle_at) => {
+                    self.idle_at = Instant::now() + IDLE;
+                    let (position, time) = self.here();
+                    let committed_ms = source.clock.now_ms();
+                    let idle = Event { position, time, complete: true, committed_ms, body: Body::Idle };
+                    return Ok(vec![idle]);
+                }
+            }
+        }
+    }
+}
+
+impl Checkpoints for SourceModel {
+    async fn load(&self) -> Result<Option<Checkpoint>> {
+        self.chaos.step("source", "load the checkpoint").await?;
+        Ok(self.state().checkpoint.clone())
+    }
+
+    async fn save(&self, checkpoint: Checkpoint) -> Result<()> {
+        self.chaos.step("source", "save the checkpoint").await?;
+        self.state().checkpoint = Some(checkpoint);
+        self.chaos.step("source", "save the checkpoint").await
+    }
+}
+
+/// The version that an event of the log has, whoever numbers it.
+pub(super) fn version(logged: &Logged) -> Version {
+    Version {
+        epoch: 1,
+        time: Time::from_sequence(logged.time),
+        order: logged.order,
+    }
+}

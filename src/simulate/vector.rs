@@ -1,0 +1,275 @@
+//! A vector store in memory that stops between any two writes, does half of one, and loses answers.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{Chaos, Plant};
+use crate::change::{DocumentKey, PointId, Version};
+use crate::vector::{
+    Control, Counts, Entry, Manifest, Near, Nearest, Point, Select, VectorStore, Watermark, Write,
+};
+use crate::{Error, Result};
+
+/// Manifests, points and control in memory.
+#[derive(Debug, Clone)]
+pub struct VectorModel {
+    state: Arc<Mutex<State>>,
+    chaos: Chaos,
+}
+
+/// What the checker looks at.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) manifests: BTreeMap<DocumentKey, Manifest>,
+    pub(super) points: BTreeMap<PointId, Point>,
+    pub(super) control: Control,
+    /// The manifest that each one replaced.
+    replaced: BTreeMap<DocumentKey, Manifest>,
+}
+
+impl VectorModel {
+    /// An empty store.
+    pub fn new(chaos: Chaos) -> Self {
+        Self {
+            state: Arc::default(),
+            chaos,
+        }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does a first part of the points of an upsert, then fails.
+    fn tear(&self, write: &Write) -> Result<()> {
+        if let Write::Upsert(points) = write
+            && self.chaos.fault(5)
+        {
+            let part = self.chaos.below(points.len());
+            let part = points.iter().take(part).cloned().collect();
+            self.state().apply(Write::Upsert(part), &self.chaos);
+            return Err(Error::unavailable("vector store", "write")(
+                "it stopped half-way",
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    fn apply(&mut self, write: Write, chaos: &Chaos) {
+        match write {
+            Write::Raise {
+                key,
+                version,
+                metadata,
+                points,
+            } => {
+                if chaos.has(Plant::RaiseLeftOut) {
+                    return;
+                }
+                for Entry { id, rank } in points {
+                    if let Some(point) = self.points.get_mut(&id)
+                        && point.key == key
+                        && point.version <= version
+                    {
+                        (point.version, point.rank) = (version, rank);
+                        point.metadata = metadata.clone();
+                    }
+                }
+            }
+            Write::Upsert(points) => points
+                .into_iter()
+                .for_each(|point| self.upsert(point, chaos)),
+            Write::Manifest(manifest) => self.manifest(*manifest, chaos),
+            Write::Sweep { key, version, keep } => self.sweep(&key, version, &keep, chaos),
+            Write::Floor { kind, version } => {
+                if !chaos.has(Plant::FloorForgotten) {
+                    let floor = self.control.floors.entry(kind).or_default();
+                    *floor = version.max(*floor);
+                }
+            }
+            Write::Passed { floor, place } => {
+                let places = self.control.passing.entry(floor).or_default();
+                places.insert(place);
+                if chaos.has(Plant::FloorActsEarly) {
+                    places.extend(
+                        (0..16).map(|partition| crate::change::Place { partition, ..place }),
+                    );
+                }
+            }
+            Write::Acted(id) => self.control.passing.retain(|floor, _| floor.id != id),
+            Write::Watermark { place, mark } => self.watermark(place, mark, chaos),
+            Write::Collect { key, version } => {
+                let same = |manifest: &Manifest| manifest.deleted && manifest.version == version;
+                if self.manifests.get(&key).is_some_and(same) {
+                    self.manifests.remove(&key);
+                }
+            }
+        }
+    }
+
+    fn upsert(&mut self, point: Point, chaos: &Chaos) {
+        let newer = |there: &Point| there.version > point.version;
+        if chaos.has(Plant::PointGuardDropped) || !self.points.get(&point.id).is_some_and(newer) {
+            self.points.insert(point.id, point);
+        }
+    }
+
+    fn manifest(&mut self, manifest: Manifest, chaos: &Chaos) {
+        let newer = |there: &Manifest| there.version > manifest.version;
+        let loses = self.manifests.get(&manifest.key).is_some_and(newer);
+        if loses && !chaos.has(Plant::ManifestGuardDropped) {
+            return;
+        }
+        if chaos.has(Plant::TombstoneLeftOut) && manifest.deleted {
+            self.manifests.remove(&manifest.key);
+            return;
+        }
+        let key = manifest.key.clone();
+        if let Some(replaced) = self.manifests.insert(key.clone(), manifest) {
+            self.replaced.insert(key, replaced);
+        }
+    }
+
+    fn sweep(&mut self, key: &DocumentKey, version: Version, keep: &[PointId], chaos: &Chaos) {
+        if chaos.has(Plant::DeleteByDifference) {
+            let before = self
+                .replaced
+                .get(key)
+                .map(Manifest::point_ids)
+                .unwrap_or_default();
+            self.points
+                .retain(|id, _| keep.contains(id) || !before.contains(id));
+            return;
+        }
+        let unbounded = chaos.has(Plant::SweepUnbounded);
+        self.points.retain(|id, point| {
+            point.key != *key || (point.version > version && !unbounded) || keep.contains(id)
+        });
+    }
+
+    fn watermark(&mut self, place: crate::change::Place, mark: Watermark, chaos: &Chaos) {
+        let held = self.control.watermarks.entry(place).or_default();
+        *held = mark.max(*held);
+        if chaos.has(Plant::TombstoneCollectedEarly) {
+            self.manifests.retain(|_, manifest| !manifest.deleted);
+        }
+    }
+}
+
+impl VectorStore for VectorModel {
+    async fn manifests(&self, select: Select<DocumentKey>) -> Result<Vec<Manifest>> {
+        self.chaos.step("vector store", "read manifests").await?;
+        let found = {
+            let state = self.state();
+            match select {
+                Select::Of(keys) => keys
+                    .iter()
+                    .filter_map(|key| state.manifests.get(key))
+                    .cloned()
+                    .collect(),
+                Select::After { after, limit } => after_key(&state.manifests, after, limit),
+            }
+        };
+        self.chaos.step("vector store", "read manifests").await?;
+        Ok(found)
+    }
+
+    async fn points(&self, select: Select<PointId>) -> Result<Vec<Point>> {
+        self.chaos.step("vector store", "read points").await?;
+        let state = self.state();
+        Ok(match select {
+            Select::Of(ids) => ids
+                .iter()
+                .filter_map(|id| state.points.get(id))
+                .cloned()
+                .collect(),
+            Select::After { after, limit } => after_key(&state.points, after, limit),
+        })
+    }
+
+    async fn control(&self) -> Result<Control> {
+        self.chaos
+            .step("vector store", "read its control state")
+            .await?;
+        Ok(self.state().control.clone())
+    }
+
+    async fn write(&self, mut writes: Vec<Write>) -> Result<()> {
+        if self.chaos.has(Plant::ManifestBeforePoints) {
+            writes.sort_by_key(|write| matches!(write, Write::Upsert(_)));
+        }
+        for write in writes {
+            self.chaos.step("vector store", "write").await?;
+            self.tear(&write)?;
+            self.state().apply(write, &self.chaos);
+        }
+        self.chaos.step("vector store", "write").await
+    }
+
+    async fn nearest(&self, question: Nearest) -> Result<Vec<Near>> {
+        self.chaos.step("vector store", "search").await?;
+        let state = self.state();
+        let asked = |point: &&Point| {
+            let author = point
+                .metadata
+                .get("author_id")
+                .and_then(|author| author.as_str());
+            (question.kinds.is_empty() || question.kinds.contains(&point.key.kind))
+                && (question.author_ids.is_empty()
+                    || author.is_some_and(|id| question.author_ids.iter().any(|asked| asked == id)))
+        };
+        let mut near: Vec<Near> = state
+            .points
+            .values()
+            .filter(asked)
+            .map(|point| {
+                let score = point
+                    .vector
+                    .iter()
+                    .zip(&question.vector)
+                    .map(|(a, b)| a * b)
+                    .sum();
+                Near {
+                    point: Point {
+                        vector: Vec::new(),
+                        ..point.clone()
+                    },
+                    score,
+                }
+            })
+            .collect();
+        near.sort_by(|a, b| b.score.total_cmp(&a.score));
+        near.truncate(question.limit);
+        Ok(near)
+    }
+
+    async fn counts(&self) -> Result<Counts> {
+        self.chaos.step("vector store", "count").await?;
+        let state = self.state();
+        let tombstones = state
+            .manifests
+            .values()
+            .filter(|manifest| manifest.deleted)
+            .count() as u64;
+        Ok(Counts {
+            documents: state.manifests.len() as u64 - tombstones,
+            tombstones,
+            points: state.points.len() as u64,
+        })
+    }
+}
+
+fn after_key<K: Ord + Clone, T: Clone>(
+    map: &BTreeMap<K, T>,
+    after: Option<K>,
+    limit: usize,
+) -> Vec<T> {
+    use std::ops::Bound::{Excluded, Unbounded};
+    let from = after.map_or(Unbounded, Excluded);
+    map.range((from, Unbounded))
+        .take(limit)
+        .map(|(_, found)| found.clone())
+        .collect()
+}

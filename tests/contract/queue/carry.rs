@@ -1,0 +1,154 @@
+//! Publishing, receiving, settling.
+
+use lockstep::change::{Lane, Message};
+use lockstep::queue::{Consumer, Depth, Outgoing, Queue};
+
+use super::{
+    LIVE, PARTITIONS, Subject, change, consumer, numbers, place, publish, receive, send, tags,
+    watermark,
+};
+
+pub(crate) async fn a_message_comes_as_it_was_published<S: Subject>() {
+    let subject = S::open().await;
+    let place = place(1, Lane::Backfill);
+    let messages = [Message::Change(change(7)), watermark()];
+    let outgoing = |message| Outgoing { place, message };
+    send(&subject, messages.clone().map(outgoing).to_vec()).await;
+    let got = receive(&mut consumer(&subject).await, 2).await;
+    for (delivery, message) in got.into_iter().zip(messages) {
+        assert_eq!((delivery.place, delivery.attempt), (place, 1));
+        assert_eq!(delivery.message, Ok(message));
+    }
+}
+
+pub(crate) async fn messages_of_a_place_come_in_their_order<S: Subject>() {
+    let subject = S::open().await;
+    publish(&subject, LIVE, 0..30).await;
+    publish(&subject, LIVE, 30..50).await;
+    let got = receive(&mut consumer(&subject).await, 50).await;
+    assert_eq!(numbers(&got), (0..50).collect::<Vec<_>>());
+}
+
+pub(crate) async fn a_consumer_gets_its_own_partitions_only<S: Subject>() {
+    let subject = S::open().await;
+    assert_eq!(subject.queue().partitions(), PARTITIONS);
+    publish(&subject, LIVE, 0..3).await;
+    publish(&subject, place(1, Lane::Live), 3..6).await;
+    let mut second = subject.queue().consume(vec![1]).await.unwrap();
+    assert_eq!(numbers(&receive(&mut second, 3).await), [3, 4, 5]);
+    let mut first = subject.queue().consume(vec![0]).await.unwrap();
+    assert_eq!(numbers(&receive(&mut first, 3).await), [0, 1, 2]);
+}
+
+pub(crate) async fn live_comes_first_and_backfill_one_in_eight<S: Subject>() {
+    let subject = S::open().await;
+    publish(&subject, place(0, Lane::Backfill), 100..200).await;
+    publish(&subject, LIVE, 0..64).await;
+    let mut consumer = consumer(&subject).await;
+    for limit in [1, 5, 64] {
+        let mut got = Vec::new();
+        while got.len() < 16 {
+            let next = consumer.receive(limit.min(16 - got.len())).await.unwrap();
+            got.extend(next);
+        }
+        let backfill = got.iter().filter(|it| it.place.lane == Lane::Backfill);
+        let backfill = backfill.count();
+        assert!((2..=3).contains(&backfill), "{backfill} of 16 at {limit}");
+    }
+}
+
+pub(crate) async fn backfill_comes_when_there_is_nothing_live<S: Subject>() {
+    let subject = S::open().await;
+    publish(&subject, place(0, Lane::Backfill), 0..20).await;
+    let got = receive(&mut consumer(&subject).await, 20).await;
+    assert_eq!(numbers(&got), (0..20).collect::<Vec<_>>());
+}
+
+pub(crate) async fn a_waiting_consumer_is_woken<S: Subject>() {
+    let subject = S::open().await;
+    let mut consumer = consumer(&subject).await;
+    let (got, ()) = tokio::join!(receive(&mut consumer, 1), async {
+        tokio::task::yield_now().await;
+        publish(&subject, LIVE, 0..1).await;
+    });
+    assert_eq!(numbers(&got), [0]);
+}
+
+pub(crate) async fn what_is_confirmed_is_there_after_reopening<S: Subject>() {
+    let subject = S::open().await;
+    publish(&subject, LIVE, 0..10).await;
+    let subject = subject.reopen().await;
+    let got = receive(&mut consumer(&subject).await, 10).await;
+    assert_eq!(numbers(&got), (0..10).collect::<Vec<_>>());
+}
+
+pub(crate) async fn what_is_settled_is_gone_for_good<S: Subject>() {
+    let subject = S::open().await;
+    publish(&subject, LIVE, 0..10).await;
+    let mut first = consumer(&subject).await;
+    let got = receive(&mut first, 10).await;
+    let settled = tags(&got).into_iter().filter(|tag| *tag != got[4].tag);
+    first.settle(settled.collect()).await.unwrap();
+    drop(first);
+    let subject = subject.reopen().await;
+    publish(&subject, LIVE, 10..11).await;
+    let got = receive(&mut consumer(&subject).await, 2).await;
+    assert_eq!(numbers(&got), [4, 10]);
+}
+
+pub(crate) async fn settling_again_is_harmless<S: Subject>() {
+    let subject = S::open().await;
+    publish(&subject, LIVE, 0..2).await;
+    let mut consumer = consumer(&subject).await;
+    let got = receive(&mut consumer, 2).await;
+    consumer.settle(vec![got[0].tag]).await.unwrap();
+    consumer.settle(vec![got[0].tag, got[0].tag]).await.unwrap();
+    assert_eq!(subject.queue().depth().await.unwrap().live, 1);
+}
+
+pub(crate) async fn concurrent_publishers_keep_their_own_order<S: Subject>() {
+    let subject = S::open().await;
+    let one = |start: u32| {
+        let subject = &subject;
+        async move {
+            for number in start..start + 20 {
+                publish(subject, LIVE, number..=number).await;
+            }
+        }
+    };
+    tokio::join!(one(0), one(100));
+    let got = numbers(&receive(&mut consumer(&subject).await, 40).await);
+    let (low, high): (Vec<_>, Vec<_>) = got.into_iter().partition(|number| *number < 100);
+    assert_eq!(low, (0..20).collect::<Vec<_>>());
+    assert_eq!(high, (100..120).collect::<Vec<_>>());
+}
+
+pub(crate) async fn depth_counts_changes_that_are_not_settled<S: Subject>() {
+    let subject = S::open().await;
+    publish(&subject, LIVE, 0..3).await;
+    publish(&subject, place(1, Lane::Backfill), 3..5).await;
+    let barrier = Outgoing {
+        place: LIVE,
+        message: watermark(),
+    };
+    send(&subject, vec![barrier]).await;
+    let depth = subject.queue().depth().await.unwrap();
+    assert_eq!((depth.live, depth.backfill, depth.parked), (3, 2, 0));
+    let mut consumer = consumer(&subject).await;
+    let got = receive(&mut consumer, 6).await;
+    assert_eq!(subject.queue().depth().await.unwrap(), depth);
+    consumer.settle(tags(&got)).await.unwrap();
+    assert_eq!(subject.queue().depth().await.unwrap(), Depth::default());
+}
+
+pub(crate) async fn nothing_published_is_nothing_confirmed<S: Subject>() {
+    let subject = S::open().await;
+    assert!(
+        subject
+            .queue()
+            .publish(Vec::new())
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}

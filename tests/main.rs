@@ -7,10 +7,8 @@ mod contract {
     mod source;
     mod vector;
 }
-
 mod pipeline;
-
+mod simulation;
 mod support {
     pub(crate) mod app;
 }
-mod simulation;

@@ -1,0 +1,11 @@
+//! Everything that is tested from outside, in one binary.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+mod contract {
+    mod embedder;
+}
+
+mod support {
+    pub mod model;
+}

@@ -7,5 +7,5 @@ mod contract {
 }
 
 mod support {
-    pub mod model;
+    pub(crate) mod model;
 }

@@ -11,7 +11,7 @@ use tempfile::TempDir;
     clippy::disallowed_methods,
     reason = "a test is told by its environment where the model is"
 )]
-pub fn model_folder() -> PathBuf {
+pub(crate) fn model_folder() -> PathBuf {
     let folder = std::env::var("LOCKSTEP_TEST_MODEL").map_or_else(
         |_| {
             // The test's own file is at <target>/<profile>/deps/<name>.
@@ -30,7 +30,7 @@ pub fn model_folder() -> PathBuf {
 }
 
 /// A copy of the model's folder after `damage`; it is removed when it is dropped.
-pub fn broken_folder(damage: impl FnOnce(&Path)) -> TempDir {
+pub(crate) fn broken_folder(damage: impl FnOnce(&Path)) -> TempDir {
     let copy = tempfile::tempdir().unwrap();
     copy_folder(&model_folder(), copy.path());
     damage(copy.path());

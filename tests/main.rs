@@ -11,4 +11,9 @@ mod pipeline;
 mod simulation;
 mod support {
     pub(crate) mod app;
+    mod embedder;
+}
+
+mod support {
+    pub(crate) mod model;
 }

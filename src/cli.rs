@@ -15,11 +15,12 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
+use tokio::runtime::Runtime;
 
 use crate::command::{Handler as _, Reporter, Request, Response};
 use crate::config::{self, Config};
 use crate::serve::Client;
-use crate::{Result, run, shutdown, telemetry};
+use crate::{Error, Result, run, shutdown, simulate, telemetry};
 
 use arguments::{Arguments, Command};
 pub use exit::Exit;
@@ -33,18 +34,13 @@ pub fn main(
         Ok(arguments) => arguments,
         Err(error) => return exit::usage(&error),
     };
-    let done = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(crate::Error::unavailable("the system", "start threads"))
-        .and_then(|runtime| runtime.block_on(execute(arguments, lookup)));
-    match done {
+    match execute(arguments, lookup) {
         Ok(exit) => exit.into(),
         Err(error) => exit::fail(&error).into(),
     }
 }
 
-async fn execute(arguments: Arguments, lookup: impl Fn(&str) -> Option<String>) -> Result<Exit> {
+fn execute(arguments: Arguments, lookup: impl Fn(&str) -> Option<String>) -> Result<Exit> {
     let json = arguments.json;
     let place = arguments.place();
     match arguments.command {
@@ -53,14 +49,11 @@ async fn execute(arguments: Arguments, lookup: impl Fn(&str) -> Option<String>) 
             clap_complete::generate(shell, &mut Arguments::command(), "lockstep", &mut text);
             print(&String::from_utf8_lossy(&text))
         }
-        Command::Simulate { seed, steps } => {
-            let report = run::simulate(seed, steps).await?;
-            print(&format!("{report}\n"))
-        }
+        Command::Simulate { seed, steps } => simulated(&simulate::run(seed, steps, None), json),
         Command::Up => {
             let config = config::load(place, lookup)?;
             telemetry::start(&config.log)?;
-            up(config).await
+            runtime()?.block_on(up(config))
         }
         Command::Ask(ask) => {
             let mut config = config::load(place, lookup)?;
@@ -70,13 +63,20 @@ async fn execute(arguments: Arguments, lookup: impl Fn(&str) -> Option<String>) 
             }
             telemetry::start(&config.log)?;
             let request = ask.request()?;
-            let response = shutdown::until_insisted(|shutdown| ask_once(config, request, shutdown));
-            match response.await?.flatten() {
+            let answer = shutdown::until_insisted(|shutdown| ask_once(config, request, shutdown));
+            match runtime()?.block_on(answer)?.flatten() {
                 Some(response) => show(&response, json),
                 None => Ok(Exit::Interrupted),
             }
         }
     }
+}
+
+fn runtime() -> Result<Runtime> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    runtime.map_err(Error::unavailable("the system", "start threads"))
 }
 
 /// Runs everything until a signal asks for the end.
@@ -107,7 +107,22 @@ async fn ask_once(
             None => run::once(config, request, report, shutdown::requested(shutdown)).await,
         }
     };
-    progress::shown_while(progress, answer).await
+    progress::shown_while(progress, Box::pin(answer)).await
+}
+
+/// Says what a simulation found; a broken promise is a failure.
+fn simulated(outcome: &simulate::Outcome, json: bool) -> Result<Exit> {
+    let text = if json {
+        render::pretty(outcome)?
+    } else {
+        render::outcome(outcome)
+    };
+    print(&text)?;
+    Ok(if outcome.broken.is_none() {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
 }
 
 /// Prints the answer, and judges whether it is what was hoped for.
@@ -125,7 +140,7 @@ fn show(response: &Response, json: bool) -> Result<Exit> {
 fn print(text: &str) -> Result<Exit> {
     let mut out = anstream::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(crate::Error::unavailable(
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::unavailable(
             "standard output",
             "take the answer",
         )(error)),

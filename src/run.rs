@@ -133,17 +133,6 @@ pub async fn once(
     .await
 }
 
-/// Runs the lead's simulation on a seed; its report is text.
-///
-/// # Errors
-/// The first promise that was broken.
-#[expect(clippy::unused_async, reason = "the simulation is not here yet")]
-pub async fn simulate(_seed: u64, _steps: u64) -> Result<String> {
-    Err(Error::Stopped {
-        part: "the simulation",
-    })
-}
-
 /// Waits for `work` while the roles run, then stops them; a role's failure ends the work.
 async fn until<T>(
     mut roles: Roles,

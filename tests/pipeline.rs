@@ -25,10 +25,17 @@ async fn what_is_crawled_is_found_and_what_vanished_is_gone() {
     let app = App::start(data.path()).await;
 
     app.crawl(folder.path()).await;
-    assert_eq!(app.titles("algebraic patterns of the engine").await[0], "Engine");
+    assert_eq!(
+        app.titles("algebraic patterns of the engine").await[0],
+        "Engine"
+    );
     assert!(app.verify().await.clean);
 
-    page(folder.path(), "Garden", "Pumpkins want compost, space, and patience until October.");
+    page(
+        folder.path(),
+        "Garden",
+        "Pumpkins want compost, space, and patience until October.",
+    );
     let report = app.crawl(folder.path()).await;
     assert_eq!((report.saved, report.deleted), (1, 0));
     assert_eq!(app.titles("pumpkins and compost").await[0], "Garden");
@@ -37,7 +44,11 @@ async fn what_is_crawled_is_found_and_what_vanished_is_gone() {
     std::fs::remove_file(folder.path().join("Harbour.html")).unwrap();
     let report = app.crawl(folder.path()).await;
     assert_eq!((report.saved, report.deleted), (0, 1));
-    assert!(!app.titles("ships wait for the tide").await.contains(&"Harbour".to_owned()));
+    assert!(
+        !app.titles("ships wait for the tide")
+            .await
+            .contains(&"Harbour".to_owned())
+    );
     let status = app.status().await;
     assert_eq!((status.tombstones, status.pending.changes()), (1, 0));
     assert!(app.verify().await.clean);
@@ -69,14 +80,24 @@ async fn a_restart_keeps_everything_and_a_command_works_without_a_process() {
         target: "articles/nowhere".into(),
         wait: true,
     };
-    let once = run::once(config(data.path()), request, Reporter::new().0, std::future::pending());
+    let once = run::once(
+        config(data.path()),
+        request,
+        Reporter::new().0,
+        std::future::pending(),
+    );
     assert!(matches!(once.await, Err(Error::NotFound { .. })));
 
     let verify = Request::Verify {
         vectors: true,
         repair: false,
     };
-    let once = run::once(config(data.path()), verify, Reporter::new().0, std::future::pending());
+    let once = run::once(
+        config(data.path()),
+        verify,
+        Reporter::new().0,
+        std::future::pending(),
+    );
     match once.await.unwrap() {
         Some(Response::Verify(report)) => assert!(report.clean),
         other => panic!("{other:?}"),

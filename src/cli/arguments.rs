@@ -10,6 +10,10 @@ use crate::config::Place;
 use crate::search::Query;
 use crate::{Error, Result, crawl};
 
+const DATA_HELP: &str =
+    "The folder that holds all data [env: LOCKSTEP_DATA; default: the platform's data folder]";
+const CONFIG_HELP: &str =
+    "The settings' file [env: LOCKSTEP_CONFIG; default: lockstep.toml in the data folder]";
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done as asked
@@ -30,11 +34,9 @@ docs/configuration.md lists them.";
 #[derive(Debug, Parser)]
 #[command(name = "lockstep", version, after_help = EXIT_CODES, max_term_width = 100)]
 pub(super) struct Arguments {
-    /// The folder that holds all data [env: LOCKSTEP_DATA; default: the platform's data folder]
-    #[arg(long, global = true, value_name = "FOLDER")]
+    #[arg(long, global = true, value_name = "FOLDER", help = DATA_HELP)]
     data: Option<PathBuf>,
-    /// The settings' file [env: LOCKSTEP_CONFIG; default: lockstep.toml in the data folder]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help = CONFIG_HELP)]
     config: Option<PathBuf>,
     /// Print the answer as JSON
     #[arg(long, global = true)]

@@ -8,6 +8,7 @@ use anstyle::{AnsiColor, Style};
 
 use crate::command::{ParkedList, ParkedMessage, Response, Status};
 use crate::search::{Answer, Hit};
+use crate::simulate::Outcome;
 use crate::{Error, Result, crawl};
 
 const BOLD: Style = Style::new().bold();
@@ -20,12 +21,21 @@ const SKIPPED_SHOWN: usize = 10;
 
 /// The answer without its command's name, as people's programs read it.
 pub(super) fn json(response: &Response) -> Result<String> {
-    let bad = |error: serde_json::Error| Error::malformed("the answer", error.to_string());
-    let whole = serde_json::to_value(response).map_err(bad)?;
+    let whole = serde_json::to_value(response).map_err(unspeakable)?;
     let inner = whole.as_object().and_then(|fields| fields.values().next());
-    let mut text = serde_json::to_string_pretty(inner.unwrap_or(&whole)).map_err(bad)?;
+    pretty(inner.unwrap_or(&whole))
+}
+
+/// JSON for programs that people may read too.
+pub(super) fn pretty(answer: &impl serde::Serialize) -> Result<String> {
+    let mut text = serde_json::to_string_pretty(answer).map_err(unspeakable)?;
     text.push('\n');
     Ok(text)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
+fn unspeakable(error: serde_json::Error) -> Error {
+    Error::malformed("the answer", error.to_string())
 }
 
 /// The answer for people.
@@ -62,6 +72,22 @@ pub(super) fn text(response: &Response) -> String {
     };
     written.expect("text should be written: a string takes everything");
     out
+}
+
+/// What a simulation found.
+pub(super) fn outcome(outcome: &Outcome) -> String {
+    let Outcome {
+        seed,
+        steps,
+        edits,
+        crashes,
+        broken,
+    } = outcome;
+    let verdict = match broken {
+        None => "every promise held".to_owned(),
+        Some(broken) => format!("{BOLD}broken:{BOLD:#} {broken}"),
+    };
+    format!("seed {seed}, {steps} steps, {edits} edits, {crashes} crashes: {verdict}\n")
 }
 
 /// Without control characters: what others wrote must not steer a terminal.

@@ -45,13 +45,13 @@ pub fn load(place: Place, lookup: impl Fn(&str) -> Option<String>) -> Result<Con
     }
     let mut config: Config = config
         .try_into()
-        .map_err(|error| fault(vec![one_line(&format!("{error}"))]))?;
+        .map_err(|error| fault(&[one_line(&error.to_string())]))?;
     config.data = data;
     faults.extend(config.faults());
     if faults.is_empty() {
         Ok(config)
     } else {
-        Err(fault(faults))
+        Err(fault(&faults))
     }
 }
 
@@ -70,7 +70,7 @@ pub fn environment(name: &str) -> String {
     format!("LOCKSTEP_{}", name.replace('.', "_").to_uppercase())
 }
 
-fn fault(faults: Vec<String>) -> Error {
+fn fault(faults: &[String]) -> Error {
     Error::Config {
         setting: "configuration".into(),
         why: faults.join("; "),
@@ -88,7 +88,7 @@ fn data_folder(given: Option<PathBuf>, lookup: impl Fn(&str) -> Option<String>) 
                 .map(PathBuf::from)
         })
         .or_else(by_convention)
-        .ok_or_else(|| fault(vec!["--data: there is no home folder, so name one".into()]))?;
+        .ok_or_else(|| fault(&["--data: there is no home folder, so name one".into()]))?;
     std::path::absolute(&folder).map_err(|error| Error::Data {
         path: folder,
         why: error.to_string(),

@@ -101,7 +101,10 @@ impl App {
         };
         match self.ask(Request::Search(query)).await.unwrap() {
             Response::Search(answer) => {
-                let titles = answer.hits.into_iter().map(|hit| hit.title.unwrap_or_default());
+                let titles = answer
+                    .hits
+                    .into_iter()
+                    .map(|hit| hit.title.unwrap_or_default());
                 titles.collect()
             }
             other => panic!("{other:?}"),

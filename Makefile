@@ -7,8 +7,9 @@ SHELL := /bin/bash
 # All data of `make run`: database, index, model, log. `make clean-data` removes it.
 export LOCKSTEP_DATA ?= $(CURDIR)/data
 CARGO ?= cargo
-# Where `make model` puts the model, and where the tests that need one look for it.
-MODEL ?= $(LOCKSTEP_DATA)/model
+TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+# The tests have a model of their own, so that removing the data leaves it.
+export LOCKSTEP_TEST_MODEL ?= $(TARGET)/lockstep-model/all-MiniLM-L6-v2
 
 .PHONY: help run stop test check format lint docs deny advisories structure model setup setup-test \
 	install-tools test-crash clean-data
@@ -18,7 +19,7 @@ help: ## List the targets
 
 run: setup ## Install what is missing, build, fetch the model, crawl a sample, search it, leave it running
 	@$(CARGO) build --locked
-	@scripts/fetch-model "$(MODEL)"
+	@scripts/fetch-model "$(LOCKSTEP_DATA)/model"
 	@scripts/run
 
 stop: ## Stop what `make run` left running
@@ -47,14 +48,14 @@ deny: install-tools ## Licences, duplicate versions and sources of every depende
 advisories: install-tools ## Known vulnerabilities; needs the advisory database from the network
 	$(CARGO) deny --locked check advisories
 
-model: ## Fetch the embedding model
-	@scripts/fetch-model "$(MODEL)"
+model: setup ## Fetch the embedding model into the data folder
+	@scripts/fetch-model "$(LOCKSTEP_DATA)/model"
 
 setup: ## Install what the build needs (Debian, Ubuntu)
 	@scripts/setup
 
 setup-test: setup ## Install what the tests need
-	@scripts/fetch-model "$(MODEL)"
+	@scripts/fetch-model "$(LOCKSTEP_TEST_MODEL)"
 
 install-tools: setup ## Install cargo-deny where it is missing
 	@$(CARGO) deny --version >/dev/null 2>&1 || \

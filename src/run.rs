@@ -80,7 +80,7 @@ pub async fn up(
     let (commands, requests) = open(&config, &folder, Some(endpoint.address.clone())).await?;
     let mut roles = Roles::new();
     start(&mut roles, &config, &commands, requests);
-    let (stop, token) = (requested(roles.shutdown()), endpoint.token.clone());
+    let (stop, token) = (roles.shutdown(), endpoint.token.clone());
     roles.start("serve", async move {
         serve(listener, commands, &token, stop).await
     });

@@ -27,7 +27,8 @@ use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::command::{Handler, Progress, Reporter, Request};
+use crate::command::{self, Handler, Progress, Reporter, Request};
+use crate::shutdown::{Shutdown, requested};
 use crate::{Error, Result};
 
 pub use client::Client;
@@ -42,9 +43,11 @@ struct Door<H> {
     handler: Arc<H>,
     /// Compared as digests, so that the time it takes tells nothing about the token.
     token: [u8; 32],
+    shutdown: Shutdown,
 }
 
-/// Answers until `shutdown` is ready, then until every request in hand is answered.
+/// Answers until it is asked to stop; then whoever waits for an answer is told that, and what
+/// their commands have stored stays.
 ///
 /// # Errors
 /// When the listener fails.
@@ -52,14 +55,15 @@ pub async fn serve<H: Handler>(
     listener: TcpListener,
     handler: Arc<H>,
     token: &str,
-    shutdown: impl Future<Output = ()> + Send + 'static,
+    shutdown: Shutdown,
 ) -> Result<()> {
     let door = Door {
         handler,
         token: Sha256::digest(token.as_bytes()).into(),
+        shutdown: shutdown.clone(),
     };
     axum::serve(listener, router(Arc::new(door)))
-        .with_graceful_shutdown(shutdown)
+        .with_graceful_shutdown(requested(shutdown))
         .await
         .map_err(Error::unavailable("the listener", "go on"))
 }
@@ -92,19 +96,30 @@ async fn answer<H: Handler>(
         .is_some_and(|accepted| accepted.as_bytes() == NDJSON.as_bytes());
     if lines {
         let running = Running {
-            command: Box::pin(async move { door.handler.handle(request, report).await }),
+            command: Box::pin(async move { door.handle(request, report).await }),
             progress,
         };
         let body = Body::from_stream(stream::unfold(Some(running), next_line));
         return ([(header::CONTENT_TYPE, NDJSON)], body).into_response();
     }
-    match door.handler.handle(request, report).await {
+    match door.handle(request, report).await {
         Ok(response) => Json(response).into_response(),
         Err(error) => refuse(&error),
     }
 }
 
-impl<H> Door<H> {
+impl<H: Handler> Door<H> {
+    /// A command may wait for roles that are stopping too, so it does not outlive the asking.
+    async fn handle(&self, request: Request, report: Reporter) -> Result<command::Response> {
+        tokio::select! {
+            biased;
+            () = requested(self.shutdown.clone()) => {
+                Err(Error::Stopped { part: "the running process" })
+            }
+            done = self.handler.handle(request, report) => done,
+        }
+    }
+
     fn admits(&self, headers: &HeaderMap) -> bool {
         headers
             .get(header::AUTHORIZATION)
@@ -149,7 +164,7 @@ async fn next_line<F>(
     running: Option<Running<F>>,
 ) -> Option<(Result<Vec<u8>, serde_json::Error>, Option<Running<F>>)>
 where
-    F: Future<Output = Result<crate::command::Response>> + Unpin,
+    F: Future<Output = Result<command::Response>> + Unpin,
 {
     let Running {
         mut command,

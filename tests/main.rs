@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 mod contract {
+    mod embedder;
     mod queue;
     mod source;
     mod vector;
@@ -11,9 +12,5 @@ mod pipeline;
 mod simulation;
 mod support {
     pub(crate) mod app;
-    mod embedder;
-}
-
-mod support {
     pub(crate) mod model;
 }

@@ -141,7 +141,7 @@ mod tests {
     use super::*;
     use crate::command::Deleted;
     use crate::search::Query;
-    use crate::shutdown::{self, Roles};
+    use crate::shutdown::Roles;
 
     /// Answers a search after two progresses, and nothing else.
     struct Scripted;
@@ -166,7 +166,7 @@ mod tests {
         let mut roles = Roles::new();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        let stop = shutdown::requested(roles.shutdown());
+        let stop = roles.shutdown();
         roles.start("serve", async {
             super::super::serve(listener, Arc::new(Scripted), "right", stop).await
         });

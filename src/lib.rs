@@ -2,7 +2,10 @@
 
 pub mod capture;
 pub mod change;
+pub mod cli;
 pub mod clock;
+pub mod command;
+pub mod config;
 pub mod crawl;
 pub mod database;
 pub mod document;
@@ -12,11 +15,15 @@ pub mod feature;
 pub mod folder;
 pub mod queue;
 pub mod retry;
+pub mod run;
 pub mod search;
+pub mod serve;
+pub mod shutdown;
 pub mod simulate;
 pub mod source;
 #[cfg(test)]
 mod still;
+pub mod telemetry;
 pub mod vector;
 pub mod verify;
 

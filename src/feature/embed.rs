@@ -1,10 +1,23 @@
 //! Text to vectors.
+//!
+//! ```text
+//! texts ──> local: a model from a folder, on threads of its own ──┐
+//!      └──> hash: words to numbers, for tests ────────────────────┴──> unit vectors
+//! ```
+
+mod batch;
+mod bert;
+mod folder;
+pub mod hash;
+mod inference;
+pub mod local;
+mod onnx;
 
 use std::future::Future;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
+use crate::{Error, Result};
 
 /// What an embedder is; two with equal `digest` give equal vectors.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,4 +47,21 @@ pub trait Embedder: Send + Sync + 'static {
 
     /// Embeds the texts.
     fn embed(&self, texts: Vec<String>) -> impl Future<Output = Result<Vec<Vec<f32>>>> + Send;
+}
+
+/// Scales a vector to length one; one without a length is left as it is.
+fn normalise(vector: &mut [f32]) {
+    let length = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
+    if length > 0.0 {
+        for value in vector {
+            *value /= length;
+        }
+    }
+}
+
+fn over_limit(tokens: usize, limit: usize) -> Error {
+    Error::malformed(
+        "a text to embed",
+        format!("it has {tokens} tokens and the model reads {limit}; it should have been chunked"),
+    )
 }

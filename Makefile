@@ -1,0 +1,71 @@
+# Every task of the project; `make help` lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# All data of `make run`: database, index, model, log. `make clean-data` removes it.
+export LOCKSTEP_DATA ?= $(CURDIR)/data
+CARGO ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+# The tests have a model of their own, so that removing the data leaves it.
+export LOCKSTEP_TEST_MODEL ?= $(TARGET)/lockstep-model/all-MiniLM-L6-v2
+
+.PHONY: help run stop test check format lint docs deny advisories structure model setup setup-test \
+	install-tools test-crash clean-data
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: setup ## Install what is missing, build, fetch the model, crawl a sample, search it, leave it running
+	@$(CARGO) build --locked
+	@scripts/fetch-model "$(LOCKSTEP_DATA)/model"
+	@scripts/run
+
+stop: ## Stop what `make run` left running
+	@scripts/stop
+
+test: setup-test ## Install what the tests need and run them
+	$(CARGO) test --locked
+
+check: format lint docs structure deny test ## Everything that must hold before a change is merged
+
+format: ## The code is formatted
+	$(CARGO) fmt --check
+
+lint: setup ## No warnings
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+docs: setup ## The documentation builds without warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+
+structure: ## Files are short, and client crates stay in their backends
+	@scripts/check-structure
+
+deny: install-tools ## Licences, duplicate versions and sources of every dependency
+	$(CARGO) deny --locked check bans licenses sources
+
+advisories: install-tools ## Known vulnerabilities; needs the advisory database from the network
+	$(CARGO) deny --locked check advisories
+
+model: setup ## Fetch the embedding model into the data folder
+	@scripts/fetch-model "$(LOCKSTEP_DATA)/model"
+
+setup: ## Install what the build needs (Debian, Ubuntu)
+	@scripts/setup
+
+setup-test: setup ## Install what the tests need
+	@scripts/fetch-model "$(LOCKSTEP_TEST_MODEL)"
+
+install-tools: setup ## Install cargo-deny where it is missing
+	@$(CARGO) deny --version >/dev/null 2>&1 || \
+		$(CARGO) install --locked --root "$(or $(CARGO_INSTALL_ROOT),$(or $(CARGO_HOME),$(HOME)/.cargo))" cargo-deny
+
+test-crash: setup-test ## Kill the process at 200 random moments; nothing may be lost
+	LOCKSTEP_TEST_KILLS=200 $(CARGO) test --locked --test main crash
+
+bench-%: setup-test ## Measure one thing, as `make bench-spine`
+	$(CARGO) bench --locked --bench $*
+
+clean-data: stop ## Remove the data folder of `make run`, the model included
+	@scripts/clean-data

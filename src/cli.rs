@@ -1,0 +1,149 @@
+//! The command line: arguments in, text or JSON out, an exit code at the end.
+//!
+//! ```text
+//! arguments ──> Request ──┬─ running process ─┐
+//!                         └─ in process ──────┴─> Response ──> text for people | --json
+//! ```
+
+mod arguments;
+mod exit;
+mod progress;
+mod render;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+use tokio::runtime::Runtime;
+
+use crate::command::{Handler as _, Reporter, Request, Response};
+use crate::config::{self, Config};
+use crate::serve::Client;
+use crate::{Error, Result, run, shutdown, simulate, telemetry};
+
+use arguments::{Arguments, Command};
+pub use exit::Exit;
+
+/// Reads the command, does it, and says how it went. `lookup` answers for the environment.
+pub fn main(
+    arguments: impl IntoIterator<Item = OsString>,
+    lookup: impl Fn(&str) -> Option<String>,
+) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => return exit::usage(&error),
+    };
+    match execute(arguments, lookup) {
+        Ok(exit) => exit.into(),
+        Err(error) => exit::fail(&error).into(),
+    }
+}
+
+fn execute(arguments: Arguments, lookup: impl Fn(&str) -> Option<String>) -> Result<Exit> {
+    let json = arguments.json;
+    let place = arguments.place();
+    match arguments.command {
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "lockstep", &mut text);
+            print(&String::from_utf8_lossy(&text))
+        }
+        Command::Simulate { seed, steps } => simulated(&simulate::run(seed, steps, None), json),
+        Command::Up => {
+            let config = config::load(place, lookup)?;
+            telemetry::start(&config.log)?;
+            runtime()?.block_on(up(config))
+        }
+        Command::Ask(ask) => {
+            let mut config = config::load(place, lookup)?;
+            // A command's own work is told by its answer; the log is for what goes wrong.
+            if config.log == config::Log::default() {
+                config.log.filter = "error,lockstep=warn".into();
+            }
+            telemetry::start(&config.log)?;
+            let request = ask.request()?;
+            let answer = shutdown::until_insisted(|shutdown| ask_once(config, request, shutdown));
+            match runtime()?.block_on(answer)?.flatten() {
+                Some(response) => show(&response, json),
+                None => Ok(Exit::Interrupted),
+            }
+        }
+    }
+}
+
+fn runtime() -> Result<Runtime> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    runtime.map_err(Error::unavailable("the system", "start threads"))
+}
+
+/// Runs everything until a signal asks for the end.
+async fn up(config: Config) -> Result<Exit> {
+    let done = shutdown::until_insisted(|shutdown| async {
+        run::up(config, shutdown::requested(shutdown), |address| {
+            anstream::eprintln!("lockstep is up at {address} (stop it with Ctrl-C)");
+        })
+        .await
+    });
+    Ok(done.await?.map_or(Exit::Interrupted, |()| Exit::Done))
+}
+
+/// The answer of the running process, or else of this one. None when it was interrupted.
+async fn ask_once(
+    config: Config,
+    request: Request,
+    shutdown: shutdown::Shutdown,
+) -> Result<Option<Response>> {
+    let (report, progress) = Reporter::new();
+    let answer = async {
+        match Client::find(&config.data).await? {
+            Some(client) => tokio::select! {
+                biased;
+                () = shutdown::requested(shutdown) => Ok(None),
+                response = client.handle(request, report) => response.map(Some),
+            },
+            None => run::once(config, request, report, shutdown::requested(shutdown)).await,
+        }
+    };
+    progress::shown_while(progress, Box::pin(answer)).await
+}
+
+/// Says what a simulation found; a broken promise is a failure.
+fn simulated(outcome: &simulate::Outcome, json: bool) -> Result<Exit> {
+    let text = if json {
+        render::pretty(outcome)?
+    } else {
+        render::outcome(outcome)
+    };
+    print(&text)?;
+    Ok(if outcome.broken.is_none() {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
+}
+
+/// Prints the answer, and judges whether it is what was hoped for.
+fn show(response: &Response, json: bool) -> Result<Exit> {
+    let text = if json {
+        render::json(response)?
+    } else {
+        render::text(response)
+    };
+    print(&text)?;
+    Ok(exit::of(response))
+}
+
+/// Prints to standard output. Whoever reads it may stop reading: that is no failure.
+fn print(text: &str) -> Result<Exit> {
+    let mut out = anstream::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::unavailable(
+            "standard output",
+            "take the answer",
+        )(error)),
+        _ => Ok(Exit::Done),
+    }
+}

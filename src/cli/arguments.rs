@@ -1,0 +1,372 @@
+//! The commands and their arguments, with their help.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::command::Request;
+use crate::config::Place;
+use crate::search::Query;
+use crate::{Error, Result, crawl};
+
+const DATA_HELP: &str =
+    "The folder that holds all data [env: LOCKSTEP_DATA; default: the platform's data folder]";
+const CONFIG_HELP: &str =
+    "The settings' file [env: LOCKSTEP_CONFIG; default: lockstep.toml in the data folder]";
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done as asked
+  1  something went wrong
+  2  the arguments or settings cannot be
+  3  nothing was found, or what was named is not known
+  4  verify: source and index differ
+  5  the data folder cannot be used: held by a process that does not answer, of a newer format, \
+or damaged
+
+Every command works on the data folder: through the running process when there is one, otherwise \
+by itself, until the index has caught up.
+
+Settings are read from lockstep.toml in the data folder and from LOCKSTEP_… variables; \
+docs/configuration.md lists them.";
+
+/// Keeps a vector index in lockstep with a document store.
+#[derive(Debug, Parser)]
+#[command(name = "lockstep", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub(super) struct Arguments {
+    #[arg(long, global = true, value_name = "FOLDER", help = DATA_HELP)]
+    data: Option<PathBuf>,
+    #[arg(long, global = true, value_name = "FILE", help = CONFIG_HELP)]
+    config: Option<PathBuf>,
+    /// Print the answer as JSON
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run everything in one process until it is stopped
+    #[command(after_help = "Examples:\n  lockstep up\n  lockstep up --data ./data")]
+    Up,
+    #[command(flatten)]
+    Ask(Ask),
+    /// Run the whole flow over models that misbehave on a seed, and check its promises
+    #[command(after_help = "Examples:\n  lockstep simulate --seed 7 --steps 500")]
+    Simulate {
+        /// Decides everything that happens
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// How much happens
+        #[arg(long, default_value_t = 200)]
+        steps: u64,
+    },
+    /// Print the completions of a shell
+    #[command(
+        after_help = "Examples:\n  lockstep completions bash > /etc/bash_completion.d/lockstep"
+    )]
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Ask {
+    /// Read a page, a file, a folder or a git repository; again to take over what changed
+    #[command(after_help = "Examples:
+  lockstep crawl https://example.org/an-article --author \"Ada Lovelace\"
+  lockstep crawl ./book --author \"Ada Lovelace\"
+  lockstep crawl https://example.org/engine.git --author \"Ada Lovelace\"")]
+    Crawl {
+        /// A URL or a path
+        link: String,
+        /// Whose work it is
+        #[arg(long, value_name = "FIRST LAST")]
+        author: String,
+        /// Read it as this, instead of what it looks like
+        #[arg(long = "as", value_name = "KIND")]
+        as_kind: Option<As>,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Find text by meaning
+    #[command(after_help = "Examples:
+  lockstep search \"how do I share state between threads\"
+  lockstep search \"retry delay\" --type repositories --limit 3
+  lockstep search \"analytical engine\" --author \"Ada Lovelace\" --json")]
+    Search {
+        /// The question, in your own words
+        text: String,
+        /// Only this author's: a full name or an id
+        #[arg(long)]
+        author: Option<String>,
+        /// Only this type; may be given several times
+        #[arg(long = "type", value_name = "TYPE")]
+        kinds: Vec<String>,
+        /// How many documents at most
+        #[arg(long, default_value_t = 10)]
+        limit: usize,
+    },
+    /// Delete a document from source and index
+    #[command(after_help = "Examples:\n  lockstep delete https://example.org/an-article")]
+    Delete {
+        /// Its link or id
+        target: String,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Count what is there and what is on its way
+    #[command(after_help = "Examples:\n  lockstep status\n  lockstep status --json")]
+    Status,
+    /// List, show, retry or drop messages that were set aside
+    #[command(subcommand)]
+    Parked(Parked),
+    /// Say where a document stands: source, queue, manifest, points, last error
+    #[command(after_help = "Examples:\n  lockstep explain https://example.org/an-article")]
+    Explain {
+        /// Its link or id
+        target: String,
+    },
+    /// Compare the whole source with the whole index
+    #[command(after_help = "Examples:\n  lockstep verify\n  lockstep verify --vectors --json")]
+    Verify {
+        /// Embed every text again and compare the vectors too
+        #[arg(long)]
+        vectors: bool,
+        /// Send the documents that differ again
+        #[arg(long)]
+        repair: bool,
+    },
+    /// Read a document or a whole type again and send it as a change
+    #[command(after_help = "Examples:
+  lockstep resync https://example.org/an-article
+  lockstep resync articles")]
+    Resync {
+        /// A link, an id, or a type
+        target: String,
+        #[command(flatten)]
+        wait: Wait,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Parked {
+    /// List them
+    #[command(after_help = "Examples:\n  lockstep parked list")]
+    List,
+    /// Show one with its reason
+    #[command(after_help = "Examples:\n  lockstep parked show 1c9d")]
+    Show {
+        /// Its id, or the beginning of it
+        id: String,
+    },
+    /// Read their documents again and send them as changes
+    #[command(
+        after_help = "Examples:\n  lockstep parked retry 1c9d\n  lockstep parked retry --all"
+    )]
+    Retry {
+        #[command(flatten)]
+        which: Which,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Forget them
+    #[command(after_help = "Examples:\n  lockstep parked drop 1c9d\n  lockstep parked drop --all")]
+    Drop {
+        #[command(flatten)]
+        which: Which,
+    },
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct Which {
+    /// Its id, or the beginning of it
+    id: Option<String>,
+    /// All of them
+    #[arg(long)]
+    all: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Wait {
+    /// Answer before the index has caught up, where a running process goes on with it
+    #[arg(long)]
+    no_wait: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum As {
+    /// HTML pages
+    Pages,
+    /// Source code
+    Repository,
+}
+
+impl As {
+    fn kind(self) -> crawl::Kind {
+        match self {
+            Self::Pages => crawl::Kind::Pages,
+            Self::Repository => crawl::Kind::Repository,
+        }
+    }
+}
+
+impl Arguments {
+    pub(super) fn place(&self) -> Place {
+        Place {
+            data: self.data.clone(),
+            file: self.config.clone(),
+        }
+    }
+}
+
+impl Ask {
+    /// What to ask for. Paths become absolute: the process that answers has another folder.
+    pub(super) fn request(self) -> Result<Request> {
+        Ok(match self {
+            Self::Crawl {
+                link,
+                author,
+                as_kind,
+                wait,
+            } => {
+                let what = crawl::Request {
+                    target: absolute(link)?,
+                    author: full_name(&author)?,
+                    as_kind: as_kind.map(As::kind),
+                };
+                Request::Crawl {
+                    what,
+                    wait: !wait.no_wait,
+                }
+            }
+            Self::Search {
+                text,
+                author,
+                kinds,
+                limit,
+            } => Request::Search(Query {
+                text,
+                author,
+                kinds,
+                limit,
+            }),
+            Self::Delete { target, wait } => Request::Delete {
+                target,
+                wait: !wait.no_wait,
+            },
+            Self::Status => Request::Status {},
+            Self::Parked(Parked::List) => Request::ParkedList {},
+            Self::Parked(Parked::Show { id }) => Request::ParkedShow { id },
+            Self::Parked(Parked::Retry { which, wait }) => Request::ParkedRetry {
+                id: which.id,
+                wait: !wait.no_wait,
+            },
+            Self::Parked(Parked::Drop { which }) => Request::ParkedDrop { id: which.id },
+            Self::Explain { target } => Request::Explain { target },
+            Self::Verify { vectors, repair } => Request::Verify { vectors, repair },
+            Self::Resync { target, wait } => Request::Resync {
+                target,
+                wait: !wait.no_wait,
+            },
+        })
+    }
+}
+
+fn absolute(link: String) -> Result<String> {
+    let path = std::path::Path::new(&link);
+    if !path.exists() {
+        return Ok(link);
+    }
+    let unusable = |why: String| Error::Config {
+        setting: link.clone(),
+        why,
+    };
+    let path = std::path::absolute(path).map_err(|error| unusable(error.to_string()))?;
+    let path = path.into_os_string().into_string();
+    path.map_err(|_| unusable("its path is no Unicode text".into()))
+}
+
+fn full_name(author: &str) -> Result<String> {
+    let words: Vec<&str> = author.split_whitespace().collect();
+    if words.len() < 2 {
+        return Err(Error::Config {
+            setting: "--author".into(),
+            why: "give first and last name, as --author \"Ada Lovelace\"".into(),
+        });
+    }
+    Ok(words.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, Parser as _};
+
+    use super::*;
+
+    fn request(arguments: &[&str]) -> Result<Request> {
+        let arguments = Arguments::try_parse_from([&["lockstep"], arguments].concat()).unwrap();
+        match arguments.command {
+            Command::Ask(ask) => ask.request(),
+            other => panic!("{other:?} asks nothing"),
+        }
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_that_asks_shows_an_example() {
+        fn check(command: &clap::Command) {
+            for command in command.get_subcommands() {
+                let help = command
+                    .get_after_help()
+                    .map(ToString::to_string)
+                    .unwrap_or_default();
+                let ends = command.get_subcommands().next().is_none();
+                assert!(
+                    !ends || help.contains("lockstep "),
+                    "{}",
+                    command.get_name()
+                );
+                check(command);
+            }
+        }
+        check(&Arguments::command());
+    }
+
+    #[test]
+    fn dropping_needs_an_id_or_all() {
+        assert!(Arguments::try_parse_from(["lockstep", "parked", "drop"]).is_err());
+        assert!(Arguments::try_parse_from(["lockstep", "parked", "drop", "1c", "--all"]).is_err());
+        assert_eq!(
+            request(&["parked", "drop", "--all"]).unwrap(),
+            Request::ParkedDrop { id: None }
+        );
+    }
+
+    #[test]
+    fn a_path_that_exists_becomes_absolute_and_a_link_stays() {
+        let crawl = |link: &str| match request(&["crawl", link, "--author", " Ada  Lovelace"]) {
+            Ok(Request::Crawl { what, wait }) => (what.target, what.author, wait),
+            other => panic!("{other:?}"),
+        };
+        assert!(std::path::Path::new(&crawl("src").0).is_absolute());
+        let (link, author, wait) = crawl("https://example.org/src");
+        assert_eq!(
+            (link.as_str(), author.as_str(), wait),
+            ("https://example.org/src", "Ada Lovelace", true)
+        );
+    }
+
+    #[test]
+    fn an_author_has_two_names() {
+        let error = request(&["crawl", "src", "--author", "Ada"]).unwrap_err();
+        assert!(error.to_string().contains("first and last name"));
+    }
+}

@@ -1,0 +1,138 @@
+//! Hands requests to the rooms that answer them.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
+use crate::capture::Resync;
+use crate::change::DocumentKey;
+use crate::document::Fields;
+use crate::feature::embed::Embedder as _;
+use crate::feature::prepare::{self, Limits, Prepared};
+use crate::queue::Queue as _;
+use crate::verify::{self, Ports, Stage};
+use crate::{Error, Result, crawl, explain, search};
+
+use super::commands::{Commands, Rooms};
+use super::{Reporter, Response};
+
+type RoomPorts<'a, R> = Ports<
+    'a,
+    <R as Rooms>::Source,
+    <R as Rooms>::Queue,
+    <R as Rooms>::Store,
+    <R as Rooms>::Embedder,
+>;
+
+impl<R: Rooms> Commands<R> {
+    pub(super) async fn crawl(
+        &self,
+        what: &crawl::Request,
+        report: &Reporter,
+    ) -> Result<crawl::Report> {
+        let progress = Crawling {
+            report,
+            state: Mutex::default(),
+        };
+        report.say("reading", 0, None);
+        crawl::crawl(self.source.as_ref(), what, &self.crawling, &progress).await
+    }
+
+    pub(super) async fn search(&self, query: &search::Query) -> Result<search::Answer> {
+        let depth = self.queue.depth().await?;
+        let standing = search::Standing {
+            places: 2 * usize::try_from(self.queue.partitions()).unwrap_or(usize::MAX / 2),
+            parked: depth.parked,
+        };
+        search::search(self.store.as_ref(), self.embedder.as_ref(), query, standing).await
+    }
+
+    pub(super) async fn verify(
+        &self,
+        options: verify::Options,
+        report: &Reporter,
+    ) -> Result<Response> {
+        let prepare = |kind: &str, fields: &Fields| self.prepare(kind, fields);
+        let progress = |now: verify::Progress| report.say(stage(now.stage), now.done, None);
+        let found = verify::verify(&self.ports(&prepare), options, &progress).await?;
+        if !found.resync.is_empty() {
+            self.read_again(Resync::Keys(found.resync.clone())).await?;
+        }
+        Ok(Response::Verify(Box::new(found)))
+    }
+
+    pub(super) async fn explain(&self, target: &str) -> Result<Response> {
+        let prepare = |kind: &str, fields: &Fields| self.prepare(kind, fields);
+        let ports = self.ports(&prepare);
+        let key = explain::find_key(&ports, target).await?;
+        let explanation = explain::explain(&ports, &key).await?;
+        Ok(Response::Explain(Box::new(explanation)))
+    }
+
+    /// Every document that the text names; a repository may be stored in parts.
+    pub(super) async fn find(&self, target: &str) -> Result<Vec<DocumentKey>> {
+        let prepare = |kind: &str, fields: &Fields| self.prepare(kind, fields);
+        let keys: BTreeSet<_> = explain::find_keys(&self.ports(&prepare), target).await?;
+        if keys.is_empty() {
+            return Err(Error::NotFound {
+                what: target.to_owned(),
+            });
+        }
+        Ok(keys.into_iter().collect())
+    }
+
+    fn ports<'a>(&'a self, prepare: verify::Prepare<'a>) -> RoomPorts<'a, R> {
+        Ports {
+            source: &self.source,
+            queue: &self.queue,
+            store: &self.store,
+            embedder: &self.embedder,
+            prepare,
+            fingerprint: prepare::FINGERPRINT,
+        }
+    }
+
+    /// Exactly what a worker prepares.
+    fn prepare(&self, kind: &str, fields: &Fields) -> Result<Prepared> {
+        let limits = Limits::of_model(self.embedder.model());
+        let count = |text: &str| self.embedder.token_count(text);
+        prepare::prepare(kind, fields, &limits, &count)
+    }
+}
+
+fn stage(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Documents => "comparing documents",
+        Stage::Manifests => "comparing manifests",
+        Stage::Points => "comparing points",
+        Stage::Again => "looking again",
+    }
+}
+
+/// A crawl's progress, told as a whole.
+struct Crawling<'a> {
+    report: &'a Reporter,
+    state: Mutex<(u64, Option<u64>)>,
+}
+
+impl Crawling<'_> {
+    fn tell(&self, change: impl FnOnce(&mut (u64, Option<u64>))) {
+        let mut state = self
+            .state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        change(&mut state);
+        self.report.say("reading", state.0, state.1);
+    }
+}
+
+impl crawl::Progress for Crawling<'_> {
+    fn total(&self, things: usize) {
+        self.tell(|state| state.1 = Some(things as u64));
+    }
+
+    fn done(&self, things: usize) {
+        self.tell(|state| state.0 += things as u64);
+    }
+
+    fn skipped(&self, _: &crawl::Skipped) {}
+}

@@ -1,0 +1,175 @@
+//! Answers requests with the rooms of this process.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::capture::{self, Resync};
+use crate::clock::Clock;
+use crate::feature::embed::Embedder;
+use crate::feature::worker::Counters;
+use crate::queue::Queue;
+use crate::source::{Checkpoints, Source};
+use crate::vector::VectorStore;
+use crate::{Error, Result, crawl, verify};
+
+use super::answer::{Deleted, Dropped, Response, Resynced, Retried};
+use super::settle::Until;
+use super::{Handler, Reporter, Request, parked, settle, status};
+
+/// Which backends a process runs on.
+pub trait Rooms: Send + Sync + 'static {
+    /// Where documents live.
+    type Source: Source;
+    /// Where capture keeps its position.
+    type Checkpoints: Checkpoints;
+    /// What carries changes.
+    type Queue: Queue;
+    /// The index.
+    type Store: VectorStore;
+    /// Text to vectors.
+    type Embedder: Embedder;
+
+    /// Counts the source's documents by type, in whatever way is quick for it.
+    fn count(source: &Self::Source) -> impl Future<Output = Result<BTreeMap<String, u64>>> + Send;
+}
+
+/// Everything that answering needs.
+#[derive(Debug)]
+pub struct Commands<R: Rooms> {
+    /// Where documents live.
+    pub source: Arc<R::Source>,
+    /// Where capture keeps its position.
+    pub checkpoints: Arc<R::Checkpoints>,
+    /// What carries changes.
+    pub queue: Arc<R::Queue>,
+    /// The index.
+    pub store: Arc<R::Store>,
+    /// Text to vectors.
+    pub embedder: Arc<R::Embedder>,
+    /// To capture, which reads documents again when asked.
+    pub requests: mpsc::Sender<capture::Request>,
+    /// Wall clock, for people.
+    pub clock: Clock,
+    /// The limits of a crawl.
+    pub crawling: crawl::Settings,
+    /// What has happened so far.
+    pub counters: Arc<Counters>,
+    /// What a status says of the process.
+    pub about: About,
+}
+
+/// What a status says of the process.
+#[derive(Debug, Clone, Default)]
+pub struct About {
+    /// The data folder.
+    pub data: PathBuf,
+    /// Where it answers; none for a command that works by itself.
+    pub address: Option<String>,
+    /// The model, or the configured backend where none is loaded.
+    pub model: String,
+}
+
+impl<R: Rooms> Handler for Commands<R> {
+    async fn handle(&self, request: Request, report: Reporter) -> Result<Response> {
+        match request {
+            Request::Crawl { what, wait } => {
+                let crawled = self.crawl(&what, &report).await?;
+                self.wait(wait, Until::Edits, &report).await?;
+                Ok(Response::Crawl(crawled))
+            }
+            Request::Search(query) => self.search(&query).await.map(Response::Search),
+            Request::Delete { target, wait } => {
+                let deleted = self.delete(&target).await?;
+                self.wait(wait, Until::Edits, &report).await?;
+                Ok(Response::Delete(deleted))
+            }
+            Request::Status {} => Ok(Response::Status(Box::new(status::status(self).await?))),
+            Request::ParkedList {} => parked::list(self.queue.as_ref())
+                .await
+                .map(Response::ParkedList),
+            Request::ParkedShow { id } => {
+                let message = parked::find(self.queue.as_ref(), &id).await?;
+                Ok(Response::ParkedShow(Box::new(message.into())))
+            }
+            Request::ParkedRetry { id, wait } => {
+                let (keys, unreadable) =
+                    parked::documents(self.queue.as_ref(), id.as_deref()).await?;
+                let documents = self.read_again(Resync::Keys(keys)).await?;
+                self.wait(wait, Until::Everything, &report).await?;
+                Ok(Response::ParkedRetry(Retried {
+                    documents,
+                    unreadable,
+                }))
+            }
+            Request::ParkedDrop { id } => {
+                let messages = parked::forget(self.queue.as_ref(), id.as_deref()).await?;
+                Ok(Response::ParkedDrop(Dropped { messages }))
+            }
+            Request::Explain { target } => self.explain(&target).await,
+            Request::Verify { vectors, repair } => {
+                let options = verify::Options { vectors, repair };
+                self.verify(options, &report).await
+            }
+            Request::Resync { target, wait } => {
+                let documents = self.resync(&target).await?;
+                self.wait(wait, Until::Everything, &report).await?;
+                Ok(Response::Resync(Resynced { documents }))
+            }
+        }
+    }
+}
+
+impl<R: Rooms> Commands<R> {
+    /// Waits until every edit and everything that was read again is in the index; returns at once
+    /// where that is so already.
+    ///
+    /// Cancel safe. Waits for ever where no capture and no worker run.
+    pub async fn catch_up(&self, report: &Reporter) -> Result<()> {
+        self.wait(true, Until::Everything, report).await
+    }
+
+    /// Whether there is nothing to catch up with.
+    pub async fn is_caught_up(&self) -> Result<bool> {
+        settle::is_caught_up(self).await
+    }
+
+    async fn wait(&self, wait: bool, until: Until, report: &Reporter) -> Result<()> {
+        if wait {
+            settle::caught_up(self, until, report).await
+        } else {
+            Ok(())
+        }
+    }
+
+    async fn delete(&self, target: &str) -> Result<Deleted> {
+        let keys = self.find(target).await?;
+        let documents = keys.iter().map(ToString::to_string).collect();
+        self.source.delete(keys).await?;
+        Ok(Deleted { documents })
+    }
+
+    /// A type is read as a whole; anything else names a document, also one that only the index has.
+    async fn resync(&self, target: &str) -> Result<Option<u64>> {
+        if self.source.kinds().await?.iter().any(|kind| kind == target) {
+            self.read_again(Resync::Kind(target.to_owned())).await?;
+            return Ok(None);
+        }
+        let keys = self.find(target).await?;
+        self.read_again(Resync::Keys(keys)).await.map(Some)
+    }
+
+    pub(super) async fn read_again(&self, what: Resync) -> Result<u64> {
+        if matches!(&what, Resync::Keys(keys) if keys.is_empty()) {
+            return Ok(0);
+        }
+        let gone = || Error::Stopped { part: "capture" };
+        let (done, sent) = oneshot::channel();
+        let request = capture::Request { what, done };
+        self.requests.send(request).await.map_err(|_| gone())?;
+        sent.await.map_err(|_| gone())
+    }
+}

@@ -1,0 +1,114 @@
+//! Whether the index has caught up with the source.
+//!
+//! ```text
+//! end of the change log now ──> settled watermark of every queue at or above it ──> caught up
+//! ```
+
+use std::time::Duration;
+
+use crate::Result;
+use crate::change::{Lane, Place, Time};
+use crate::queue::Queue;
+use crate::source::{Checkpoints, Source, Watch as _};
+use crate::vector::{Control, VectorStore, Watermark};
+
+use super::Reporter;
+use super::commands::{Commands, Rooms};
+
+/// How often the watermarks are read while waiting: well below what a person notices.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// What is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Until {
+    /// Every edit that the source has at the time of the call is settled or parked.
+    Edits,
+    /// Also what was read again, which no watermark tells: nothing stands in the queue, and no
+    /// snapshot is under way.
+    Everything,
+}
+
+/// Waits for it, saying how far it is.
+///
+/// Cancel safe. Waits for ever where no capture and no worker run.
+pub(super) async fn caught_up<R: Rooms>(
+    commands: &Commands<R>,
+    until: Until,
+    report: &Reporter,
+) -> Result<()> {
+    let end = end(commands.source.as_ref()).await?;
+    let mut start = None;
+    loop {
+        let settled = look(commands).await?;
+        let queued = match until {
+            Until::Edits => 0,
+            Until::Everything => left(commands).await?,
+        };
+        if settled >= end && queued == 0 {
+            return Ok(());
+        }
+        let start = *start.get_or_insert((settled, queued));
+        let steps = |to: Time| to.sequence().saturating_sub(start.0.sequence());
+        let done = steps(settled.min(end)) + start.1.saturating_sub(queued);
+        report.say("indexing", done, Some(steps(end) + start.1));
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Whether every edit is settled at this moment.
+pub(super) async fn is_caught_up<R: Rooms>(commands: &Commands<R>) -> Result<bool> {
+    let end = end(commands.source.as_ref()).await?;
+    Ok(look(commands).await? >= end && left(commands).await? == 0)
+}
+
+/// The source's time at the end of its change log.
+pub(super) async fn end<S: Source>(source: &S) -> Result<Time> {
+    Ok(source.watch(None).await?.here().1)
+}
+
+/// The lowest settled watermark over all queues; zero while one of them has none.
+pub(super) fn settled(control: &Control, partitions: u32) -> Watermark {
+    (0..partitions)
+        .flat_map(|partition| [Lane::Live, Lane::Backfill].map(|lane| Place { partition, lane }))
+        .map(|place| control.watermarks.get(&place).copied().unwrap_or_default())
+        .min()
+        .unwrap_or_default()
+}
+
+async fn look<R: Rooms>(commands: &Commands<R>) -> Result<Time> {
+    let control = commands.store.control().await?;
+    Ok(settled(&control, commands.queue.partitions()).version.time)
+}
+
+/// Changes in the queue, and one more for a snapshot under way.
+async fn left<R: Rooms>(commands: &Commands<R>) -> Result<u64> {
+    let depth = commands.queue.depth().await?;
+    let saved = commands.checkpoints.load().await?;
+    let snapshot = saved.is_some_and(|checkpoint| checkpoint.snapshot.is_active());
+    Ok(depth.live + depth.backfill + u64::from(snapshot))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change::Version;
+
+    #[test]
+    fn one_queue_without_a_watermark_holds_all_back() {
+        let mark = |sequence| Watermark {
+            version: Version::read(1, Time::from_sequence(sequence)),
+            committed_ms: sequence,
+        };
+        let mut control = Control::default();
+        for partition in 0..2 {
+            for lane in [Lane::Live, Lane::Backfill] {
+                let sequence = 7 + u64::from(partition);
+                control
+                    .watermarks
+                    .insert(Place { partition, lane }, mark(sequence));
+            }
+        }
+        assert_eq!(settled(&control, 2), mark(7));
+        assert_eq!(settled(&control, 3), Watermark::default());
+    }
+}

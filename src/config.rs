@@ -1,0 +1,343 @@
+//! Every setting: one tree, read from one TOML file and the environment, checked as a whole.
+//!
+//! ```text
+//! lockstep.toml ──┐
+//!                 ├──> each setting by itself ──> Config ──> bounds ──> every fault at once
+//! LOCKSTEP_… ─────┘
+//! ```
+//!
+//! The setting `crawl.bytes_max` is the environment's `LOCKSTEP_CRAWL_BYTES_MAX`, which wins over the
+//! file. Where the data folder lies is no setting of the file, because the file lies in it.
+
+mod load;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::crawl;
+
+pub use load::{Place, environment, load, names};
+
+/// The whole tree.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The folder that holds all data; from `--data`, `LOCKSTEP_DATA` or the platform's convention.
+    #[serde(skip)]
+    pub data: PathBuf,
+    /// Text to vectors.
+    pub model: Model,
+    /// The running process's address.
+    pub serve: Serve,
+    /// What carries changes.
+    pub queue: Queue,
+    /// Source to queue.
+    pub capture: Capture,
+    /// Queue to index.
+    pub feature: Feature,
+    /// What is read from outside.
+    pub crawl: Crawl,
+    /// What the process says about itself.
+    pub log: Log,
+}
+
+/// Text to vectors.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Model {
+    /// What embeds.
+    pub backend: Backend,
+    /// The folder of the model's files; a relative one lies in the data folder.
+    pub folder: PathBuf,
+    /// Threads that embed; 0 for one a core.
+    pub threads: usize,
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        Self {
+            // The hash embedder finds nothing by meaning, so it is never chosen by itself.
+            backend: Backend::Local,
+            // Beside the data: one folder to move, back up or remove.
+            folder: PathBuf::from("model"),
+            // Embedding is nearly all of the work, so it may use the whole machine.
+            threads: 0,
+        }
+    }
+}
+
+/// What embeds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Backend {
+    /// The model in the model folder.
+    Local,
+    /// A deterministic hash of the words: for tests and benches.
+    Hash,
+}
+
+/// The running process's address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Serve {
+    /// Where commands are answered; loopback only, port 0 for any free one.
+    pub listen: SocketAddr,
+    /// How long a stop waits for what is in hand, in seconds.
+    pub grace_seconds: u64,
+}
+
+impl Default for Serve {
+    fn default() -> Self {
+        Self {
+            // A fixed port, so that an address written down stays right.
+            listen: SocketAddr::from(([127, 0, 0, 1], 7411)),
+            // Longer than any batch takes, shorter than the 90 s after which systemd kills.
+            grace_seconds: 20,
+        }
+    }
+}
+
+impl Serve {
+    /// How long a stop waits for what is in hand.
+    pub fn grace(&self) -> Duration {
+        Duration::from_secs(self.grace_seconds)
+    }
+}
+
+/// What carries changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Queue {
+    /// Partitions; fixed when the data folder is made.
+    pub partitions: u32,
+    /// How often a change is tried before it is parked.
+    pub attempts_max: u32,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self {
+            // Enough for several workers on one machine, few enough that each fills a batch.
+            partitions: 4,
+            // A fault that passes is over by then; one that does not should be seen soon.
+            attempts_max: 5,
+        }
+    }
+}
+
+/// Source to queue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Capture {
+    /// Changes that may be published and not yet confirmed.
+    pub window: usize,
+    /// Documents a snapshot reads at once.
+    pub page_size: usize,
+    /// How often each queue is told up to which time it has everything, and an idle position is
+    /// saved, in milliseconds.
+    pub tick_ms: u64,
+    /// Changes after which the position is saved before the next tick.
+    pub save_after: usize,
+}
+
+impl Default for Capture {
+    fn default() -> Self {
+        Self {
+            // Hides the confirm's delay; a crash repeats at most this many.
+            window: 500,
+            // A page of large documents still fits in memory.
+            page_size: 200,
+            // How well freshness is known while nothing happens.
+            tick_ms: 1_000,
+            // What a crash repeats at most, in changes.
+            save_after: 1_000,
+        }
+    }
+}
+
+/// Queue to index.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Feature {
+    /// Changes taken from the queue at once.
+    pub batch_size: usize,
+    /// How long the tombstone of a deleted document is kept, in days.
+    pub tombstone_ttl_days: u64,
+}
+
+impl Default for Feature {
+    fn default() -> Self {
+        Self {
+            // Fills batches of equal length for the model; larger ones only delay the first result.
+            batch_size: 64,
+            // Outlives any backup restored or message held back within a week.
+            tombstone_ttl_days: 7,
+        }
+    }
+}
+
+impl Feature {
+    /// How long the tombstone of a deleted document is kept.
+    pub fn tombstone_ttl(&self) -> Duration {
+        Duration::from_secs(self.tombstone_ttl_days.saturating_mul(24 * 60 * 60))
+    }
+}
+
+/// What is read from outside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Crawl {
+    /// Largest page, in bytes, after decompression.
+    pub page_bytes_max: u64,
+    /// Largest source file that is stored, in bytes.
+    pub file_bytes_max: u64,
+    /// Largest stored document of a repository, in bytes; a larger one is stored in parts.
+    pub repository_bytes_max: u64,
+    /// Longest wait for one page with its redirects, in seconds.
+    pub fetch_seconds_max: u64,
+    /// Longest wait for one clone, in seconds.
+    pub clone_seconds_max: u64,
+    /// Largest clone on disk, in bytes.
+    pub clone_bytes_max: u64,
+    /// Where the owner of a visited host can complain: a link or address; empty for none.
+    pub contact: String,
+    /// Whether private, loopback and link-local addresses may be asked.
+    pub allow_private: bool,
+    /// Hosts that may be asked though their addresses are private.
+    pub allow_hosts: Vec<String>,
+}
+
+impl Default for Crawl {
+    fn default() -> Self {
+        // The reasons stand beside the limits, in the crawl room.
+        let limits = crawl::Settings::default();
+        Self {
+            page_bytes_max: limits.page_bytes_max,
+            file_bytes_max: limits.file_bytes_max,
+            repository_bytes_max: limits.repository_bytes_max,
+            fetch_seconds_max: limits.fetch_seconds_max,
+            clone_seconds_max: limits.clone_seconds_max,
+            clone_bytes_max: limits.clone_bytes_max,
+            contact: limits.contact.unwrap_or_default(),
+            allow_private: limits.allow_private,
+            allow_hosts: limits.allow_hosts,
+        }
+    }
+}
+
+impl Crawl {
+    /// The limits, as the crawl room takes them; clones are put into `tmp`.
+    pub fn settings(&self, tmp: PathBuf) -> crawl::Settings {
+        crawl::Settings {
+            page_bytes_max: self.page_bytes_max,
+            file_bytes_max: self.file_bytes_max,
+            repository_bytes_max: self.repository_bytes_max,
+            fetch_seconds_max: self.fetch_seconds_max,
+            clone_seconds_max: self.clone_seconds_max,
+            clone_bytes_max: self.clone_bytes_max,
+            contact: Some(self.contact.clone()).filter(|contact| !contact.is_empty()),
+            allow_private: self.allow_private,
+            allow_hosts: self.allow_hosts.clone(),
+            tmp,
+        }
+    }
+}
+
+/// What the process says about itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// Which events: a level, or filters as `lockstep=debug,info`.
+    pub filter: String,
+    /// In which form.
+    pub format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            // Starts, stops and what needs a person; the engine's own words only when it fails.
+            filter: "error,lockstep=info".into(),
+            // For a person at a terminal.
+            format: LogFormat::Text,
+        }
+    }
+}
+
+/// In which form events are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One line an event, for people.
+    Text,
+    /// One JSON object an event, for machines.
+    Json,
+}
+
+impl Config {
+    /// The folder of the model's files.
+    pub fn model_folder(&self) -> PathBuf {
+        self.data.join(&self.model.folder)
+    }
+
+    /// Every bound that is broken, as `setting: why`.
+    fn faults(&self) -> Vec<String> {
+        let Self {
+            queue,
+            capture,
+            feature,
+            crawl,
+            serve,
+            ..
+        } = self;
+        let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        let bounds: [(&str, u64, u64, u64); 16] = [
+            ("model.threads", wide(self.model.threads), 0, 1_024),
+            ("serve.grace_seconds", serve.grace_seconds, 1, 3_600),
+            ("queue.partitions", queue.partitions.into(), 1, 256),
+            ("queue.attempts_max", queue.attempts_max.into(), 1, 1_000),
+            ("capture.window", wide(capture.window), 1, 100_000),
+            ("capture.page_size", wide(capture.page_size), 1, 10_000),
+            ("capture.tick_ms", capture.tick_ms, 10, 60_000),
+            ("capture.save_after", wide(capture.save_after), 1, 1_000_000),
+            ("feature.batch_size", wide(feature.batch_size), 1, 10_000),
+            (
+                "feature.tombstone_ttl_days",
+                feature.tombstone_ttl_days,
+                0,
+                36_500,
+            ),
+            ("crawl.page_bytes_max", crawl.page_bytes_max, 1, 1 << 30),
+            ("crawl.file_bytes_max", crawl.file_bytes_max, 1, 1 << 30),
+            (
+                "crawl.repository_bytes_max",
+                crawl.repository_bytes_max,
+                1,
+                1 << 30,
+            ),
+            ("crawl.fetch_seconds_max", crawl.fetch_seconds_max, 1, 3_600),
+            (
+                "crawl.clone_seconds_max",
+                crawl.clone_seconds_max,
+                1,
+                86_400,
+            ),
+            ("crawl.clone_bytes_max", crawl.clone_bytes_max, 1, 1 << 40),
+        ];
+        let mut faults: Vec<String> = bounds
+            .iter()
+            .filter(|(_, value, low, high)| value < low || value > high)
+            .map(|(name, value, low, high)| format!("{name}: {value} is not in {low} to {high}"))
+            .collect();
+        if !serve.listen.ip().is_loopback() {
+            let ip = serve.listen.ip();
+            faults.push(format!(
+                "serve.listen: {ip} is no loopback address, use 127.0.0.1 or ::1"
+            ));
+        }
+        faults
+    }
+}

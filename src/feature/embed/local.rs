@@ -1,0 +1,145 @@
+//! A model of this machine's own: text to vectors on threads of its own.
+//!
+//! ```text
+//! callers ──batches──> bounded channel ──> worker 0: tokens ─> graph ─> pooling ─> unit length ──> callers
+//!                                     └──> worker 1: …
+//! ```
+//!
+//! Each worker computes one batch on one core: at these sizes that wastes less than sharing the
+//! cores within a batch, and a question waits for one small batch, not for a whole call.
+
+use std::num::NonZero;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokenizers::Tokenizer;
+use tokio::sync::{mpsc, oneshot};
+
+use super::batch::batches;
+use super::folder::ModelFolder;
+use super::inference::Inference;
+use super::{Embedder, Model};
+use crate::{Error, Result};
+
+/// Batches that wait for a worker, for each worker; more would only delay a question behind them.
+const WAITING_BATCHES: usize = 2;
+
+/// How a [`LocalEmbedder`] works.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LocalOptions {
+    /// Threads that compute; as many as the machine offers when not set.
+    pub threads: Option<NonZero<usize>>,
+}
+
+/// Embeds with a BERT-shaped model from a folder.
+#[derive(Debug)]
+pub struct LocalEmbedder {
+    model: Model,
+    tokenizer: Arc<Tokenizer>,
+    batches: mpsc::Sender<Batch>,
+}
+
+/// Texts that are computed together, and who waits for them.
+struct Batch {
+    texts: Vec<String>,
+    reply: oneshot::Sender<Result<Vec<Vec<f32>>>>,
+}
+
+impl LocalEmbedder {
+    /// Opens a folder in the layout of the Hugging Face hub and starts the threads, which end when
+    /// the embedder is dropped. Blocks for as long as reading the model takes.
+    ///
+    /// # Errors
+    /// [`Error::Model`] with the file, what is wrong with it and what to do.
+    pub fn open(folder: &Path, options: LocalOptions) -> Result<Self> {
+        let ModelFolder {
+            model,
+            pooling,
+            tokenizer,
+            graph,
+        } = ModelFolder::open(folder)?;
+        let bad = |why: String| Error::Model {
+            path: folder.to_owned(),
+            why,
+        };
+        let tokenizer = Arc::new(tokenizer);
+        let inference = Inference::new(&model, tokenizer.clone(), graph, pooling).map_err(bad)?;
+        let inference = Arc::new(inference);
+        let threads = options
+            .threads
+            .or_else(|| std::thread::available_parallelism().ok())
+            .map_or(1, NonZero::get);
+        let (sender, receiver) = mpsc::channel(threads * WAITING_BATCHES);
+        let receiver = Arc::new(Mutex::new(receiver));
+        for number in 0..threads {
+            let (inference, receiver) = (inference.clone(), receiver.clone());
+            std::thread::Builder::new()
+                .name(format!("embed-{number}"))
+                .spawn(move || work(&inference, &receiver))
+                .map_err(|error| bad(format!("no thread could be started: {error}")))?;
+        }
+        Ok(Self {
+            model,
+            tokenizer,
+            batches: sender,
+        })
+    }
+}
+
+impl Embedder for LocalEmbedder {
+    fn model(&self) -> &Model {
+        &self.model
+    }
+
+    fn token_count(&self, text: &str) -> usize {
+        // A text that cannot be read as tokens is over every limit.
+        self.tokenizer
+            .encode_fast(text, true)
+            .map_or(usize::MAX, |encoding| encoding.len())
+    }
+
+    async fn embed(&self, mut texts: Vec<String>) -> Result<Vec<Vec<f32>>> {
+        let stopped = || Error::Stopped { part: "embedder" };
+        let sizes: Vec<usize> = texts.iter().map(String::len).collect();
+        let mut waiting = Vec::new();
+        for indices in batches(&sizes) {
+            let texts = indices
+                .iter()
+                .map(|index| std::mem::take(&mut texts[*index]))
+                .collect();
+            let (reply, answer) = oneshot::channel();
+            self.batches
+                .send(Batch { texts, reply })
+                .await
+                .map_err(|_| stopped())?;
+            waiting.push((indices, answer));
+        }
+        let mut vectors = vec![Vec::new(); sizes.len()];
+        for (indices, answer) in waiting {
+            let answer = answer.await.map_err(|_| stopped())??;
+            for (index, vector) in indices.into_iter().zip(answer) {
+                vectors[index] = vector;
+            }
+        }
+        Ok(vectors)
+    }
+}
+
+/// Computes batches until nobody can send any more.
+fn work(inference: &Inference, batches: &Mutex<mpsc::Receiver<Batch>>) {
+    let cores = Arc::new(rten::ThreadPool::with_num_threads(1));
+    loop {
+        let next = batches
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .blocking_recv();
+        let Some(Batch { texts, reply }) = next else {
+            return;
+        };
+        if reply.is_closed() {
+            continue;
+        }
+        // Whoever asked may have gone meanwhile; then nobody misses the answer.
+        drop(reply.send(inference.vectors(&texts, &cores)));
+    }
+}

@@ -1,0 +1,248 @@
+//! Puts the rooms together; the only file that names backends.
+//!
+//! ```text
+//! folder ──> database ──> source, queue, store ──┬─ roles: capture, feature workers, serve
+//! model  ──> embedder ───────────────────────────┴─ commands
+//! ```
+//!
+//! `up` runs every role until it is asked to stop. A command without a running process runs the same
+//! roles, without a door, for as long as it takes.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::command::{About, Commands, Handler as _, Reporter, Request, Response, Rooms};
+use crate::config::Config;
+use crate::database::Database;
+use crate::feature::embed::Embedder as _;
+use crate::feature::worker;
+use crate::folder::{Endpoint, Folder};
+use crate::queue::Queue as _;
+use crate::queue::sqlite::SqliteQueue;
+use crate::serve::serve;
+use crate::shutdown::{Roles, requested};
+use crate::source::sqlite::SqliteSource;
+use crate::vector::edge::{self, EdgeStore};
+use crate::{Error, Result, capture};
+
+mod embedder;
+
+use embedder::AnyEmbedder;
+
+/// Requests to capture that may wait; each command waits for its own.
+const REQUESTS_MAX: usize = 16;
+
+/// Between two watermarks while a command waits for them, in milliseconds.
+const ONCE_TICK_MS: u64 = 50;
+
+/// The embedded backends.
+#[derive(Debug)]
+pub struct Embedded;
+
+impl Rooms for Embedded {
+    type Source = SqliteSource;
+    type Checkpoints = SqliteSource;
+    type Queue = SqliteQueue;
+    type Store = EdgeStore;
+    type Embedder = AnyEmbedder;
+
+    async fn count(source: &SqliteSource) -> Result<BTreeMap<String, u64>> {
+        Ok(source.counts().await?.into_iter().collect())
+    }
+}
+
+/// Runs everything in one process until `shutdown` is ready or a role fails; says its address when
+/// it answers.
+///
+/// # Errors
+/// Why it could not start, or which role failed.
+pub async fn up(
+    config: Config,
+    shutdown: impl Future<Output = ()> + Send,
+    ready: impl FnOnce(&str) + Send,
+) -> Result<()> {
+    let folder = Folder::open(&config.data)?;
+    let listener = listen(&config).await?;
+    let address = listener
+        .local_addr()
+        .map_err(Error::unavailable("the listener", "listen"))?;
+    let endpoint = Endpoint {
+        address: format!("http://{address}"),
+        token: format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple()),
+    };
+    let (commands, requests) = open(&config, &folder, Some(endpoint.address.clone())).await?;
+    let mut roles = Roles::new();
+    start(&mut roles, &config, &commands, requests);
+    let (stop, token) = (roles.shutdown(), endpoint.token.clone());
+    roles.start("serve", async move {
+        serve(listener, commands, &token, stop).await
+    });
+    folder.announce(&endpoint)?;
+    tracing::info!(address = endpoint.address, data = %config.data.display(), "lockstep is up");
+    ready(&endpoint.address);
+    until(roles, config.serve.grace(), async {
+        shutdown.await;
+        Ok(())
+    })
+    .await
+}
+
+/// Answers one request in this process, with the roles that it needs. None when `shutdown` was
+/// ready before the answer.
+///
+/// # Errors
+/// Why it could not start, what the command says, or which role failed.
+pub async fn once(
+    mut config: Config,
+    request: Request,
+    report: Reporter,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<Option<Response>> {
+    let folder = Folder::open(&config.data)?;
+    report.say("opening", 0, None);
+    // Somebody waits for the next watermark, and nobody else pays for it.
+    config.capture.tick_ms = config.capture.tick_ms.min(ONCE_TICK_MS);
+    let (commands, requests) = open(&config, &folder, None).await?;
+    let mut roles = Roles::new();
+    // A question about the index is asked when it has caught up, which it mostly has already.
+    let behind = request.reads_index() && !commands.is_caught_up().await?;
+    if behind || request.changes_index() {
+        start(&mut roles, &config, &commands, requests);
+    }
+    until(roles, config.serve.grace(), async {
+        let answer = async {
+            if behind {
+                commands.catch_up(&report).await?;
+            }
+            // Nobody else would finish the work.
+            commands.handle(request.waiting(), report).await
+        };
+        tokio::select! {
+            biased;
+            () = shutdown => Ok(None),
+            answer = answer => answer.map(Some),
+        }
+    })
+    .await
+}
+
+/// Waits for `work` while the roles run, then stops them; a role's failure ends the work.
+async fn until<T>(
+    mut roles: Roles,
+    grace: Duration,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let done = tokio::select! {
+        biased;
+        error = roles.failure() => Err(error),
+        done = work => done,
+    };
+    let stopped = roles.stop(grace).await;
+    let done = done?;
+    stopped?;
+    tracing::info!("everything in hand is done");
+    Ok(done)
+}
+
+async fn listen(config: &Config) -> Result<TcpListener> {
+    let address = config.serve.listen;
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| Error::Config {
+            setting: "serve.listen".into(),
+            why: format!("cannot listen on {address}: {error}; choose another port, or 0 for any"),
+        })
+}
+
+/// Opens every backend in the folder.
+async fn open(
+    config: &Config,
+    folder: &Folder,
+    address: Option<String>,
+) -> Result<(Arc<Commands<Embedded>>, mpsc::Receiver<capture::Request>)> {
+    let clock = Clock::system();
+    let schemas = [SqliteSource::SCHEMA, SqliteQueue::SCHEMA, edge::SCHEMA];
+    let database = Database::open(&folder.database(), &schemas)?;
+    let source = Arc::new(SqliteSource::new(database.clone(), clock.clone()));
+    let queue = SqliteQueue::open(database.clone(), config.queue.partitions, clock.clone()).await?;
+    let embedder = embedder::open(config)?;
+    let store = EdgeStore::open(&folder.vectors(), database, embedder.model()).await?;
+    let (requests, asked) = mpsc::channel(REQUESTS_MAX);
+    let about = About {
+        data: config.data.clone(),
+        address,
+        model: embedder.model().name.clone(),
+    };
+    let commands = Commands {
+        checkpoints: Arc::clone(&source),
+        source,
+        queue: Arc::new(queue),
+        store: Arc::new(store),
+        embedder: Arc::new(embedder),
+        requests,
+        clock,
+        crawling: config.crawl.settings(folder.temporary()),
+        counters: Arc::default(),
+        about,
+    };
+    Ok((Arc::new(commands), asked))
+}
+
+/// Starts capture and the feature worker.
+fn start(
+    roles: &mut Roles,
+    config: &Config,
+    commands: &Arc<Commands<Embedded>>,
+    requests: mpsc::Receiver<capture::Request>,
+) {
+    let settings = capture_settings(config);
+    let (rooms, stop) = (Arc::clone(commands), requested(roles.shutdown()));
+    roles.start("capture", async move {
+        let ports = capture::Ports {
+            source: rooms.source.as_ref(),
+            checkpoints: rooms.checkpoints.as_ref(),
+            queue: rooms.queue.as_ref(),
+            clock: &rooms.clock,
+        };
+        capture::run(ports, &settings, requests, stop).await
+    });
+    let settings = worker_settings(config);
+    let (rooms, stop) = (Arc::clone(commands), requested(roles.shutdown()));
+    roles.start("feature", async move {
+        let ports = worker::Ports {
+            queue: rooms.queue.as_ref(),
+            store: rooms.store.as_ref(),
+            embedder: &rooms.embedder,
+            clock: &rooms.clock,
+            counters: rooms.counters.as_ref(),
+        };
+        let partitions = (0..rooms.queue.partitions()).collect();
+        worker::run(ports, &settings, partitions, stop).await
+    });
+}
+
+fn capture_settings(config: &Config) -> capture::Settings {
+    capture::Settings {
+        window: config.capture.window,
+        page_size: config.capture.page_size,
+        tick: Duration::from_millis(config.capture.tick_ms),
+        save_after: config.capture.save_after,
+        ..capture::Settings::default()
+    }
+}
+
+fn worker_settings(config: &Config) -> worker::Settings {
+    worker::Settings {
+        batch: config.feature.batch_size,
+        attempts_max: config.queue.attempts_max,
+        tombstone_ttl: config.feature.tombstone_ttl(),
+        ..worker::Settings::default()
+    }
+}

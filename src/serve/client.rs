@@ -1,0 +1,234 @@
+//! Asks the running process.
+
+use std::path::Path;
+use std::time::Duration;
+
+use reqwest::header;
+
+use crate::command::{Handler, Reporter, Request, Response};
+use crate::folder::Endpoint;
+use crate::{Error, Result};
+
+use super::GREETING;
+use super::wire::{Line, NDJSON};
+
+/// How long a process may take to say that it is there; it does nothing else for that answer.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(3);
+/// Longest line of an answer: a list of hits with their texts.
+const LINE_BYTES_MAX: usize = 256 << 20;
+
+/// Talks to the process that has a data folder.
+#[derive(Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    endpoint: Endpoint,
+}
+
+impl Client {
+    /// The process that announced itself in this folder; none where nobody answers any more.
+    ///
+    /// # Errors
+    /// When the announcement cannot be read.
+    pub async fn find(folder: &Path) -> Result<Option<Self>> {
+        let Some(endpoint) = Endpoint::find(folder)? else {
+            return Ok(None);
+        };
+        let client = Self::new(endpoint)?;
+        Ok(client.answers().await.then_some(client))
+    }
+
+    /// A client of this endpoint; nothing is asked yet.
+    pub(super) fn new(endpoint: Endpoint) -> Result<Self> {
+        // A proxy of the environment has no business with loopback, and would see the token.
+        let http = reqwest::Client::builder().no_proxy();
+        let http = http.redirect(reqwest::redirect::Policy::none()).build();
+        let http = http.map_err(Error::unavailable("the HTTP client", "start"))?;
+        Ok(Self { http, endpoint })
+    }
+
+    async fn answers(&self) -> bool {
+        let address = format!("{}/livez", self.endpoint.address);
+        let asked = self
+            .http
+            .get(address)
+            .timeout(GREETING_TIMEOUT)
+            .send()
+            .await;
+        match asked {
+            Ok(answer) => answer.text().await.is_ok_and(|text| text == GREETING),
+            Err(_) => false,
+        }
+    }
+}
+
+impl Handler for Client {
+    async fn handle(&self, request: Request, report: Reporter) -> Result<Response> {
+        let (command, arguments) = split(&request)?;
+        let mut answer = self
+            .http
+            .post(format!("{}/v1/{command}", self.endpoint.address))
+            .bearer_auth(&self.endpoint.token)
+            .header(header::ACCEPT, NDJSON)
+            .json(&arguments)
+            .send()
+            .await
+            .map_err(lost)?;
+        let mut waiting = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(lost)? {
+            waiting.extend_from_slice(&chunk);
+            while let Some(end) = waiting.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = waiting.drain(..=end).collect();
+                match parse(&line)? {
+                    Line::Progress(latest) => {
+                        report.say(&latest.stage, latest.done, latest.total);
+                    }
+                    Line::Response(response) => return Ok(response),
+                    Line::Error(failure) => return Err(failure.into()),
+                }
+            }
+            if waiting.len() > LINE_BYTES_MAX {
+                return Err(Error::TooLarge {
+                    thing: "the running process's answer".into(),
+                    bytes: waiting.len() as u64,
+                    limit: LINE_BYTES_MAX as u64,
+                });
+            }
+        }
+        // A refusal is one object without a line's end.
+        match parse(&waiting)? {
+            Line::Error(failure) => Err(failure.into()),
+            _ => Err(Error::Stopped {
+                part: "the running process",
+            }),
+        }
+    }
+}
+
+fn lost(error: reqwest::Error) -> Error {
+    Error::unavailable("the running process", "answer")(error)
+}
+
+fn parse(line: &[u8]) -> Result<Line> {
+    if line.is_empty() {
+        return Err(Error::Stopped {
+            part: "the running process",
+        });
+    }
+    serde_json::from_slice(line).map_err(|error| {
+        let text = String::from_utf8_lossy(line.get(..200).unwrap_or(line)).into_owned();
+        Error::malformed("the running process's answer", format!("{error}: {text}"))
+    })
+}
+
+/// The request's one name and what is below it.
+fn split(request: &Request) -> Result<(String, serde_json::Value)> {
+    let bad = |why: String| Error::malformed("request", why);
+    match serde_json::to_value(request).map_err(|error| bad(error.to_string()))? {
+        serde_json::Value::Object(fields) => {
+            let mut fields = fields.into_iter();
+            fields.next().ok_or_else(|| bad("it is empty".into()))
+        }
+        _ => Err(bad("it has no name".into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::command::Deleted;
+    use crate::search::Query;
+    use crate::shutdown::Roles;
+
+    /// Answers a search after two progresses, and nothing else.
+    struct Scripted;
+
+    impl Handler for Scripted {
+        async fn handle(&self, request: Request, report: Reporter) -> Result<Response> {
+            match request {
+                Request::Search(_) => {
+                    report.say("embedding", 1, Some(2));
+                    tokio::task::yield_now().await;
+                    report.say("searching", 2, Some(2));
+                    Ok(found())
+                }
+                other => Err(Error::NotFound {
+                    what: format!("{other:?}"),
+                }),
+            }
+        }
+    }
+
+    async fn served(token: &str) -> (Roles, Client) {
+        let mut roles = Roles::new();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let stop = roles.shutdown();
+        roles.start("serve", async {
+            super::super::serve(listener, Arc::new(Scripted), "right", stop).await
+        });
+        let client = Client::new(Endpoint {
+            address,
+            token: token.to_owned(),
+        })
+        .unwrap();
+        (roles, client)
+    }
+
+    fn search() -> Request {
+        Request::Search(Query {
+            text: "how".into(),
+            limit: 3,
+            ..Query::default()
+        })
+    }
+
+    fn found() -> Response {
+        Response::Delete(Deleted {
+            documents: vec!["posts/1".into()],
+        })
+    }
+
+    #[tokio::test]
+    async fn an_answer_comes_through_with_its_progress() {
+        let (roles, client) = served("right").await;
+        let (report, progress) = Reporter::new();
+        let response = client.handle(search(), report).await.unwrap();
+        assert_eq!(response, found());
+        assert_eq!(progress.borrow().stage, "searching");
+        roles.stop(Duration::from_secs(5)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_not_known_stays_that_over_the_wire() {
+        let (roles, client) = served("right").await;
+        let asked = client.handle(Request::Status {}, Reporter::new().0).await;
+        assert!(matches!(asked, Err(Error::NotFound { .. })), "{asked:?}");
+        roles.stop(Duration::from_secs(5)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn without_the_token_nothing_is_answered() {
+        let (roles, client) = served("wrong").await;
+        assert!(client.answers().await);
+        let asked = client.handle(search(), Reporter::new().0).await;
+        assert!(matches!(asked, Err(Error::Malformed { .. })), "{asked:?}");
+        roles.stop(Duration::from_secs(5)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_left_behind_by_a_dead_process_is_nobody() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        drop(listener);
+        let client = Client::new(Endpoint {
+            address,
+            token: "right".into(),
+        })
+        .unwrap();
+        assert!(!client.answers().await);
+    }
+}

@@ -7,7 +7,7 @@ use std::time::Duration;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A cause of another library, kept as a source and never formatted into our own text.
-pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Every error of this crate; each names the thing it happened to.
 #[derive(Debug, thiserror::Error)]

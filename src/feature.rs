@@ -7,6 +7,7 @@
 
 pub mod chunk;
 pub mod clean;
+pub mod collect;
 pub mod embed;
 pub mod floor;
 pub mod ledger;

@@ -235,8 +235,9 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
                 0
             }
         };
-        // The asker may have gone; what was asked for is done all the same.
-        drop(request.done.send(sent));
+        if request.done.send(sent).is_err() {
+            tracing::debug!("who asked for a resync has gone; it is done all the same");
+        }
         Ok(())
     }
 

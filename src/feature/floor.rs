@@ -1,14 +1,12 @@
-//! Floors and tombstones: how whole types are voided, and how what nobody needs any more is collected.
+//! Floors: how whole types are voided at one moment, and how the deletes of a gap are found.
 //!
 //! ```text
 //! at once ────────────────────────────────┐
 //! when passed ─> every queue has passed ──┴─> floor raised ─> manifests ─> tombstones, points swept
 //!                and no change above it is parked
-//! tombstone older than every settled watermark, every parked version and the time to live ─> gone
 //! ```
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use crate::change::{DocumentKey, Lane, Place, Version};
 use crate::queue::{Parked, Queue};
@@ -64,30 +62,30 @@ pub async fn act_passed<Q: Queue, V: VectorStore>(
     store: &V,
     control: &Control,
 ) -> Result<()> {
-    let ripe: Vec<&Floor> = control
+    let (ripe, waiting): (Vec<_>, Vec<_>) = control
         .passing
         .iter()
-        .filter(|(_, places)| has_passed(places, queue.partitions()))
-        .map(|(floor, _)| floor)
-        .collect();
+        .partition(|(_, places)| has_passed(places, queue.partitions()));
+    // A snapshot that began anew left its old floor half passed, below one that has acted.
+    let stale = waiting
+        .into_iter()
+        .filter(|(floor, _)| control.voids(&floor.kind, floor.version))
+        .map(|(floor, _)| Write::Acted(floor.id))
+        .collect::<Vec<_>>();
+    if !stale.is_empty() {
+        store.write(stale).await?;
+    }
     if ripe.is_empty() {
         return Ok(());
     }
     let parked = parked(queue, store).await?;
-    for floor in ripe {
+    for (floor, _) in ripe {
         if holds_back(&parked, floor) {
             tracing::debug!(kind = floor.kind, "a parked change holds a floor back");
             continue;
         }
         act(store, &floor.kind, floor.version).await?;
-        // An older floor of the type, of a snapshot that began anew, has nothing left to void.
-        let over = control
-            .passing
-            .keys()
-            .filter(|older| older.kind == floor.kind && older.version <= floor.version);
-        store
-            .write(over.map(|older| Write::Acted(older.id)).collect())
-            .await?;
+        store.write(vec![Write::Acted(floor.id)]).await?;
     }
     Ok(())
 }
@@ -145,56 +143,6 @@ fn is_overtaken(parked: &Parked, manifests: &[Manifest], control: &Control) -> b
                 .iter()
                 .any(|manifest| manifest.key == *key && manifest.version >= parked.version)
     })
-}
-
-/// Removes the tombstones that no late message can need: older than every queue's settled
-/// watermark, than every parked version, and than `time_to_live`.
-///
-/// # Errors
-/// Of queue and store; repeatable.
-pub async fn collect<Q: Queue, V: VectorStore>(
-    queue: &Q,
-    store: &V,
-    now_ms: u64,
-    time_to_live: Duration,
-) -> Result<u64> {
-    let control = store.control().await?;
-    // Bytes without a key cannot be retried, so no tombstone is kept for them.
-    let oldest = parked(queue, store)
-        .await?
-        .iter()
-        .filter(|parked| parked.key.is_some())
-        .map(|parked| parked.version)
-        .min();
-    let Some(below) = settled(&control, queue.partitions()) else {
-        return Ok(0);
-    };
-    let below = oldest.map_or(below, |oldest| oldest.min(below));
-    let born_before =
-        now_ms.saturating_sub(u64::try_from(time_to_live.as_millis()).unwrap_or(u64::MAX));
-    let mut collected = 0;
-    let mut after = None;
-    loop {
-        let page = store
-            .manifests(Select::After { after, limit: PAGE })
-            .await?;
-        let Some(last) = page.last().map(|manifest| manifest.key.clone()) else {
-            return Ok(collected);
-        };
-        let writes: Vec<_> = page
-            .into_iter()
-            .filter(|grave| {
-                grave.deleted && grave.version < below && grave.committed_ms < born_before
-            })
-            .map(|grave| Write::Collect {
-                key: grave.key,
-                version: grave.version,
-            })
-            .collect();
-        collected += writes.len() as u64;
-        store.write(writes).await?;
-        after = Some(last);
-    }
 }
 
 /// The settled watermark: the least over all queues; none until each has one.

@@ -9,6 +9,7 @@
 use serde_json::Value;
 
 use crate::document::Fields;
+use crate::feature::embed::Model;
 use crate::feature::{chunk, clean, spec::TypeSpec};
 use crate::{Error, Result};
 
@@ -26,6 +27,15 @@ pub struct Limits {
     /// Tokens of a chunk at most, its prefix and the special ones included; the model's own limit,
     /// or less, but at least [`TOKEN_MAX_LEAST`].
     pub token_max: usize,
+}
+
+impl Limits {
+    /// The limits of what this model reads.
+    pub fn of_model(model: &Model) -> Self {
+        Self {
+            token_max: model.token_limit,
+        }
+    }
 }
 
 /// What the index must hold for one document, vectors aside.

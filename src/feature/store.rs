@@ -7,10 +7,10 @@
 //!
 //! - Raised first: a slower worker with an older version sweeps only up to *its* version, and can no
 //!   longer take away a point that this plan keeps.
-//! - Read back after raising: what is there then stays there.
+//! - Read back after raising: what is there then, at this version or above, stays there.
 //! - Swept by the manifest that won, whoever wrote it: the loser removes its own points too.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::embed::Embedder;
 use super::plan::Plan;
@@ -20,6 +20,9 @@ use crate::{Error, Result};
 
 /// Texts embedded and stored at once, so that memory and lost work are bounded.
 const TEXTS_MAX: usize = 256;
+
+/// Rounds of raising and reading back.
+const RAISES_MAX: u32 = 3;
 
 /// What storing some plans took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -45,13 +48,7 @@ pub async fn store<V: VectorStore, E: Embedder>(
     embedder: &E,
     plans: &[Plan],
 ) -> Result<Stored> {
-    let raises = plans
-        .iter()
-        .filter(|plan| !plan.manifest.points.is_empty())
-        .map(raise)
-        .collect();
-    store.write(raises).await?;
-    let missing = missing(store, plans).await?;
+    let missing = keep(store, plans).await?;
     let texts: usize = plans.iter().map(|plan| plan.texts.len()).sum();
     let stored = Stored {
         embedded: missing.len(),
@@ -137,36 +134,46 @@ fn raise(plan: &Plan) -> Write {
     }
 }
 
-/// The plans' texts whose points are not there.
-async fn missing<'a, V: VectorStore>(store: &V, plans: &'a [Plan]) -> Result<Vec<Missing<'a>>> {
-    let named: Vec<PointId> = plans
-        .iter()
-        .flat_map(|plan| plan.manifest.point_ids())
-        .collect();
+/// Raises the plans' points that are there and returns the texts of those that are not.
+///
+/// A point that a slower worker stores between raising and reading is there with its older version,
+/// and that worker's sweep could still take it: it is raised again, until none is.
+async fn keep<'a, V: VectorStore>(store: &V, plans: &'a [Plan]) -> Result<Vec<Missing<'a>>> {
+    let texts = || {
+        plans.iter().flat_map(|plan| {
+            let texts = plan.manifest.points.iter().zip(&plan.texts);
+            texts.map(|(entry, text)| Missing {
+                manifest: &plan.manifest,
+                entry: *entry,
+                text,
+            })
+        })
+    };
+    let named: Vec<PointId> = texts().map(|text| text.entry.id).collect();
     if named.is_empty() {
         return Ok(Vec::new());
     }
-    let there: HashSet<PointId> = store
-        .points(Select::Of(named))
-        .await?
-        .into_iter()
-        .map(|point| point.id)
-        .collect();
-    Ok(plans
-        .iter()
-        .flat_map(|plan| {
-            plan.manifest
-                .points
-                .iter()
-                .zip(&plan.texts)
-                .map(|(entry, text)| Missing {
-                    manifest: &plan.manifest,
-                    entry: *entry,
-                    text,
-                })
-        })
-        .filter(|missing| !there.contains(&missing.entry.id))
-        .collect())
+    for round in 1.. {
+        let raises = plans
+            .iter()
+            .filter(|plan| !plan.texts.is_empty())
+            .map(raise)
+            .collect();
+        store.write(raises).await?;
+        let there: HashMap<PointId, Version> = store
+            .points(Select::Of(named.clone()))
+            .await?
+            .into_iter()
+            .map(|point| (point.id, point.version))
+            .collect();
+        let version = |text: &Missing<'_>| there.get(&text.entry.id).copied();
+        let is_kept = |text: &Missing<'_>| version(text) >= Some(text.manifest.version);
+        // Whoever slips under three times is embedded again: dear, but safe and at an end.
+        if round == RAISES_MAX || texts().all(|text| version(&text).is_none() || is_kept(&text)) {
+            return Ok(texts().filter(|text| !is_kept(text)).collect());
+        }
+    }
+    Ok(Vec::new())
 }
 
 /// The points of these texts; equal texts are embedded once.

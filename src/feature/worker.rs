@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::collect;
 use super::embed::Embedder;
 use super::floor;
 use super::ledger::{Ledger, Work};
@@ -177,11 +178,7 @@ impl<Q: Queue, V: VectorStore, E: Embedder> Worker<'_, Q, V, E> {
             self.park(consumer, tag, reason).await?;
         }
         self.work(consumer, ledger.works).await?;
-        for (tag, place, barrier) in ledger.barriers {
-            self.pass(place, barrier).await?;
-            consumer.settle(vec![tag]).await?;
-        }
-        Ok(())
+        self.pass(consumer, ledger.barriers).await
     }
 
     /// Brings documents up to date: all together, and one by one where that fails for one of them.
@@ -278,42 +275,57 @@ impl<Q: Queue, V: VectorStore, E: Embedder> Worker<'_, Q, V, E> {
         Ok(())
     }
 
-    /// Does what a barrier says: everything before it in its queue is settled or parked.
-    async fn pass(&self, place: Place, barrier: Barrier) -> Result<()> {
+    /// Does what barriers say: everything before each in its queue is settled or parked.
+    async fn pass(
+        &self,
+        consumer: &mut Q::Consumer,
+        barriers: Vec<(Tag, Place, Barrier)>,
+    ) -> Result<()> {
+        if barriers.is_empty() {
+            return Ok(());
+        }
         let store = self.ports.store;
-        match barrier {
-            Barrier::Floor {
-                kind,
-                version,
-                act: Act::AtOnce,
-                ..
-            } => floor::act(store, &kind, version).await,
-            Barrier::Floor {
-                id,
-                kind,
-                version,
-                act: Act::WhenPassed,
-            } => {
-                let floor = Floor { id, kind, version };
-                // A repeat of a barrier whose floor has acted has nothing left to do.
-                if store.control().await?.voids(&floor.kind, version) {
-                    return Ok(());
+        let control = store.control().await?;
+        let tags = barriers.iter().map(|(tag, ..)| *tag).collect();
+        let mut writes = Vec::new();
+        for (_, place, barrier) in barriers {
+            match barrier {
+                Barrier::Floor {
+                    kind,
+                    version,
+                    act: Act::AtOnce,
+                    ..
+                } => {
+                    floor::act(store, &kind, version).await?;
                 }
-                store.write(vec![Write::Passed { floor, place }]).await?;
-                self.act_passed(&store.control().await?).await
-            }
-            Barrier::Watermark {
-                version,
-                committed_ms,
-            } => {
-                let mark = Watermark {
+                // A repeat of a barrier whose floor has acted has nothing left to do.
+                Barrier::Floor { kind, version, .. } if control.voids(&kind, version) => {}
+                Barrier::Floor {
+                    id,
+                    kind,
+                    version,
+                    act: Act::WhenPassed,
+                } => {
+                    writes.push(Write::Passed {
+                        floor: Floor { id, kind, version },
+                        place,
+                    });
+                }
+                Barrier::Watermark {
                     version,
                     committed_ms,
-                };
-                store.write(vec![Write::Watermark { place, mark }]).await?;
-                self.act_passed(&store.control().await?).await
+                } => {
+                    let mark = Watermark {
+                        version,
+                        committed_ms,
+                    };
+                    writes.push(Write::Watermark { place, mark });
+                }
             }
         }
+        store.write(writes).await?;
+        self.act_passed(&store.control().await?).await?;
+        consumer.settle(tags).await
     }
 
     async fn act_passed(&self, control: &Control) -> Result<()> {
@@ -326,8 +338,8 @@ impl<Q: Queue, V: VectorStore, E: Embedder> Worker<'_, Q, V, E> {
     async fn collect(&self) -> Result<()> {
         let now_ms = self.ports.clock.now_ms();
         let ttl = self.settings.tombstone_ttl;
-        let collected = floor::collect(self.ports.queue, self.ports.store, now_ms, ttl).await?;
-        tracing::debug!(collected, "tombstones collected");
+        let collected = collect::collect(self.ports.queue, self.ports.store, now_ms, ttl).await?;
+        tracing::debug!(?collected, "collected what nobody needs");
         Ok(())
     }
 

@@ -25,7 +25,6 @@ pub(super) struct Checker {
     last: BTreeMap<DocumentKey, (Version, bool)>,
     /// Events before this place are known to be published, or lie before a snapshot.
     carried: usize,
-    resets: Option<u32>,
 }
 
 /// A document from some version on.
@@ -57,7 +56,6 @@ impl Checker {
             allowed: HashMap::new(),
             last: BTreeMap::new(),
             carried: 0,
-            resets: None,
         }
     }
 
@@ -193,7 +191,11 @@ impl Checker {
             }
         }
         for (key, (version, deleted)) in &self.last {
-            if !deleted && !state.manifests.contains_key(key) {
+            let collected = state
+                .collected
+                .get(key)
+                .is_some_and(|collected| collected >= version);
+            if !deleted && !collected && !state.manifests.contains_key(key) {
                 return Err(format!(
                     "the manifest of {key} at {version} is gone, with no tombstone"
                 ));
@@ -229,6 +231,8 @@ impl Checker {
         ))
     }
 
+    /// A tombstone is true when the document was gone at its version. One that a floor made may be
+    /// early: the document was deleted between the start of the snapshot and its page.
     fn is_gone(&self, grave: &Manifest) -> Result<(), String> {
         let states = self
             .history
@@ -236,17 +240,23 @@ impl Checker {
             .map(Vec::as_slice)
             .unwrap_or_default();
         let before = states.partition_point(|state| state.version <= grave.version);
-        let state = before.checked_sub(1).and_then(|last| states.get(last));
-        let by_type = |state: &State| state.floor && state.version == grave.version;
-        match state {
-            Some(state) if !matches!(state.content, Content::Gone) && !by_type(state) => {
-                Err(format!(
-                    "{} is buried at {}, but it was there",
-                    grave.key, grave.version
-                ))
-            }
-            _ => Ok(()),
+        let by_floor = grave.version.order == Version::ORDER_READ - 1;
+        let until = if by_floor { states.len() } else { before };
+        let mut seen = states
+            .get(before.saturating_sub(1)..until)
+            .unwrap_or_default()
+            .iter();
+        let gone = |state: &State| {
+            matches!(state.content, Content::Gone)
+                || (state.floor && state.version == grave.version)
+        };
+        if before == 0 || seen.any(gone) {
+            return Ok(());
         }
+        Err(format!(
+            "{} is buried at {}, but it was there",
+            grave.key, grave.version
+        ))
     }
 
     /// A change is settled only when it is stored, or something newer is.
@@ -254,10 +264,10 @@ impl Checker {
         let settled = std::mem::take(&mut queue.state().settled);
         let state = store.state();
         for (key, version) in settled {
-            let stored = self
-                .last
+            let stored = state
+                .highest
                 .get(&key)
-                .is_some_and(|(last, _)| *last >= version);
+                .is_some_and(|highest| *highest >= version);
             if !stored && !state.control.voids(&key.kind, version) {
                 return Err(format!("{key} at {version} is settled, but not stored"));
             }
@@ -269,15 +279,10 @@ impl Checker {
     fn nothing_lost(&mut self, source: &SourceModel, queue: &QueueModel) -> Result<(), String> {
         let state = source.state();
         let Some(checkpoint) = &state.checkpoint else {
-            self.resets = None;
             return Ok(());
         };
         let saved = index(&checkpoint.position);
-        let begun = self.resets.is_none_or(|resets| checkpoint.resets > resets);
-        self.resets = Some(checkpoint.resets);
-        if begun {
-            self.carried = saved;
-        }
+        self.carried = self.carried.max(state.snapshot_from);
         let accepted = &queue.state().accepted;
         for logged in state.log.get(self.carried..saved).unwrap_or_default() {
             let Body::Edit { key, fields, .. } = &logged.body else {

@@ -22,7 +22,7 @@ impl EmbedModel {
             name: "simulated".to_owned(),
             digest: "simulated".to_owned(),
             dimension: 2,
-            token_limit: 24,
+            token_limit: 32,
         };
         Self {
             model,

@@ -1,7 +1,7 @@
 //! A queue in memory that nacks, returns, repeats, loses answers, lets keys overtake each other and
 //! hands a message to a second consumer while the first still has it.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -145,6 +145,7 @@ impl Row {
 
 impl State {
     fn accept(&mut self, outgoing: Outgoing) {
+        tracing::trace!(?outgoing, "accepted");
         if let Message::Change(change) = &outgoing.message {
             self.accepted.insert((change.key.clone(), change.version));
         }
@@ -204,6 +205,13 @@ impl State {
         row.hand = Some((consumer, tag));
         row.attempts += 1;
         let message = row.message.clone();
+        tracing::trace!(
+            ?tag,
+            consumer,
+            attempt = row.attempts,
+            ?message,
+            "handed out"
+        );
         Some(Delivery {
             tag,
             place,
@@ -237,6 +245,7 @@ impl State {
             },
         )) = self.take(tag)
         {
+            tracing::trace!(?tag, key = %change.key, version = %change.version, "settled");
             self.settled.push((change.key, change.version));
         }
     }
@@ -289,6 +298,7 @@ impl Queue for QueueModel {
         self.chaos.step("queue", "forget parked messages").await?;
         let mut state = self.state();
         for id in ids {
+            tracing::trace!(%id, "forgotten");
             state.parked.remove(&id);
         }
         Ok(())
@@ -446,6 +456,7 @@ impl Consumer for ConsumerModel {
                     _ => None,
                 };
                 let parked = parked(change.as_ref(), place, reason, (row.attempts, parked_ms));
+                tracing::trace!(?tag, key = ?parked.key, version = %parked.version, "parked");
                 state.parked.insert(parked.id, (parked, change));
             }
         }

@@ -38,6 +38,8 @@ pub(super) struct State {
     pub(super) documents: BTreeMap<DocumentKey, Fields>,
     pub(super) log: Vec<Logged>,
     pub(super) checkpoint: Option<Checkpoint>,
+    /// Events before this place were left to a snapshot.
+    pub(super) snapshot_from: usize,
     /// Events before this place are gone.
     pub(super) trimmed: usize,
     /// Edits are looked up when they are read, not kept as they were.
@@ -100,6 +102,7 @@ impl SourceModel {
                 continue;
             };
             let order = u32::try_from(count).unwrap_or(u32::MAX);
+            tracing::trace!(time, order, ?body, "committed");
             state.log.push(Logged {
                 time,
                 order,
@@ -379,7 +382,15 @@ impl Checkpoints for SourceModel {
 
     async fn save(&self, checkpoint: Checkpoint) -> Result<()> {
         self.chaos.step("source", "save the checkpoint").await?;
-        self.state().checkpoint = Some(checkpoint);
+        {
+            let mut state = self.state();
+            let before = state.checkpoint.as_ref().map(|before| before.resets);
+            if before.is_none_or(|resets| checkpoint.resets > resets) {
+                state.snapshot_from = index(&checkpoint.position);
+            }
+            tracing::trace!(?checkpoint, "saved");
+            state.checkpoint = Some(checkpoint);
+        }
         self.chaos.step("source", "save the checkpoint").await
     }
 }

@@ -23,6 +23,10 @@ pub(super) struct State {
     pub(super) manifests: BTreeMap<DocumentKey, Manifest>,
     pub(super) points: BTreeMap<PointId, Point>,
     pub(super) control: Control,
+    /// The newest version of each key that ever had a manifest here.
+    pub(super) highest: BTreeMap<DocumentKey, Version>,
+    /// The version of each key's last tombstone that was collected.
+    pub(super) collected: BTreeMap<DocumentKey, Version>,
     /// The manifest that each one replaced.
     replaced: BTreeMap<DocumentKey, Manifest>,
 }
@@ -58,6 +62,7 @@ impl VectorModel {
 
 impl State {
     fn apply(&mut self, write: Write, chaos: &Chaos) {
+        tracing::trace!(?write, "store");
         match write {
             Write::Raise {
                 key,
@@ -104,6 +109,7 @@ impl State {
                 let same = |manifest: &Manifest| manifest.deleted && manifest.version == version;
                 if self.manifests.get(&key).is_some_and(same) {
                     self.manifests.remove(&key);
+                    self.collected.insert(key, version);
                 }
             }
         }
@@ -127,6 +133,8 @@ impl State {
             return;
         }
         let key = manifest.key.clone();
+        let highest = self.highest.entry(key.clone()).or_default();
+        *highest = manifest.version.max(*highest);
         if let Some(replaced) = self.manifests.insert(key.clone(), manifest) {
             self.replaced.insert(key, replaced);
         }

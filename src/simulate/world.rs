@@ -292,6 +292,7 @@ impl World {
     /// Drops a role at whichever await it stands.
     fn crash(&mut self) {
         let role = self.chaos.below(self.roles.len());
+        tracing::trace!(role, "crash");
         if self.roles[role].take().is_some() {
             self.crashes += 1;
         }

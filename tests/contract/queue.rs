@@ -3,7 +3,9 @@
 //! A backend joins with a [`Subject`] and one line: `suite!(Subject);`.
 
 mod again;
+mod barrier;
 mod carry;
+mod model;
 mod park;
 mod sqlite;
 
@@ -58,6 +60,8 @@ macro_rules! suite {
             again: a_released_message_rests_and_the_others_go_on,
             again: a_dropped_call_loses_nothing_and_charges_nobody,
             again: two_consumers_share_a_partition_without_repeats,
+            barrier: a_barrier_waits_for_all_before_it,
+            barrier: a_barrier_waits_for_what_was_released_and_for_a_dropped_consumer,
             park: a_parked_message_tells_what_it_was,
             park: a_repeat_replaces_what_was_parked,
             park: parked_messages_are_paged_by_id_and_forgotten,

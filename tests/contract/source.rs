@@ -4,6 +4,7 @@
 
 mod documents;
 mod log;
+mod model;
 mod sqlite;
 
 use lockstep::change::{DocumentKey, Operation};

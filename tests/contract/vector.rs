@@ -4,6 +4,7 @@
 
 mod control;
 mod edge;
+mod model;
 mod points;
 mod random;
 mod reads;

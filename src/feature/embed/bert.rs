@@ -160,7 +160,7 @@ impl Builder<'_> {
 
     /// The number of tokens of each row.
     fn lengths(&mut self) -> String {
-        let axis = self.integers(&[1]);
+        let axis = self.integer(1);
         let flat = vec![Attribute::from_integer("keepdims", 0)];
         self.node("ReduceSum", &["attention_mask", &axis], flat, None)
     }
@@ -170,7 +170,7 @@ impl Builder<'_> {
         let words = self.weight(WORDS)?;
         let places = self.weight("embeddings.position_embeddings.weight")?;
         let types = self.weight("embeddings.token_type_embeddings.weight")?;
-        let (zero, one) = (self.integers(&[0]), self.integers(&[1]));
+        let (zero, one) = (self.integer(0), self.integer(1));
         let first_type = self.node("Slice", &[&types, &zero, &one, &zero], vec![], None);
         // Both sides are constants, so that the runtime adds them once, when it loads the graph.
         let places = self.node("Add", &[&places, &first_type], vec![], None);
@@ -248,18 +248,14 @@ impl Builder<'_> {
         output
     }
 
-    fn integers(&mut self, values: &[i64]) -> String {
-        let name = format!("integers.{}", self.graph.constants.len());
+    /// A constant vector of one integer, as axes and bounds are given.
+    fn integer(&mut self, value: i64) -> String {
+        let name = format!("integer.{}", self.graph.constants.len());
         self.graph.constants.push(Tensor {
-            shape: vec![values.len() as i64],
+            shape: vec![1],
             element: element::INT64,
             name: name.clone(),
-            bytes: Some(
-                values
-                    .iter()
-                    .flat_map(|value| value.to_le_bytes())
-                    .collect(),
-            ),
+            bytes: Some(value.to_le_bytes().to_vec()),
             ..Tensor::default()
         });
         name

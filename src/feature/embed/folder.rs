@@ -191,9 +191,10 @@ impl Files {
             max_seq_length: Option<usize>,
         }
         let name = "sentence_bert_config.json";
-        let wanted = match self.has(name) {
-            true => self.json::<Config>(name)?.0.max_seq_length,
-            false => None,
+        let wanted = if self.has(name) {
+            self.json::<Config>(name)?.0.max_seq_length
+        } else {
+            None
         };
         let limit = wanted
             .unwrap_or(TOKEN_LIMIT_DEFAULT)

@@ -176,6 +176,9 @@ impl Consumer for SqliteConsumer {
         for sequence in mine {
             hands.gone(sequence);
         }
+        drop(hands);
+        // A barrier may have waited for these.
+        self.queue.wake.send_replace(());
         Ok(())
     }
 
@@ -213,6 +216,7 @@ impl Consumer for SqliteConsumer {
             move |transaction: &Transaction<'_>| park(transaction, sequence, reason, parked_ms);
         self.queue.database.write(Durability::Ordered, park).await?;
         self.queue.hands().gone(sequence);
+        self.queue.wake.send_replace(());
         Ok(())
     }
 }
@@ -245,9 +249,11 @@ fn free(
 ) -> Result<Vec<Candidate>> {
     let again = "SELECT attempts FROM messages WHERE sequence = ?1";
     let mut again = connection.prepare_cached(again)?;
-    let new = "SELECT sequence, attempts FROM messages WHERE place = ?1 AND sequence > ?2 \
-               ORDER BY sequence LIMIT ?3";
+    let new = "SELECT sequence, attempts, is_change FROM messages \
+               WHERE place = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3";
     let mut new = connection.prepare_cached(new)?;
+    let earlier = "SELECT 1 FROM messages WHERE place = ?1 AND sequence < ?2 LIMIT 1";
+    let mut earlier = connection.prepare_cached(earlier)?;
     let rows_max = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut found = Vec::new();
     for &place in places {
@@ -263,18 +269,19 @@ fn free(
                 None => hands.rest_no_more(place, sequence),
             }
         }
-        let rows = new.query_map(
-            params![number(place), hands.cursor(place), rows_max],
-            |row| {
-                Ok(Candidate {
-                    sequence: row.get(0)?,
-                    place,
-                    attempts: row.get(1)?,
-                })
-            },
-        )?;
-        for row in rows {
-            found.push(row?);
+        let mut rows = new.query(params![number(place), hands.cursor(place), rows_max])?;
+        while let Some(row) = rows.next()? {
+            let (sequence, is_change): (i64, bool) = (row.get(0)?, row.get(2)?);
+            // A barrier waits, and what is behind it too, until all before it is done.
+            if !is_change && earlier.exists(params![number(place), sequence])? {
+                break;
+            }
+            let attempts = row.get(1)?;
+            found.push(Candidate {
+                sequence,
+                place,
+                attempts,
+            });
         }
     }
     found.sort_unstable_by_key(|candidate| candidate.sequence);

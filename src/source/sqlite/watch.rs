@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Row, params};
 use tokio::sync::watch::Receiver;
+use tokio::time::Instant;
 
 use super::{check_history, fields, position, time};
 use crate::change::{DocumentKey, Operation, Position, Time};
@@ -23,6 +24,8 @@ pub struct SqliteWatch {
     woken: Receiver<()>,
     /// The last sequence number that was handed out.
     here: i64,
+    /// When to say that nothing happened; kept over calls, since each may be cut off.
+    idle_at: Instant,
 }
 
 impl SqliteWatch {
@@ -32,6 +35,7 @@ impl SqliteWatch {
             clock,
             woken,
             here,
+            idle_at: Instant::now() + IDLE,
         }
     }
 
@@ -39,6 +43,7 @@ impl SqliteWatch {
         Event {
             position: position(self.here),
             time: time(self.here),
+            complete: true,
             committed_ms: now_ms,
             body: Body::Idle,
         }
@@ -63,12 +68,14 @@ impl Watch for SqliteWatch {
                 .await?;
             if let Some((last, _)) = rows.last() {
                 self.here = *last;
+                self.idle_at = Instant::now() + IDLE;
                 return Ok(rows.into_iter().map(|(_, event)| event).collect());
             }
             if quiet {
+                self.idle_at = Instant::now() + IDLE;
                 return Ok(vec![self.idle(now_ms)]);
             }
-            match tokio::time::timeout(IDLE, self.woken.changed()).await {
+            match tokio::time::timeout_at(self.idle_at, self.woken.changed()).await {
                 Ok(Ok(())) => {}
                 // Every handle of the source is gone; nobody else writes.
                 Ok(Err(_)) => return Err(Error::Stopped { part: "the source" }),
@@ -105,6 +112,7 @@ fn event(row: &Row<'_>) -> Result<(i64, Event)> {
     let event = Event {
         position: position(sequence),
         time: time(sequence),
+        complete: true,
         committed_ms: row.get::<_, i64>(5)?.cast_unsigned(),
         body: Body::Edit {
             key,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use lockstep::Error;
+use lockstep::capture::SnapshotPlan;
 use lockstep::change::{DocumentKey, Operation, Version};
 use lockstep::source::{Body, Checkpoint, Checkpoints, Source, Watch};
 
@@ -163,16 +164,13 @@ pub(crate) async fn the_checkpoint_is_the_last_one_saved<S: Subject>() {
     let mut checkpoint = Checkpoint {
         epoch: 1,
         position,
-        snapshot: Some(lockstep::capture::SnapshotPlan {
-            floor: Version::NONE,
-            kinds: vec!["articles".to_owned()],
-            after: Some("\"a\"".to_owned()),
-        }),
+        snapshot: SnapshotPlan::all(["articles".to_owned()], Version::NONE),
+        kinds: ["articles".to_owned()].into(),
         resets: 2,
     };
     let save = |checkpoint: &Checkpoint| Checkpoints::save(subject.source(), checkpoint.clone());
     save(&checkpoint).await.unwrap();
-    checkpoint.snapshot = None;
+    checkpoint.snapshot = SnapshotPlan::default();
     checkpoint.epoch = 2;
     save(&checkpoint).await.unwrap();
     let subject = subject.reopen().await;

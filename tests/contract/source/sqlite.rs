@@ -41,7 +41,8 @@ impl Subject for Embedded {
         let checkpoint = Checkpoint {
             epoch: 1,
             position: watch.here().0,
-            snapshot: None,
+            snapshot: lockstep::capture::SnapshotPlan::default(),
+            kinds: std::collections::BTreeSet::new(),
             resets: 0,
         };
         Checkpoints::save(&self.source, checkpoint).await.unwrap();

@@ -1,0 +1,85 @@
+//! Barriers: whoever receives one has passed it.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use lockstep::change::Message;
+use lockstep::queue::{Consumer, Delivery, Outgoing, Queue};
+
+use super::{LIVE, Subject, consumer, publish, receive, send, tags, watermark};
+
+/// Two edits, then a barrier, then one edit more.
+async fn filled<S: Subject>() -> S {
+    let subject = S::open().await;
+    publish(&subject, LIVE, 0..2).await;
+    send(
+        &subject,
+        vec![Outgoing {
+            place: LIVE,
+            message: watermark(),
+        }],
+    )
+    .await;
+    publish(&subject, LIVE, 2..3).await;
+    subject
+}
+
+fn is_barrier(delivery: &Delivery) -> bool {
+    matches!(delivery.message, Ok(Message::Barrier(_)))
+}
+
+/// Receives until there is a barrier; everything before it is returned unsettled.
+async fn until_barrier(consumer: &mut impl Consumer, held: &mut Vec<Delivery>) -> Delivery {
+    loop {
+        for delivery in consumer.receive(1).await.unwrap() {
+            if is_barrier(&delivery) {
+                return delivery;
+            }
+            held.push(delivery);
+            let last = held.last().map(|delivery| delivery.tag);
+            consumer.settle(last.into_iter().collect()).await.unwrap();
+        }
+    }
+}
+
+pub(crate) async fn a_barrier_waits_for_all_before_it<S: Subject>() {
+    let subject = filled::<S>().await;
+    let mut consumer = consumer(&subject).await;
+    let edits = receive(&mut consumer, 2).await;
+    assert!(!edits.iter().any(is_barrier));
+    consumer.settle(tags(&edits[..1])).await.unwrap();
+    // One is still in hand: whatever comes now, it is not the barrier.
+    {
+        let mut early = pin!(consumer.receive(10));
+        if let Poll::Ready(early) = poll_fn(|cx| Poll::Ready(early.as_mut().poll(cx))).await {
+            assert!(!early.unwrap().iter().any(is_barrier));
+        }
+    }
+    consumer
+        .park(edits[1].tag, "reason".to_owned())
+        .await
+        .unwrap();
+    let mut held = Vec::new();
+    let barrier = until_barrier(&mut consumer, &mut held).await;
+    consumer.settle(vec![barrier.tag]).await.unwrap();
+}
+
+pub(crate) async fn a_barrier_waits_for_what_was_released_and_for_a_dropped_consumer<S: Subject>() {
+    let subject = filled::<S>().await;
+    let mut first = consumer(&subject).await;
+    let edits = receive(&mut first, 2).await;
+    first
+        .release(tags(&edits[..1]), Duration::ZERO)
+        .await
+        .unwrap();
+    drop(first);
+    let mut second = consumer(&subject).await;
+    let mut held = Vec::new();
+    until_barrier(&mut second, &mut held).await;
+    let again = held
+        .iter()
+        .filter(|delivery| edits.iter().any(|e| e.message == delivery.message));
+    assert_eq!(again.count(), 2, "both edits come before the barrier");
+}

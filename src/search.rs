@@ -10,6 +10,7 @@
 
 mod question;
 mod rank;
+mod title;
 
 use std::collections::BTreeSet;
 
@@ -20,6 +21,7 @@ use crate::document::author_id;
 use crate::feature::embed::Embedder;
 use crate::vector::{Control, Nearest, Select, VectorStore};
 use crate::{Error, Result};
+use title::Asked;
 
 /// The most documents of one answer.
 pub const LIMIT_MAX: usize = 1000;
@@ -67,7 +69,7 @@ pub struct Answer {
 pub struct Hit {
     /// The document.
     pub key: DocumentKey,
-    /// Cosine similarity of its best passage, -1 to 1.
+    /// Cosine similarity of its best passage, -1 to 1, and up to 0.1 more for its title.
     pub score: f32,
     /// Its title, if it has one.
     pub title: Option<String>,
@@ -148,6 +150,7 @@ struct Found {
 
 /// Asks, and asks for more until there are enough documents or no more points.
 async fn gather<V: VectorStore>(store: &V, query: &Query, nearest: &mut Nearest) -> Result<Found> {
+    let asked = Asked::new(&query.text);
     loop {
         let near = store.nearest(nearest.clone()).await?;
         let got = near.len();
@@ -157,7 +160,7 @@ async fn gather<V: VectorStore>(store: &V, query: &Query, nearest: &mut Nearest)
             .await?;
         // Read last, so that a floor raised in between already counts.
         let control = store.control().await?;
-        let mut hits = rank::group(near, manifests, &control);
+        let mut hits = rank::group(&asked, near, manifests, &control);
         if let Some(author) = &query.author {
             hits.retain(|found| rank::written_by(&found.metadata, author));
         }

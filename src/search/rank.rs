@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::title::Asked;
 use super::{Hit, Passage};
 use crate::change::{DocumentKey, PointId};
 use crate::document::Fields;
@@ -55,7 +56,12 @@ pub(super) fn next_ask(asked: usize, got: usize, documents: usize, wanted: usize
 
 /// The documents whose manifests name these points, best first; tombstones, manifests that a floor
 /// voids and points that no manifest names are left out.
-pub(super) fn group(near: Vec<Near>, manifests: Vec<Manifest>, control: &Control) -> Vec<Grouped> {
+pub(super) fn group(
+    asked: &Asked,
+    near: Vec<Near>,
+    manifests: Vec<Manifest>,
+    control: &Control,
+) -> Vec<Grouped> {
     let mut live: HashMap<DocumentKey, (Manifest, HashSet<PointId>)> = manifests
         .into_iter()
         .filter(|manifest| control.holds(manifest))
@@ -81,7 +87,7 @@ pub(super) fn group(near: Vec<Near>, manifests: Vec<Manifest>, control: &Control
         .into_iter()
         .filter_map(|(key, passages)| {
             let (manifest, _) = live.remove(&key)?;
-            Some(hit(manifest, passages))
+            Some(hit(asked, manifest, passages))
         })
         .collect();
     // Equal scores go by key, so that an answer does not depend on a hash map's order.
@@ -110,7 +116,7 @@ fn folded(name: &str) -> String {
     words.join(" ").to_lowercase()
 }
 
-fn hit(manifest: Manifest, mut passages: Vec<Passage>) -> Grouped {
+fn hit(asked: &Asked, manifest: Manifest, mut passages: Vec<Passage>) -> Grouped {
     passages.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.rank.cmp(&b.rank)));
     passages.truncate(PASSAGES_MAX);
     let text = |names: &[&str]| {
@@ -119,9 +125,11 @@ fn hit(manifest: Manifest, mut passages: Vec<Passage>) -> Grouped {
             .find_map(|name| manifest.metadata.get(*name)?.as_str());
         found.map(str::to_owned)
     };
+    let title = text(&["title", "Title", "name"]);
     let hit = Hit {
-        score: passages.first().map_or(-1.0, |best| best.score),
-        title: text(&["title", "Title", "name"]),
+        score: passages.first().map_or(-1.0, |best| best.score)
+            + title.as_deref().map_or(0.0, |title| asked.worth(title)),
+        title,
         link: text(&["link"]),
         kind: manifest.key.kind.clone(),
         author: text(&["author_full_name", "owner_full_name"]),
@@ -142,6 +150,10 @@ mod tests {
     use super::*;
     use crate::change::{Time, Version};
     use crate::vector::{Entry, Point};
+
+    fn asked() -> Asked {
+        Asked::new("")
+    }
 
     fn version(sequence: u64) -> Version {
         Version::read(1, Time::from_sequence(sequence))
@@ -200,6 +212,7 @@ mod tests {
     #[test]
     fn documents_come_by_their_best_passage_and_show_at_most_three() {
         let found = group(
+            &asked(),
             near(&[
                 ("b", "x", 0.9),
                 ("a", "1", 0.8),
@@ -228,7 +241,12 @@ mod tests {
     #[test]
     fn a_point_that_its_manifest_does_not_name_is_not_found() {
         let points = near(&[("a", "old", 0.9), ("a", "new", 0.1), ("gone", "x", 0.9)]);
-        let found = group(points, vec![manifest("a", &["new"])], &Control::default());
+        let found = group(
+            &asked(),
+            points,
+            vec![manifest("a", &["new"])],
+            &Control::default(),
+        );
         assert_eq!(shown(&found), [("a".to_owned(), vec!["new".to_owned()])]);
     }
 
@@ -239,15 +257,15 @@ mod tests {
             ..manifest("a", &["x"])
         };
         let points = near(&[("a", "x", 0.9)]);
-        assert!(group(points.clone(), vec![deleted], &Control::default()).is_empty());
+        assert!(group(&asked(), points.clone(), vec![deleted], &Control::default()).is_empty());
         let floor = |sequence| {
             let mut control = Control::default();
             control.floors.insert("posts".to_owned(), version(sequence));
             control
         };
         let live = vec![manifest("a", &["x"])];
-        assert!(group(points.clone(), live.clone(), &floor(5)).is_empty());
-        assert_eq!(group(points, live, &floor(4)).len(), 1);
+        assert!(group(&asked(), points.clone(), live.clone(), &floor(5)).is_empty());
+        assert_eq!(group(&asked(), points, live, &floor(4)).len(), 1);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use lockstep::change::Message;
-use lockstep::queue::{Consumer, Delivery, Outgoing, Queue};
+use lockstep::queue::{Consumer, Delivery, Outgoing};
 
 use super::{LIVE, Subject, consumer, publish, receive, send, tags, watermark};
 

@@ -19,8 +19,8 @@ mod world;
 
 pub use chaos::Chaos;
 pub use embed::EmbedModel;
-pub use queue::QueueModel;
-pub use source::{Edit, SourceModel};
+pub use queue::{ConsumerModel, QueueModel};
+pub use source::{Edit, SourceModel, WatchModel};
 pub use vector::VectorModel;
 
 /// A bug, planted to be found.

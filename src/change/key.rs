@@ -87,8 +87,8 @@ impl DocumentKey {
 
     /// The partition of this key among `partitions`.
     pub fn partition(&self, partitions: u32) -> u32 {
-        u32::try_from(self.hash() % u64::from(partitions.max(1)))
-            .expect("a remainder should fit its divisor: the divisor is 32 bits")
+        let partition = self.hash() % u64::from(partitions.max(1));
+        u32::try_from(partition).unwrap_or(u32::MAX)
     }
 }
 

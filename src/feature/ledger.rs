@@ -67,20 +67,19 @@ impl Ledger {
                 continue;
             }
             let again = attempt > 1;
-            match places
+            let known = places
                 .get(&change.key)
-                .and_then(|at| ledger.works.get_mut(*at))
-            {
-                Some(work) => work.join(change, tag, again),
-                None => {
-                    places.insert(change.key.clone(), ledger.works.len());
-                    ledger.works.push(Work {
-                        change,
-                        tag,
-                        overtaken: Vec::new(),
-                        again,
-                    });
-                }
+                .and_then(|at| ledger.works.get_mut(*at));
+            if let Some(work) = known {
+                work.join(change, tag, again);
+            } else {
+                places.insert(change.key.clone(), ledger.works.len());
+                ledger.works.push(Work {
+                    change,
+                    tag,
+                    overtaken: Vec::new(),
+                    again,
+                });
             }
         }
         ledger

@@ -50,8 +50,8 @@ impl Default for Settings {
         Self {
             batch: 64,
             attempts_max: 5,
-            collect_every: Duration::from_secs(3600),
-            tombstone_ttl: Duration::from_secs(7 * 24 * 3600),
+            collect_every: Duration::from_hours(1),
+            tombstone_ttl: Duration::from_hours(7 * 24),
             offload: Offload::Blocking,
         }
     }

@@ -153,7 +153,7 @@ impl Checker {
         store: &VectorModel,
     ) -> Result<(), String> {
         self.nothing_stale(store)?;
-        self.nothing_unstored(queue, store)?;
+        Self::nothing_unstored(queue, store)?;
         self.nothing_lost(source, queue)
     }
 
@@ -260,7 +260,7 @@ impl Checker {
     }
 
     /// A change is settled only when it is stored, or something newer is.
-    fn nothing_unstored(&self, queue: &QueueModel, store: &VectorModel) -> Result<(), String> {
+    fn nothing_unstored(queue: &QueueModel, store: &VectorModel) -> Result<(), String> {
         let settled = std::mem::take(&mut queue.state().settled);
         let state = store.state();
         for (key, version) in settled {

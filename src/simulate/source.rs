@@ -3,20 +3,19 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::Instant;
+
+mod watch;
+
+pub use watch::WatchModel;
 
 use super::{Chaos, Plant};
 use crate::change::{DocumentKey, Operation, Position, Time, Version};
 use crate::clock::Clock;
 use crate::document::{Document, Fields};
-use crate::source::{Body, Checkpoint, Checkpoints, Event, Reading, Source, Watch};
+use crate::source::{Body, Checkpoint, Checkpoints, Event, Reading, Source};
 use crate::{Error, Result};
-
-/// While nothing happens the watch says so this often.
-const IDLE: Duration = Duration::from_secs(1);
 
 /// Documents, change log and checkpoint in memory.
 #[derive(Debug, Clone)]
@@ -298,79 +297,7 @@ impl Source for SourceModel {
                 why: format!("event {at} is gone"),
             });
         }
-        Ok(WatchModel {
-            source: self.clone(),
-            at,
-            idle_at: Instant::now() + IDLE,
-        })
-    }
-}
-
-/// A reading of the model's log.
-#[derive(Debug)]
-pub struct WatchModel {
-    source: SourceModel,
-    at: usize,
-    /// When to say that nothing happened; kept over calls, since each may be cut off.
-    idle_at: Instant,
-}
-
-impl WatchModel {
-    fn take(&mut self, limit: usize) -> Result<Vec<Event>> {
-        let chaos = &self.source.chaos;
-        let mut state = self.source.state();
-        if self.at < state.trimmed {
-            return Err(Error::HistoryLost {
-                why: format!("event {} is gone", self.at),
-            });
-        }
-        let count = if chaos.fault(50) {
-            1 + chaos.below(limit)
-        } else {
-            limit
-        };
-        let lies = chaos.has(Plant::PositionInsideTransaction);
-        let events: Vec<_> = (self.at..)
-            .map_while(|at| state.event(at, lies))
-            .take(count)
-            .collect();
-        self.at += events.len();
-        if chaos.has(Plant::PositionBeforeConfirm)
-            && let (Some(checkpoint), Some(last)) = (&mut state.checkpoint, events.last())
-        {
-            checkpoint.position = last.position.clone();
-        }
-        Ok(events)
-    }
-}
-
-impl Watch for WatchModel {
-    fn here(&self) -> (Position, Time) {
-        (place(self.at), self.source.state().time_at(self.at))
-    }
-
-    async fn next(&mut self, limit: usize) -> Result<Vec<Event>> {
-        let source = self.source.clone();
-        source.chaos.step("source", "read its change log").await?;
-        loop {
-            let changed = source.shared.changed.notified();
-            let events = self.take(limit)?;
-            if !events.is_empty() {
-                self.idle_at = Instant::now() + IDLE;
-                return Ok(events);
-            }
-            tokio::select! {
-                biased;
-                () = changed => {}
-                () = tokio::time::sleep_until(self.idle_at) => {
-                    self.idle_at = Instant::now() + IDLE;
-                    let (position, time) = self.here();
-                    let committed_ms = source.clock.now_ms();
-                    let idle = Event { position, time, complete: true, committed_ms, body: Body::Idle };
-                    return Ok(vec![idle]);
-                }
-            }
-        }
+        Ok(WatchModel::new(self.clone(), at))
     }
 }
 

@@ -79,7 +79,7 @@ impl State {
                         && point.version <= version
                     {
                         (point.version, point.rank) = (version, rank);
-                        point.metadata = metadata.clone();
+                        point.metadata.clone_from(&metadata);
                     }
                 }
             }

@@ -167,7 +167,7 @@ mod tests {
 
     use super::*;
 
-    fn point_of(metadata: Value, version: Version) -> Point {
+    fn point_of(metadata: &Value, version: Version) -> Point {
         let key = DocumentKey::from_json("posts", &json!(5)).unwrap();
         Point {
             id: PointId::new(&key, "text", 0),
@@ -184,7 +184,7 @@ mod tests {
     fn metadata_named_like_a_field_of_ours_comes_back_unchanged() {
         let ours = json!({"id": 1, "type": "x", "content": {"a": [1]}, "version_order": null,
             "metadata": {"metadata": 2}, "rank": "first", "key_id": true, "platform": "blog"});
-        let point = point_of(ours, Version::NONE);
+        let point = point_of(&ours, Version::NONE);
         let stored = payload(&point);
         assert_eq!(stored["id"], "5");
         assert_eq!(stored["type"], "posts");
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_foreign_payload_is_refused() {
-        let mut payload = payload(&point_of(json!({}), Version::NONE));
+        let mut payload = payload(&point_of(&json!({}), Version::NONE));
         payload.insert("version_epoch".to_owned(), json!(u64::from(u32::MAX) + 1));
         let id = EngineId::Uuid(uuid::Uuid::nil());
         assert!(super::point(id, Some(qdrant_edge::Payload(payload)), None).is_err());
@@ -209,7 +209,7 @@ mod tests {
             for (slot, word) in bytes.chunks_exact_mut(4).zip(words) {
                 slot.copy_from_slice(&word.to_be_bytes());
             }
-            let point = point_of(json!({"author_id": "a"}), Version::from_bytes(bytes));
+            let point = point_of(&json!({"author_id": "a"}), Version::from_bytes(bytes));
             prop_assert_eq!(read(point.id, payload(&point), Vec::new()), Some(point));
         }
     }

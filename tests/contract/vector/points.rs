@@ -237,8 +237,7 @@ pub(crate) async fn of_concurrent_writers_the_newest_wins<S: Subject>(subject: S
         ];
         store.write(writes)
     };
-    let (a, b, c, d, e) = tokio::join!(writer(1), writer(9), writer(3), writer(14), writer(6));
-    for outcome in [a, b, c, d, e] {
+    for outcome in futures_util::future::join_all([1, 9, 3, 14, 6].map(writer)).await {
         outcome.unwrap();
     }
     // 7 x 9 modulo 16 is 15, the newest.

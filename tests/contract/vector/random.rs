@@ -25,7 +25,9 @@ pub(crate) async fn a_thousand_random_writes_equal_a_plain_map<S: Subject>(subje
         while written < WRITES_PER_SEED {
             let writes: Vec<_> = (0..=random.below(8)).map(|_| random.write()).collect();
             written += writes.len();
-            writes.iter().for_each(|write| plain.apply(write));
+            for write in &writes {
+                plain.apply(write);
+            }
             let when = format!("seed {seed}, after {written} writes, the last {writes:?}");
             write(&subject, writes).await;
             if random.below(12) == 0 {
@@ -88,7 +90,7 @@ impl Plain {
                     {
                         point.version = *version;
                         point.rank = entry.rank;
-                        point.metadata = metadata.clone();
+                        point.metadata.clone_from(metadata);
                     }
                 }
             }
@@ -200,7 +202,7 @@ impl Random {
         } else {
             key.clone()
         };
-        PointId::new(&key, &self.pick(&["one", "two", "three", "four"]), 0)
+        PointId::new(&key, self.pick(&["one", "two", "three", "four"]), 0)
     }
 
     fn some<T>(&mut self, mut one: impl FnMut(&mut Self) -> T) -> Vec<T> {
@@ -255,7 +257,7 @@ impl Random {
     }
 
     fn point(&mut self, key: &DocumentKey) -> Point {
-        let id = PointId::new(key, &self.pick(&["one", "two", "three", "four"]), 0);
+        let id = PointId::new(key, self.pick(&["one", "two", "three", "four"]), 0);
         Point {
             id,
             key: key.clone(),

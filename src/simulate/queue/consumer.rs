@@ -1,0 +1,196 @@
+//! Receiving from the model.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::QueueModel;
+use crate::Result;
+use crate::change::{Change, Lane, Message, Operation, Place, Version};
+use crate::queue::{Consumer, Delivery, Parked, Tag};
+use crate::simulate::Plant;
+
+/// A consumer of the model.
+#[derive(Debug)]
+pub struct ConsumerModel {
+    queue: QueueModel,
+    id: u64,
+    partitions: Vec<u32>,
+}
+
+impl ConsumerModel {
+    pub(super) fn new(queue: QueueModel, id: u64, partitions: Vec<u32>) -> Self {
+        Self {
+            queue,
+            id,
+            partitions,
+        }
+    }
+
+    fn take(&self, limit: usize) -> Vec<Delivery> {
+        let chaos = &self.queue.chaos;
+        let mut state = self.queue.state();
+        if chaos.fault(2) {
+            // A connection is lost: what others have in hand comes again while they work on it.
+            state
+                .places
+                .values_mut()
+                .flatten()
+                .for_each(|row| row.hand = None);
+        }
+        state.received += 1;
+        let backfill_first = state.received.is_multiple_of(8);
+        let overtake = chaos.fault(50);
+        let mut choices: Vec<(Place, usize)> = Vec::new();
+        for lane in lanes(backfill_first) {
+            for &partition in &self.partitions {
+                let place = Place { partition, lane };
+                let ready = state.ready(place, overtake, chaos.has(Plant::BarrierOvertakes));
+                choices.extend(ready.into_iter().map(|at| (place, at)));
+            }
+        }
+        let limit = if overtake {
+            1 + chaos.below(limit)
+        } else {
+            limit
+        };
+        if overtake && choices.len() > 1 {
+            let first = chaos.below(choices.len());
+            choices.rotate_left(first);
+        }
+        // What was received before comes alone.
+        let fresh = choices
+            .iter()
+            .take_while(|(place, at)| state.attempts(*place, *at) == 0);
+        choices.truncate(fresh.count().clamp(1, limit));
+        choices
+            .iter()
+            .filter_map(|(place, at)| state.hand_out(self.id, *place, *at))
+            .collect()
+    }
+
+    fn soonest(&self) -> Option<Instant> {
+        let state = self.queue.state();
+        let rows = state.places.values().flatten();
+        rows.filter(|row| row.hand.is_none())
+            .filter_map(|row| row.not_before)
+            .min()
+    }
+}
+
+fn lanes(backfill_first: bool) -> [Lane; 2] {
+    if backfill_first {
+        [Lane::Backfill, Lane::Live]
+    } else {
+        [Lane::Live, Lane::Backfill]
+    }
+}
+
+impl Consumer for ConsumerModel {
+    async fn receive(&mut self, limit: usize) -> Result<Vec<Delivery>> {
+        self.queue.chaos.step("queue", "deliver").await?;
+        loop {
+            let queue = self.queue.clone();
+            let changed = queue.shared.changed.notified();
+            let deliveries = self.take(limit);
+            if !deliveries.is_empty() {
+                if self.queue.chaos.has(Plant::SettleBeforeStore) {
+                    let mut state = self.queue.state();
+                    for delivery in &deliveries {
+                        state.settle(delivery.tag);
+                    }
+                }
+                return Ok(deliveries);
+            }
+            let later = self
+                .soonest()
+                .unwrap_or_else(|| Instant::now() + Duration::from_hours(1));
+            tokio::select! {
+                biased;
+                () = changed => {}
+                () = tokio::time::sleep_until(later) => {}
+            }
+        }
+    }
+
+    async fn settle(&mut self, tags: Vec<Tag>) -> Result<()> {
+        self.queue.chaos.step("queue", "settle").await?;
+        {
+            let mut state = self.queue.state();
+            for tag in tags {
+                state.settle(tag);
+            }
+        }
+        self.queue.shared.changed.notify_waiters();
+        self.queue.chaos.step("queue", "settle").await
+    }
+
+    async fn release(&mut self, tags: Vec<Tag>, pause: Duration) -> Result<()> {
+        self.queue
+            .chaos
+            .step("queue", "take a message back")
+            .await?;
+        let mut state = self.queue.state();
+        for row in state.places.values_mut().flatten() {
+            if row.hand.is_some_and(|(_, tag)| tags.contains(&tag)) {
+                row.hand = None;
+                row.attempts -= 1;
+                row.not_before = Some(Instant::now() + pause);
+            }
+        }
+        drop(state);
+        self.queue.shared.changed.notify_waiters();
+        Ok(())
+    }
+
+    async fn park(&mut self, tag: Tag, reason: String) -> Result<()> {
+        self.queue.chaos.step("queue", "park").await?;
+        {
+            let mut state = self.queue.state();
+            let parked_ms = self.queue.clock.now_ms();
+            if let Some((place, row)) = state.take(tag) {
+                let change = match row.message {
+                    Ok(Message::Change(change)) => Some(change),
+                    _ => None,
+                };
+                let parked = parked(change.as_ref(), place, reason, (row.attempts, parked_ms));
+                tracing::trace!(?tag, key = ?parked.key, version = %parked.version, "parked");
+                state.parked.insert(parked.id, (parked, change));
+            }
+        }
+        self.queue.shared.changed.notify_waiters();
+        self.queue.chaos.step("queue", "park").await
+    }
+}
+
+fn parked(
+    change: Option<&Change>,
+    place: Place,
+    reason: String,
+    (attempts, parked_ms): (u32, u64),
+) -> Parked {
+    Parked {
+        id: change.map_or(Uuid::nil(), |change| change.message_id),
+        key: change.map(|change| change.key.clone()),
+        version: change.map_or(Version::NONE, |change| change.version),
+        operation: change.map(|change: &Change| -> Operation { change.operation }),
+        place,
+        reason,
+        attempts,
+        parked_ms,
+    }
+}
+
+impl Drop for ConsumerModel {
+    fn drop(&mut self) {
+        let mut state = self.queue.state();
+        for row in state.places.values_mut().flatten() {
+            if row.hand.is_some_and(|(consumer, _)| consumer == self.id) {
+                row.hand = None;
+            }
+        }
+        drop(state);
+        self.queue.shared.changed.notify_waiters();
+    }
+}

@@ -128,7 +128,7 @@ impl State {
             Edit::Save(Document { key, fields }) => {
                 let known = self.documents.insert(key.clone(), fields.clone()).is_some();
                 let operation = if known {
-                    Operation::Update
+                    Operation::Replace
                 } else {
                     Operation::Insert
                 };

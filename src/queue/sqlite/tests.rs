@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::change::{Barrier, Time};
+use crate::change::{Barrier, Change, DocumentKey, Operation, Time, Version};
 use crate::queue::Consumer;
 
 const LIVE: Place = Place {
@@ -25,6 +25,16 @@ fn barriers(count: u64) -> Vec<Outgoing> {
         message: Message::Barrier(Barrier::watermark(1, Time::from_sequence(number), number)),
     };
     (0..count).map(barrier).collect()
+}
+
+fn edit(number: u64) -> Outgoing {
+    let key = DocumentKey::text("posts", &number.to_string());
+    let version = Version::read(1, Time::from_sequence(number));
+    let change = Change::new(key, version, Operation::Delete, None, 0);
+    Outgoing {
+        place: LIVE,
+        message: Message::Change(change),
+    }
 }
 
 #[tokio::test]
@@ -54,7 +64,7 @@ async fn a_barrier_is_never_parked() {
 #[tokio::test]
 async fn a_consumer_that_goes_while_taking_leaves_everything_behind() {
     let (_home, queue) = fresh().await;
-    queue.publish(barriers(20)).await.unwrap();
+    queue.publish((0..20).map(edit).collect()).await.unwrap();
     for _ in 0..5 {
         let mut gone = queue.consume(vec![0]).await.unwrap();
         tokio::select! {

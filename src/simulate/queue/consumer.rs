@@ -1,11 +1,12 @@
 //! Receiving from the model.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::QueueModel;
+use super::{QueueModel, State};
 use crate::Result;
 use crate::change::{Change, Lane, Message, Operation, Place, Version};
 use crate::queue::{Consumer, Delivery, Parked, Tag};
@@ -39,22 +40,27 @@ impl ConsumerModel {
                 .flatten()
                 .for_each(|row| row.hand = None);
         }
-        state.received += 1;
-        let backfill_first = state.received.is_multiple_of(8);
         let overtake = chaos.fault(50);
-        let mut choices: Vec<(Place, usize)> = Vec::new();
-        for lane in lanes(backfill_first) {
-            for &partition in &self.partitions {
-                let place = Place { partition, lane };
-                let ready = state.ready(place, overtake, chaos.has(Plant::BarrierOvertakes));
-                choices.extend(ready.into_iter().map(|at| (place, at)));
-            }
-        }
+        let ignores_barriers = chaos.has(Plant::BarrierOvertakes);
+        let ready = |state: &State, lane| -> VecDeque<(Place, usize)> {
+            let places = self
+                .partitions
+                .iter()
+                .map(|&partition| Place { partition, lane });
+            places
+                .flat_map(|place| {
+                    let ready = state.ready(place, overtake, ignores_barriers);
+                    ready.into_iter().map(move |at| (place, at))
+                })
+                .collect()
+        };
+        let (live, backfill) = (ready(&state, Lane::Live), ready(&state, Lane::Backfill));
         let limit = if overtake {
             1 + chaos.below(limit)
         } else {
             limit
         };
+        let mut choices = merge(live, backfill, limit, &mut state.received);
         if overtake && choices.len() > 1 {
             let first = chaos.below(choices.len());
             choices.rotate_left(first);
@@ -63,7 +69,7 @@ impl ConsumerModel {
         let fresh = choices
             .iter()
             .take_while(|(place, at)| state.attempts(*place, *at) == 0);
-        choices.truncate(fresh.count().clamp(1, limit));
+        choices.truncate(fresh.count().max(1));
         choices
             .iter()
             .filter_map(|(place, at)| state.hand_out(self.id, *place, *at))
@@ -79,12 +85,21 @@ impl ConsumerModel {
     }
 }
 
-fn lanes(backfill_first: bool) -> [Lane; 2] {
-    if backfill_first {
-        [Lane::Backfill, Lane::Live]
-    } else {
-        [Lane::Live, Lane::Backfill]
+/// Live first, backfill one in eight.
+fn merge(
+    mut live: VecDeque<(Place, usize)>,
+    mut backfill: VecDeque<(Place, usize)>,
+    limit: usize,
+    received: &mut u64,
+) -> Vec<(Place, usize)> {
+    let mut merged = Vec::new();
+    while merged.len() < limit && !(live.is_empty() && backfill.is_empty()) {
+        *received += 1;
+        let turn = received.is_multiple_of(8) || live.is_empty();
+        let next = if turn { backfill.pop_front() } else { None };
+        merged.extend(next.or_else(|| live.pop_front()));
     }
+    merged
 }
 
 impl Consumer for ConsumerModel {

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::change::{DocumentKey, Version};
 use crate::document::author_id;
 use crate::feature::embed::Embedder;
-use crate::vector::{Control, Nearest, Select, VectorStore};
+use crate::vector::{Control, Manifest, Near, Nearest, Select, VectorStore};
 use crate::{Error, Result};
 use title::Asked;
 
@@ -139,6 +139,15 @@ pub async fn search<V: VectorStore, E: Embedder>(
         parked: standing.parked,
         note: notes([cut.note, found.note]),
     })
+}
+
+/// The documents and passages that a search shows of these points: those that a live manifest names.
+pub(crate) fn shown(near: Vec<Near>, manifests: Vec<Manifest>, control: &Control) -> Vec<Hit> {
+    let asked = Asked::new("");
+    rank::group(&asked, near, manifests, control)
+        .into_iter()
+        .map(|found| found.hit)
+        .collect()
 }
 
 /// What one kind of question found.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::collect;
 use super::embed::Embedder;
@@ -147,7 +147,8 @@ impl<Q: Queue, V: VectorStore, E: Embedder> Worker<'_, Q, V, E> {
         backoff: &mut Backoff,
     ) -> Result<()> {
         let mut consumer = self.ports.queue.consume(partitions.to_vec()).await?;
-        let mut collections = interval(self.settings.collect_every);
+        let every = self.settings.collect_every;
+        let mut collections = interval_at(Instant::now() + every, every);
         collections.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let deliveries = tokio::select! {

@@ -10,8 +10,9 @@ use crate::document::Fields;
 use crate::feature::embed::Embedder;
 use crate::feature::plan::point_ids;
 use crate::feature::prepare::{Limits, Prepared, prepare};
+use crate::search::shown;
 use crate::source::Body;
-use crate::vector::Manifest;
+use crate::vector::{Manifest, Near, Point};
 
 /// What is known of the past.
 pub(super) struct Checker {
@@ -257,6 +258,42 @@ impl Checker {
             "{} is buried at {}, but it was there",
             grave.key, grave.version
         ))
+    }
+
+    /// Whatever a search shows belongs to a document as its manifest's version had it.
+    pub(super) fn nothing_orphaned(&self, store: &VectorModel) -> Result<(), String> {
+        let state = store.state();
+        let near = |point: &Point| Near {
+            point: point.clone(),
+            score: 0.0,
+        };
+        let manifests = state.manifests.values().cloned().collect();
+        for hit in shown(
+            state.points.values().map(near).collect(),
+            manifests,
+            &state.control,
+        ) {
+            let is_text = |content: &str| {
+                self.states(&hit.key, hit.version)
+                    .any(|state| match &state.content {
+                        Content::Text { prepared, .. } => {
+                            prepared.chunks.iter().any(|text| text == content)
+                        }
+                        Content::Gone | Content::Poison => false,
+                    })
+            };
+            if let Some(passage) = hit
+                .passages
+                .iter()
+                .find(|passage| !is_text(&passage.content))
+            {
+                return Err(format!(
+                    "a search shows {:?} of {}",
+                    passage.content, hit.key
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// A change is settled only when it is stored, or something newer is.

@@ -116,7 +116,10 @@ impl World {
             match self.chaos.below(100) {
                 0..12 => self.edit(),
                 12..14 => self.pass_time(200 + self.chaos.below(1500) as u64).await,
-                14..17 if !self.calm => self.crash(),
+                14..17 if !self.calm => {
+                    self.crash();
+                    self.checker.nothing_orphaned(&self.store)?;
+                }
                 17 if !self.calm => self.misfortune(),
                 18 => self.ask(),
                 _ => {
@@ -151,6 +154,7 @@ impl World {
             }
             self.pass_time(500).await;
             if round > 8 && self.is_at_rest() {
+                self.checker.nothing_orphaned(&self.store)?;
                 self.checker
                     .at_rest(&self.source, &self.queue, &self.store, self.calm)?;
                 return Ok(());

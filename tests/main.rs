@@ -2,15 +2,21 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
+mod bad_input;
 mod contract {
     mod embedder;
     mod queue;
     mod source;
     mod vector;
 }
+mod crash;
 mod pipeline;
 mod simulation;
+mod spine;
 mod support {
     pub(crate) mod app;
+    pub(crate) mod binary;
+    pub(crate) mod edited;
+    pub(crate) mod export;
     pub(crate) mod model;
 }

@@ -159,7 +159,12 @@ pub(super) fn taken_back() -> rusqlite::Error {
 /// What an error of `SQLite` means for us. The file's name is added by the caller of the work.
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
+        let extended = error.sqlite_error().map(|error| error.extended_code);
         let action = match error.sqlite_error_code() {
+            // The index of the log is a file too, and it could not grow.
+            _ if extended == Some(ffi::SQLITE_IOERR_SHMSIZE) => {
+                "start its log, because the disk is full"
+            }
             Some(ErrorCode::DiskFull) => "take a write, because the disk is full",
             Some(ErrorCode::SystemIoFailure) => "read or write, because the disk has a fault",
             Some(

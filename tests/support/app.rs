@@ -81,10 +81,20 @@ impl App {
     }
 
     pub(crate) async fn crawl(&self, target: &Path) -> crawl::Report {
+        self.crawl_as(target, None).await
+    }
+
+    /// Reads the folder as source code.
+    pub(crate) async fn crawl_repository(&self, folder: &Path) -> crawl::Report {
+        let kind = crawl::Kind::Repository;
+        self.crawl_as(folder, Some(kind)).await
+    }
+
+    async fn crawl_as(&self, target: &Path, as_kind: Option<crawl::Kind>) -> crawl::Report {
         let what = crawl::Request {
             target: target.to_str().unwrap().to_owned(),
             author: "Ada Lovelace".to_owned(),
-            as_kind: None,
+            as_kind,
         };
         match self.ask(Request::Crawl { what, wait: true }).await.unwrap() {
             Response::Crawl(report) => report,

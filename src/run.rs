@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::command::{About, Commands, Handler as _, Reporter, Request, Response, Rooms};
 use crate::config::Config;
 use crate::database::Database;
+use crate::document::kind;
 use crate::feature::embed::Embedder as _;
 use crate::feature::worker;
 use crate::folder::{Endpoint, Folder};
@@ -234,6 +235,9 @@ fn capture_settings(config: &Config) -> capture::Settings {
         page_size: config.capture.page_size,
         tick: Duration::from_millis(config.capture.tick_ms),
         save_after: config.capture.save_after,
+        kinds: [kind::ARTICLES, kind::POSTS, kind::REPOSITORIES, kind::USERS]
+            .map(str::to_owned)
+            .into(),
         ..capture::Settings::default()
     }
 }

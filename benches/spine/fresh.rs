@@ -92,7 +92,8 @@ async fn one(rooms: &Rooms<LocalEmbedder>, number: usize) -> Result<Sample> {
     }
     let since = |at: Instant| at.saturating_duration_since(commit).as_secs_f64() * 1000.0;
     let found = since(Instant::now());
-    let first = |calls: Vec<(Instant, Instant)>| calls.into_iter().next().unwrap_or((commit, commit));
+    let first =
+        |calls: Vec<(Instant, Instant)>| calls.into_iter().next().unwrap_or((commit, commit));
     let (embed, write) = (first(rooms.embedder.take()), first(rooms.store.take()));
     Ok(Sample {
         save: (commit - before).as_secs_f64() * 1000.0,

@@ -6,6 +6,7 @@
 //! the rooms in this process ──> commit to searchable ───┘
 //! ```
 //!
+//! `spine start ceiling crawl fresh` names the parts; none means all of them.
 //! `spine embed <model folder> <threads>` answers lines instead, for `benches/runtimes`.
 
 #![expect(clippy::print_stdout, reason = "a bench reports to its terminal")]
@@ -19,7 +20,6 @@ mod timing;
 use std::path::{Path, PathBuf};
 
 use lockstep::document::Document;
-use lockstep::feature::embed::Embedder as _;
 use lockstep::feature::embed::hash::HashEmbedder;
 use lockstep::feature::embed::local::{LocalEmbedder, LocalOptions};
 use lockstep::{Error, Result};
@@ -29,10 +29,12 @@ use tokio::time::Instant;
 use process::Up;
 use rooms::Rooms;
 
-/// Crawls, each followed by the same texts through the embedder alone.
-const CRAWLS: usize = 2;
+/// Of so many texts one goes to sentence-transformers too.
+const COMPARED_STEP: usize = 10;
 /// Times that every document of the book is stored for the pipeline's ceiling.
-const CEILING_COPIES: usize = 5;
+const CEILING_COPIES: usize = 2;
+/// As many values as the model gives.
+const CEILING_DIMENSION: usize = 384;
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -45,18 +47,28 @@ async fn main() -> Result<()> {
     {
         return embed::answer_lines(Path::new(folder), threads.parse().ok()).await;
     }
+    let wants = |part: &str| arguments.is_empty() || arguments.iter().any(|one| one == part);
     let places = Places::find()?;
     let mut report = json!({
         "load_before": load(),
         "binary_bytes": std::fs::metadata(&places.binary).map_or(0, |file| file.len()),
     });
-    report["start_ms"] = process::start_ms(&places).await?;
-    say("start", &report["start_ms"]);
-    let (data, documents) = crawl(&places, &mut report).await?;
-    report["fresh"] = fresh::measure(&places, data.path()).await?;
-    say("fresh", &report["fresh"]);
-    report["ceiling"] = ceiling(&documents).await?;
-    say("ceiling", &report["ceiling"]);
+    if wants("start") {
+        report["start_ms"] = process::start_ms(&places).await?;
+        say("start", &report["start_ms"]);
+    }
+    if wants("ceiling") {
+        report["ceiling"] = ceiling(&places).await?;
+        say("ceiling", &report["ceiling"]);
+    }
+    let data = process::folder()?;
+    if wants("crawl") {
+        crawl(&places, data.path(), &mut report).await?;
+    }
+    if wants("fresh") {
+        report["fresh"] = fresh::measure(&places, data.path()).await?;
+        say("fresh", &report["fresh"]);
+    }
     report["load_after"] = load().into();
     println!("{report}");
     Ok(())
@@ -91,56 +103,53 @@ impl Places {
             binary,
             model,
             book: Path::new(&sysroot).join("share/doc/rust/html/book"),
-            python: std::env::var("LOCKSTEP_BENCH_PYTHON").ok().map(PathBuf::from),
+            python: std::env::var("LOCKSTEP_BENCH_PYTHON")
+                .ok()
+                .map(PathBuf::from),
         })
     }
 }
 
-/// Crawls the book with the real model and embeds the same texts without anything else, in turns.
-async fn crawl(places: &Places, report: &mut Value) -> Result<(tempfile::TempDir, Vec<Document>)> {
+/// Crawls the book with the real model, then embeds the same texts without anything else.
+async fn crawl(places: &Places, data: &Path, report: &mut Value) -> Result<()> {
+    let up = Up::start(places, data).await?;
+    let idle = up.memory();
+    let crawled = up.crawl(&places.book).await?;
+    let memory = up.memory();
+    up.stop().await?;
     let embedder = LocalEmbedder::open(&places.model, LocalOptions::default())?;
-    let (mut crawls, mut bare) = (Vec::new(), Vec::new());
-    let (mut last, mut texts) = (None, Vec::new());
-    for _ in 0..CRAWLS {
-        let data = process::folder()?;
-        let up = Up::start(places, data.path()).await?;
-        let idle = up.memory();
-        let crawled = up.crawl(&places.book).await?;
-        let memory = up.memory();
-        up.stop().await?;
-        let documents = rooms::documents(data.path()).await?;
-        texts = rooms::texts(&documents, &embedder)?;
-        let start = Instant::now();
-        rooms::embed_all(&embedder, texts.clone()).await?;
-        bare.push(rate(crawled.chunks, start));
-        crawls.push(json!({
-            "seconds": crawled.seconds, "documents": crawled.documents, "chunks": crawled.chunks,
-            "chunks_per_second": two(crawled.chunks_per_second()),
-            "bare_chunks_per_second": bare.last(),
-            "of_bare": two(crawled.chunks_per_second() / bare[bare.len() - 1]),
-            "memory_idle_mib": idle.mib, "memory_peak_mib": memory.peak_mib,
-        }));
-        say("crawl", &crawls[crawls.len() - 1]);
-        last = Some((data, documents));
+    let texts = rooms::texts(&rooms::documents(data).await?, &embedder)?;
+    let start = Instant::now();
+    rooms::embed_all(&embedder, texts.clone()).await?;
+    let bare = rate(texts.len(), start);
+    report["crawl"] = json!({
+        "seconds": crawled.seconds, "documents": crawled.documents, "chunks": crawled.chunks,
+        "chunks_per_second": two(crawled.chunks_per_second()),
+        "bare_chunks": texts.len(), "bare_chunks_per_second": bare,
+        "of_bare": two(crawled.chunks_per_second() / bare),
+        "memory_idle_mib": idle.mib, "memory_peak_mib": memory.peak_mib,
+    });
+    say("crawl", &report["crawl"]);
+    if let Some(python) = &places.python {
+        // Some of the texts, of all lengths: the other one takes minutes for all.
+        let some = texts.into_iter().step_by(COMPARED_STEP).collect();
+        let compared = embed::compare(&embedder, &places.model, python, some).await?;
+        report["against_sentence_transformers"] = compared;
     }
-    report["crawls"] = crawls.into();
-    report["against_sentence_transformers"] = match &places.python {
-        None => Value::Null,
-        Some(python) => embed::compare(&embedder, &places.model, python, texts).await?,
-    };
     say("bare", &report["against_sentence_transformers"]);
-    last.ok_or_else(|| Error::malformed("the bench", "it crawls nothing"))
+    Ok(())
 }
 
 /// Documents through everything, with an embedder that costs nothing.
-async fn ceiling(documents: &[Document]) -> Result<Value> {
+async fn ceiling(places: &Places) -> Result<Value> {
     let data = process::folder()?;
-    let embedder = HashEmbedder::new(384);
+    let documents = rooms::read_folder(data.path(), &places.book).await?;
     let copies: Vec<Document> = (0..CEILING_COPIES)
         .flat_map(|copy| documents.iter().map(move |document| (copy, document)))
         .map(|(copy, document)| rooms::copy_of(document, copy))
         .collect();
-    let rooms = Rooms::open(data.path(), embedder).await?;
+    let data = process::folder()?;
+    let rooms = Rooms::open(data.path(), HashEmbedder::new(CEILING_DIMENSION)).await?;
     let start = Instant::now();
     for batch in copies.chunks(64) {
         rooms.save(batch.to_vec()).await?;
@@ -153,7 +162,6 @@ async fn ceiling(documents: &[Document]) -> Result<Value> {
         "documents": copies.len(), "chunks": chunks, "seconds": two(seconds),
         "documents_per_second": two(copies.len() as f64 / seconds),
         "chunks_per_second": two(chunks as f64 / seconds),
-        "dimension": HashEmbedder::new(384).model().dimension,
     }))
 }
 

@@ -21,7 +21,7 @@ use lockstep::shutdown::{Roles, requested};
 use lockstep::source::Source as _;
 use lockstep::source::sqlite::SqliteSource;
 use lockstep::vector::edge::{self, EdgeStore};
-use lockstep::{Error, Result};
+use lockstep::{Error, Result, crawl};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
@@ -137,7 +137,10 @@ fn database(folder: &Folder) -> Result<Database> {
 /// Every document of a folder that nobody has open, people aside.
 pub(crate) async fn documents(data: &Path) -> Result<Vec<Document>> {
     let folder = Folder::open(data)?;
-    let source = SqliteSource::new(database(&folder)?, Clock::system());
+    all(&SqliteSource::new(database(&folder)?, Clock::system())).await
+}
+
+async fn all(source: &SqliteSource) -> Result<Vec<Document>> {
     let (mut documents, mut after) = (Vec::new(), None);
     loop {
         let page = source.page(kind::ARTICLES, after, 200).await?.found;
@@ -147,6 +150,19 @@ pub(crate) async fn documents(data: &Path) -> Result<Vec<Document>> {
         after = Some(last.key.id.clone());
         documents.extend(page);
     }
+}
+
+/// What a crawl of this folder stores.
+pub(crate) async fn read_folder(data: &Path, target: &Path) -> Result<Vec<Document>> {
+    let folder = Folder::open(data)?;
+    let source = SqliteSource::new(database(&folder)?, Clock::system());
+    let what = crawl::Request {
+        target: target.to_string_lossy().into_owned(),
+        author: "Rust Authors".to_owned(),
+        as_kind: None,
+    };
+    crawl::crawl(&source, &what, &crawl::Settings::default(), &()).await?;
+    all(&source).await
 }
 
 /// Exactly the texts that a worker embeds for these documents.

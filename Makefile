@@ -12,7 +12,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 export LOCKSTEP_TEST_MODEL ?= $(TARGET)/lockstep-model/all-MiniLM-L6-v2
 
 .PHONY: help run stop test check format lint docs deny advisories structure model setup setup-test \
-	install-tools test-crash clean-data
+	install-tools test-crash bench-runtimes clean-data
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,7 +65,10 @@ test-crash: setup-test ## Kill the process at 200 random moments; nothing may be
 	LOCKSTEP_TEST_KILLS=200 $(CARGO) test --locked --test main crash
 
 bench-%: setup-test ## Measure one thing, as `make bench-spine`
-	$(CARGO) bench --locked --bench $*
+	$(CARGO) bench --locked --profile dev --bench $*
+
+bench-runtimes: setup-test ## Which runtime embeds fastest here, the ones not chosen included
+	benches/runtimes/run
 
 clean-data: stop ## Remove the data folder of `make run`, the model included
 	@scripts/clean-data

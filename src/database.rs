@@ -151,16 +151,20 @@ impl Database {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        self.writes = None;
+        let writer = self.threads.pop();
         self.reads = None;
-        let here = std::thread::current().id();
-        for thread in self.threads.drain(..) {
-            // A work that holds the last clone drops it on its own thread. A thread that panicked
-            // has told its callers that it stopped.
-            if thread.thread().id() != here {
-                thread.join().ok();
-            }
-        }
+        self.threads.drain(..).for_each(join);
+        // Only now, so that it is the last to close: a reader could not empty the log.
+        self.writes = None;
+        writer.into_iter().for_each(join);
+    }
+}
+
+/// Waits for a thread's end, except on that thread itself: a work that holds the last clone drops
+/// it there. A thread that panicked has told its callers that it stopped.
+fn join(thread: JoinHandle<()>) {
+    if thread.thread().id() != std::thread::current().id() {
+        thread.join().ok();
     }
 }
 

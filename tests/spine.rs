@@ -35,7 +35,7 @@ const PAGES: [&str; 12] = [
 ];
 const QUESTION: &str = "how do I share state between threads";
 /// A sentence of the shared-state chapter, as it is once it was edited.
-const SENTENCE: &str = "at any moment in the whole life of the program";
+const SENTENCE: &str = "as a talking stick lets only one member of a council speak";
 
 /// The crate, and for each question the file that answers it.
 const CRATE: &str = "robotxt-0.7";
@@ -73,6 +73,18 @@ async fn search(app: &App, text: &str, kind: &str) -> Vec<Hit> {
 
 async fn embedded(app: &App) -> u64 {
     app.status().await.counted.texts_embedded
+}
+
+/// Texts and metadata only: embedding everything again is kept for the end.
+async fn is_clean(app: &App) -> bool {
+    let request = Request::Verify {
+        vectors: false,
+        repair: false,
+    };
+    match app.ask(request).await.unwrap() {
+        Response::Verify(report) => report.clean,
+        other => panic!("{other:?}"),
+    }
 }
 
 fn is_of(hit: &Hit, page: &str) -> bool {
@@ -127,26 +139,37 @@ async fn the_book_answers_and_an_edit_costs_what_it_changed() {
     assert_eq!(app.crawl(folder.path()).await.saved, PAGES.len());
     let hits = search(&app, QUESTION, "articles").await;
     assert!(is_of(&hits[0], SHARED_STATE), "{:?}", hits[0]);
-    assert!(app.verify().await.clean);
+    assert!(is_clean(&app).await);
 
     let before = embedded(&app).await;
-    edit(&chapter, "at any given time.", &format!("{SENTENCE}."));
+    edit(
+        &chapter,
+        "at any given time.",
+        &format!("at any given time, {SENTENCE}."),
+    );
     assert_eq!(app.crawl(folder.path()).await.saved, 1);
     let cost = embedded(&app).await - before;
     assert!((1..=3).contains(&cost), "{cost} texts embedded");
     let hits = search(&app, SENTENCE, "articles").await;
     assert!(hits[0].passages[0].content.contains(SENTENCE), "{hits:?}");
-    assert!(app.verify().await.clean);
+    assert!(is_clean(&app).await);
 
     let before = embedded(&app).await;
-    let title = "Shared-State Concurrency -";
-    edit(&chapter, title, "Shared-State Concurrency, retold -");
+    edit(
+        &chapter,
+        "<title>Shared-State Concurrency",
+        "<title>Sharing State Safely",
+    );
     assert_eq!(app.crawl(folder.path()).await.saved, 1);
     assert_eq!(embedded(&app).await, before);
-    let hits = search(&app, QUESTION, "articles").await;
-    let retold = "Shared-State Concurrency, retold";
-    assert_eq!(hits[0].title.as_deref(), Some(retold));
-    assert!(app.verify().await.clean);
+    let hits = search(&app, SENTENCE, "articles").await;
+    assert!(is_of(&hits[0], SHARED_STATE), "{:?}", hits[0]);
+    let title = hits[0].title.as_deref();
+    assert!(
+        title.is_some_and(|title| title.contains("Sharing State Safely")),
+        "{title:?}"
+    );
+    assert!(is_clean(&app).await);
 
     let key = hits[0].key.clone();
     std::fs::remove_file(&chapter).unwrap();

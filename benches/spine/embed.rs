@@ -21,9 +21,11 @@ pub(crate) async fn answer_lines(folder: &Path, threads: Option<NonZero<usize>>)
     let embedder = LocalEmbedder::open(folder, LocalOptions { threads })?;
     for line in std::io::stdin().lines() {
         let line = line.map_err(Error::unavailable("the bench", "read a line"))?;
-        let question: Value = serde_json::from_str(&line).map_err(bad)?;
-        let texts: Vec<String> = serde_json::from_value(question["texts"].clone()).map_err(bad)?;
-        let batch: usize = serde_json::from_value(question["batch"].clone()).map_err(bad)?;
+        let question: Value = serde_json::from_str(&line).map_err(|error| bad(&error))?;
+        let texts: Vec<String> =
+            serde_json::from_value(question["texts"].clone()).map_err(|error| bad(&error))?;
+        let batch: usize =
+            serde_json::from_value(question["batch"].clone()).map_err(|error| bad(&error))?;
         let start = Instant::now();
         let mut vectors = Vec::new();
         for texts in texts.chunks(batch) {
@@ -61,7 +63,7 @@ pub(crate) async fn compare(
         writeln!(to, "{}", json!({"texts": texts, "batch": BATCH})).map_err(gone("ask"))?;
         let mut line = String::new();
         from.read_line(&mut line).map_err(gone("read"))?;
-        let answer: Value = serde_json::from_str(&line).map_err(bad)?;
+        let answer: Value = serde_json::from_str(&line).map_err(|error| bad(&error))?;
         Ok(answer["seconds"].as_f64().unwrap_or(f64::NAN))
     };
     ask(&texts[..BATCH.min(texts.len())])?;
@@ -72,7 +74,6 @@ pub(crate) async fn compare(
         ours.push(rate(texts.len(), start));
         theirs.push(two(texts.len() as f64 / ask(&texts)?));
     }
-    drop(ask);
     drop(to);
     child.wait().map_err(gone("end"))?;
     let ratio = ours.iter().sum::<f64>() / theirs.iter().sum::<f64>();
@@ -83,6 +84,6 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
-fn bad(error: serde_json::Error) -> Error {
+fn bad(error: &serde_json::Error) -> Error {
     Error::malformed("a line of the bench", error.to_string())
 }

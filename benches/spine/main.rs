@@ -10,6 +10,7 @@
 //! `spine embed <model folder> <threads>` answers lines instead, for `benches/runtimes`.
 
 #![expect(clippy::print_stdout, reason = "a bench reports to its terminal")]
+#![expect(clippy::cast_precision_loss, reason = "counts here are far below 2^52")]
 
 mod embed;
 mod fresh;

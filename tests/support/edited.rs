@@ -95,7 +95,8 @@ impl Edited {
     fn write(&self, page: usize) {
         let texts = self.now[&page].iter().enumerate();
         let texts = texts.map(|(paragraph, revision)| text((page, paragraph), *revision));
-        let body: String = texts.map(|text| format!("<p>{text}</p>\n")).collect();
+        let body: Vec<String> = texts.map(|text| format!("<p>{text}</p>\n")).collect();
+        let body = body.concat();
         let html = format!(
             "<!doctype html><html lang='en'><head><title>Page {page}</title></head><body><article>\
              <h1>Page {page}</h1>{body}</article></body></html>"

@@ -1,4 +1,16 @@
-//! Lockstep keeps a vector index in lockstep with a document store.
+//! Lockstep keeps a vector index in lockstep with a document store: what is written, edited or
+//! deleted in the source is found, found changed, or gone in the index a moment later, after any
+//! crash, and [`verify`] proves it.
+//!
+//! ```text
+//! crawl ──> source ──> capture ──> queue ──> feature ──> vector ──> search
+//! ```
+//!
+//! [`source`], [`queue`] and [`vector`] are ports whose docs are their contracts; [`capture`] and
+//! [`feature`] are the loops between them; [`run`] alone puts backends into them. [`simulate`] runs
+//! the same loops over models that misbehave.
+//!
+//! It is not a database, and not a framework for pipelines: one flow, in one order.
 
 pub mod capture;
 pub mod change;

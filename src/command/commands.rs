@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::capture::{self, Resync};
 use crate::clock::Clock;
 use crate::feature::embed::Embedder;
+use crate::feature::floor;
 use crate::feature::worker::Counters;
 use crate::queue::Queue;
 use crate::source::{Checkpoints, Source};
@@ -88,9 +89,12 @@ impl<R: Rooms> Handler for Commands<R> {
                 Ok(Response::Delete(deleted))
             }
             Request::Status {} => Ok(Response::Status(Box::new(status::status(self).await?))),
-            Request::ParkedList {} => parked::list(self.queue.as_ref())
-                .await
-                .map(Response::ParkedList),
+            Request::ParkedList {} => {
+                // What a newer version has overtaken is parked no more.
+                floor::parked(self.queue.as_ref(), self.store.as_ref()).await?;
+                let list = parked::list(self.queue.as_ref()).await?;
+                Ok(Response::ParkedList(list))
+            }
             Request::ParkedShow { id } => {
                 let message = parked::find(self.queue.as_ref(), &id).await?;
                 Ok(Response::ParkedShow(Box::new(message.into())))

@@ -2,6 +2,7 @@
 
 use crate::Result;
 use crate::change::{Position, Time};
+use crate::feature::floor;
 use crate::queue::Queue;
 use crate::source::{Body, Checkpoints, Source, Watch as _};
 use crate::vector::VectorStore;
@@ -23,6 +24,8 @@ pub(super) async fn status<R: Rooms>(commands: &Commands<R>) -> Result<Status> {
         store,
         ..
     } = commands;
+    // What a newer version has overtaken is parked no more.
+    floor::parked(queue.as_ref(), store.as_ref()).await?;
     let (counts, depth) = (store.counts().await?, queue.depth().await?);
     let settled = settle::settled(&store.control().await?, queue.partitions());
     let end = settle::end(source.as_ref()).await?;

@@ -1,5 +1,6 @@
 //! What can go wrong, said to a person, and the one place that decides what follows from it.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -34,13 +35,30 @@ pub enum Error {
     /// A service or file that should answer and did not; trying again can help.
     #[error("{service} did not {action}")]
     Unavailable {
-        /// Which service, for a person.
-        service: &'static str,
+        /// Which service, for a person; with its address where it is another machine.
+        service: Cow<'static, str>,
         /// What was asked of it.
         action: &'static str,
         /// What it said.
         #[source]
         source: Cause,
+    },
+    /// A service that answers and will not serve us as it is: wrong credentials, a missing permission,
+    /// an unsupported version, a queue declared otherwise.
+    #[error("{service}: {why}; {fix}")]
+    Refused {
+        /// Which service, with its address.
+        service: String,
+        /// What is the matter.
+        why: String,
+        /// What to do.
+        fix: String,
+    },
+    /// Another process took over what only one may do; it goes on there.
+    #[error("{what} was taken over by another process")]
+    Fenced {
+        /// What was taken over.
+        what: &'static str,
     },
     /// The source no longer has the changes after our position.
     #[error("the source no longer has the changes after the saved position: {why}")]
@@ -130,6 +148,8 @@ impl Error {
             | Self::Fetch { .. }
             | Self::NotFound { .. } => Recovery::Park,
             Self::HistoryLost { .. }
+            | Self::Refused { .. }
+            | Self::Fenced { .. }
             | Self::Data { .. }
             | Self::Locked { .. }
             | Self::Model { .. }
@@ -141,9 +161,10 @@ impl Error {
 
     /// Builds [`Error::Unavailable`]; used as `map_err(Error::unavailable("queue", "publish"))`.
     pub fn unavailable<E: Into<Cause>>(
-        service: &'static str,
+        service: impl Into<Cow<'static, str>>,
         action: &'static str,
     ) -> impl FnOnce(E) -> Self {
+        let service = service.into();
         move |source| Self::Unavailable {
             service,
             action,

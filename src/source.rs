@@ -83,7 +83,8 @@ pub trait Source: Send + Sync + 'static {
     /// An open reading of the change log.
     type Watch: Watch;
 
-    /// Stores the documents, inserting or replacing each; one event each, in this order.
+    /// Stores the documents, inserting or replacing each; one event each, in this order. Storing what
+    /// is there already may be no event.
     fn save(&self, documents: Vec<Document>) -> impl Future<Output = Result<()>> + Send;
 
     /// Deletes the documents; one event for each that was there. Returns how many were.

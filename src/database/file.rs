@@ -180,7 +180,7 @@ impl From<rusqlite::Error> for Error {
             _ => return data(Path::new(""), error.to_string()),
         };
         Self::Unavailable {
-            service: "the database",
+            service: "the database".into(),
             action,
             source: error.into(),
         }

@@ -59,7 +59,7 @@ macro_rules! suite {
             again: released_messages_come_in_their_old_order,
             again: a_released_message_rests_and_the_others_go_on,
             again: a_dropped_call_loses_nothing_and_charges_nobody,
-            again: two_consumers_share_a_partition_without_repeats,
+            again: two_consumers_of_a_partition_get_each_message_once,
             barrier: a_barrier_waits_for_all_before_it,
             barrier: a_barrier_waits_for_what_was_released_and_for_a_dropped_consumer,
             park: a_parked_message_tells_what_it_was,

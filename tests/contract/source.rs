@@ -43,7 +43,6 @@ macro_rules! suite {
             documents: everything_saved_is_there_after_reopening,
             documents: concurrent_saves_all_happen,
             log: every_edit_is_an_event_in_order,
-            log: saving_the_same_again_is_an_event_too,
             log: deleting_what_is_not_there_is_no_event,
             log: watching_from_a_position_continues_after_it,
             log: watching_from_nowhere_starts_at_the_end,

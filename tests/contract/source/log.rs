@@ -33,14 +33,6 @@ pub(crate) async fn every_edit_is_an_event_in_order<S: Subject>() {
     assert!(events.is_sorted_by(|a, b| a.time <= b.time));
 }
 
-pub(crate) async fn saving_the_same_again_is_an_event_too<S: Subject>() {
-    let subject = S::open().await;
-    let mut watch = subject.source().watch(None).await.unwrap();
-    save(&subject, "a", "same").await;
-    save(&subject, "a", "same").await;
-    assert_eq!(edits(&mut watch, 2).await.len(), 2);
-}
-
 pub(crate) async fn deleting_what_is_not_there_is_no_event<S: Subject>() {
     let subject = S::open().await;
     let mut watch = subject.source().watch(None).await.unwrap();

@@ -18,6 +18,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::crawl;
+use crate::feature::embed::Precision;
 
 pub use load::{Place, environment, load, names};
 
@@ -54,6 +55,8 @@ pub struct Model {
     pub folder: PathBuf,
     /// Threads that embed; 0 for one a core.
     pub threads: usize,
+    /// How exactly a local model computes; another precision is another model.
+    pub precision: Precision,
 }
 
 impl Default for Model {
@@ -65,6 +68,8 @@ impl Default for Model {
             folder: PathBuf::from("model"),
             // Embedding is nearly all of the work, so it may use the whole machine.
             threads: 0,
+            // Exact: what 8 bits do to a search is not measured well enough to choose them unasked.
+            precision: Precision::Fp32,
         }
     }
 }

@@ -182,7 +182,7 @@ async fn the_book_answers_and_an_edit_costs_what_it_changed() {
     assert!(app.verify().await.clean);
     app.stop().await;
 
-    let embedder = LocalEmbedder::open(&model_folder(), LocalOptions { threads: None }).unwrap();
+    let embedder = LocalEmbedder::open(&model_folder(), LocalOptions::default()).unwrap();
     let rooms = Rooms::open(data.path(), embedder.model()).await.unwrap();
     let left = points(&rooms.store).await;
     assert!(left.values().all(|point| point.key != key));

@@ -17,8 +17,8 @@ use crate::{rate, rooms, two};
 const BATCH: usize = 32;
 
 /// Answers each line `{"texts": [...], "batch": n}` with `{"seconds": s, "vectors": [[...]]}`.
-pub(crate) async fn answer_lines(folder: &Path, threads: Option<NonZero<usize>>) -> Result<()> {
-    let embedder = LocalEmbedder::open(folder, LocalOptions { threads })?;
+pub(crate) async fn answer_lines(folder: &Path, options: LocalOptions) -> Result<()> {
+    let embedder = LocalEmbedder::open(folder, options)?;
     for line in std::io::stdin().lines() {
         let line = line.map_err(Error::unavailable("the bench", "read a line"))?;
         let question: Value = serde_json::from_str(&line).map_err(|error| bad(&error))?;

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! `spine start ceiling crawl fresh` names the parts; none means all of them.
-//! `spine embed <model folder> <threads>` answers lines instead, for `benches/runtimes`.
+//! `spine embed <model folder> <threads> [int8]` answers lines instead, for `benches/runtimes`.
 
 #![expect(clippy::print_stdout, reason = "a bench reports to its terminal")]
 #![expect(clippy::cast_precision_loss, reason = "counts here are far below 2^52")]
@@ -21,6 +21,7 @@ mod timing;
 use std::path::{Path, PathBuf};
 
 use lockstep::document::Document;
+use lockstep::feature::embed::Precision;
 use lockstep::feature::embed::hash::HashEmbedder;
 use lockstep::feature::embed::local::{LocalEmbedder, LocalOptions};
 use lockstep::{Error, Result};
@@ -43,10 +44,17 @@ async fn main() -> Result<()> {
         .skip(1)
         .filter(|one| one != "--bench")
         .collect();
-    if let [command, folder, threads] = arguments.as_slice()
+    if let [command, folder, threads, precision @ ..] = arguments.as_slice()
         && command == "embed"
     {
-        return embed::answer_lines(Path::new(folder), threads.parse().ok()).await;
+        let options = LocalOptions {
+            threads: threads.parse().ok(),
+            precision: match precision {
+                [name] if name == "int8" => Precision::Int8,
+                _ => Precision::Fp32,
+            },
+        };
+        return embed::answer_lines(Path::new(folder), options).await;
     }
     let wants = |part: &str| arguments.is_empty() || arguments.iter().any(|one| one == part);
     let places = Places::find()?;

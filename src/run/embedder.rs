@@ -48,7 +48,10 @@ pub(super) fn open(config: &Config) -> Result<AnyEmbedder> {
     Ok(match config.model.backend {
         Backend::Local => {
             let threads = NonZero::new(config.model.threads);
-            let options = LocalOptions { threads };
+            let options = LocalOptions {
+                threads,
+                precision: config.model.precision,
+            };
             AnyEmbedder::Local(LocalEmbedder::open(&config.model_folder(), options)?)
         }
         Backend::Hash => AnyEmbedder::Hash(HashEmbedder::new(HASH_DIMENSION)),

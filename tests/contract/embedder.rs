@@ -3,9 +3,9 @@
 use std::num::NonZero;
 
 use lockstep::Error;
-use lockstep::feature::embed::Embedder;
 use lockstep::feature::embed::hash::HashEmbedder;
 use lockstep::feature::embed::local::{LocalEmbedder, LocalOptions};
+use lockstep::feature::embed::{Embedder, Precision};
 use serde::Deserialize;
 
 use crate::support::model::{broken_folder, model_folder};
@@ -33,7 +33,14 @@ fn texts() -> Vec<String> {
 
 fn local() -> LocalEmbedder {
     let threads = NonZero::new(2);
-    LocalEmbedder::open(&model_folder(), LocalOptions { threads }).unwrap()
+    LocalEmbedder::open(
+        &model_folder(),
+        LocalOptions {
+            threads,
+            ..LocalOptions::default()
+        },
+    )
+    .unwrap()
 }
 
 fn dot(a: &[f32], b: &[f32]) -> f32 {
@@ -85,6 +92,57 @@ async fn the_hash_embedder_keeps_the_contract() {
 #[tokio::test]
 async fn the_local_embedder_keeps_the_contract() {
     keeps_the_contract(&local()).await;
+}
+
+/// In 8 bits; none on a processor that cannot compute so, after it was seen to say so.
+fn in_bytes() -> Option<LocalEmbedder> {
+    let options = LocalOptions {
+        precision: Precision::Int8,
+        ..LocalOptions::default()
+    };
+    match LocalEmbedder::open(&model_folder(), options) {
+        Ok(embedder) => Some(embedder),
+        Err(error) => {
+            assert!(error.chain().contains("AVX-512 VNNI"), "{error}");
+            None
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_local_embedder_keeps_the_contract_in_8_bits_and_is_near_the_reference() {
+    let Some(embedder) = in_bytes() else { return };
+    keeps_the_contract(&embedder).await;
+    let vectors = embedder.embed(texts()).await.unwrap();
+    let cosines: Vec<f32> = reference()
+        .iter()
+        .zip(&vectors)
+        .map(|(case, vector)| dot(vector, &case.vector))
+        .collect();
+    let count = f32::from(u16::try_from(cosines.len()).unwrap());
+    let mean = cosines.iter().sum::<f32>() / count;
+    let least = cosines.iter().copied().fold(1.0, f32::min);
+    println!("cosine to the reference: mean {mean:.4}, least {least:.4}");
+    assert!(mean > 0.99 && least > 0.97, "{cosines:?}");
+    assert_ne!(embedder.model().digest, local().model().digest);
+}
+
+#[test]
+fn a_ready_graph_is_not_taken_for_8_bits() {
+    let folder = broken_folder(|folder| {
+        std::fs::rename(folder.join("model.safetensors"), folder.join("model.onnx")).unwrap();
+    });
+    let options = LocalOptions {
+        precision: Precision::Int8,
+        ..LocalOptions::default()
+    };
+    let error = LocalEmbedder::open(folder.path(), options).unwrap_err();
+    let told = error.chain();
+    assert!(
+        told.contains("model.onnx: int8 is made from model.safetensors"),
+        "{told}"
+    );
+    assert!(told.contains("set model.precision to fp32"), "{told}");
 }
 
 #[tokio::test]

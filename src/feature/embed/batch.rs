@@ -15,13 +15,25 @@ const BATCH_TEXTS_MAX: usize = 32;
 /// English. One text alone may have more.
 const BATCH_BYTES_MAX: usize = 2048;
 
-/// Splits texts of these sizes, in bytes, into batches of their indices.
-pub(crate) fn batches(sizes: &[usize]) -> Vec<Vec<usize>> {
+/// A batch for each text.
+pub(crate) fn singles(sizes: &[usize]) -> Vec<Vec<usize>> {
+    longest_first(sizes)
+        .into_iter()
+        .map(|index| vec![index])
+        .collect()
+}
+
+fn longest_first(sizes: &[usize]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..sizes.len()).collect();
     order.sort_by_key(|index| std::cmp::Reverse(sizes[*index]));
+    order
+}
+
+/// Splits texts of these sizes, in bytes, into batches of their indices.
+pub(crate) fn batches(sizes: &[usize]) -> Vec<Vec<usize>> {
     let mut batches: Vec<Vec<usize>> = Vec::new();
     let mut room = 0;
-    for index in order {
+    for index in longest_first(sizes) {
         match batches.last_mut() {
             Some(batch) if batch.len() < room => batch.push(index),
             _ => {

@@ -1,4 +1,5 @@
-//! The BERT encoder as an ONNX graph whose weights stay where the safetensors file has them.
+//! The BERT encoder as an ONNX graph whose weights stay where the safetensors file has them; in 8
+//! bits, those of the linear layers are its own.
 //!
 //! ```text
 //! tokens ──words + places──> normalise ──┬─> attention ─> + ─> normalise ─> feed forward ─> + ─> normalise ──> states
@@ -8,12 +9,16 @@
 //! Inputs: `input_ids` and `attention_mask`, both `[batch, sequence]`, each row of the mask ones
 //! and then zeros. Output: `last_hidden_state`, `[batch, sequence, hidden]`.
 
+use std::collections::HashMap;
+
 use prost::Message;
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 
+use super::Precision;
 use super::onnx::{Attribute, Axis, Entry, Graph, Kind, Model, Node, OperatorSet};
 use super::onnx::{Shape, Tensor, TensorKind, Value, element};
+use super::quantise::{Quantised, quantise};
 
 /// The version of the standard operators that has attention with a length for each row.
 const OPERATOR_SET: i64 = 24;
@@ -64,27 +69,37 @@ impl Encoder {
     }
 }
 
-/// The graph as bytes; its constants are ranges of the buffer named `weights`.
-///
-/// `start` is where the file's tensors begin, `header` what it says of them.
+/// A safetensors file, read.
+#[derive(Clone, Copy)]
+pub(crate) struct Weights<'a> {
+    /// The name under which the runtime knows its bytes.
+    pub(crate) name: &'a str,
+    /// The whole file.
+    pub(crate) bytes: &'a [u8],
+    /// What it says of its tensors.
+    pub(crate) header: &'a Metadata,
+    /// Where they begin.
+    pub(crate) start: usize,
+}
+
+/// The graph as bytes; its constants are ranges of the weights' buffer.
 ///
 /// # Errors
-/// A text that says which tensor is missing or of a type that is not floating point.
+/// A text that says which tensor is missing or of a type that cannot be used.
 pub(crate) fn graph(
     encoder: &Encoder,
-    header: &Metadata,
-    start: usize,
-    weights: &str,
+    weights: Weights<'_>,
+    precision: Precision,
 ) -> Result<Vec<u8>, String> {
     let prefix = ["", "bert."]
         .into_iter()
-        .find(|prefix| header.info(&format!("{prefix}{WORDS}")).is_some())
+        .find(|prefix| weights.header.info(&format!("{prefix}{WORDS}")).is_some())
         .ok_or_else(|| format!("it has no tensor {WORDS}"))?;
     let mut builder = Builder {
-        header,
-        start,
         weights,
         prefix,
+        precision,
+        quantised: HashMap::new(),
         graph: Graph::default(),
     };
     let states = builder.encoder(encoder)?;
@@ -131,16 +146,17 @@ fn value(name: &str, element: i32, axes: &[&str]) -> Value {
 
 /// Appends nodes; each method returns the name of what it computes.
 struct Builder<'a> {
-    header: &'a Metadata,
-    start: usize,
-    weights: &'a str,
+    weights: Weights<'a>,
     prefix: &'a str,
+    precision: Precision,
+    /// The inputs that are in 8 bits already, each with its scale and its zero.
+    quantised: HashMap<String, [String; 3]>,
     graph: Graph,
 }
 
 impl Builder<'_> {
     fn encoder(&mut self, encoder: &Encoder) -> Result<String, String> {
-        let lengths = self.lengths();
+        let lengths = self.lengths()?;
         let mut states = self.embeddings(encoder)?;
         for layer in 0..encoder.num_hidden_layers {
             let at = |part: &str| format!("encoder.layer.{layer}.{part}");
@@ -159,10 +175,10 @@ impl Builder<'_> {
     }
 
     /// The number of tokens of each row.
-    fn lengths(&mut self) -> String {
-        let axis = self.integer(1);
+    fn lengths(&mut self) -> Result<String, String> {
+        let axis = self.integer(1)?;
         let flat = vec![Attribute::from_integer("keepdims", 0)];
-        self.node("ReduceSum", &["attention_mask", &axis], flat, None)
+        Ok(self.node("ReduceSum", &["attention_mask", &axis], flat, None))
     }
 
     /// Word + place + the first token type, which is the type of every token of a single text.
@@ -170,7 +186,7 @@ impl Builder<'_> {
         let words = self.weight(WORDS)?;
         let places = self.weight("embeddings.position_embeddings.weight")?;
         let types = self.weight("embeddings.token_type_embeddings.weight")?;
-        let (zero, one) = (self.integer(0), self.integer(1));
+        let (zero, one) = (self.integer(0)?, self.integer(1)?);
         let first_type = self.node("Slice", &[&types, &zero, &one, &zero], vec![], None);
         // Both sides are constants, so that the runtime adds them once, when it loads the graph.
         let places = self.node("Add", &[&places, &first_type], vec![], None);
@@ -206,12 +222,55 @@ impl Builder<'_> {
 
     /// `input · weightᵀ + bias`.
     fn linear(&mut self, input: &str, at: &str) -> Result<String, String> {
-        let weight = self.weight(&format!("{at}.weight"))?;
+        let weight = format!("{at}.weight");
         let bias = self.weight(&format!("{at}.bias"))?;
-        let turn = vec![Attribute::from_integers("perm", &[1, 0])];
-        let weight = self.node("Transpose", &[&weight], turn, None);
-        let product = self.node("MatMul", &[input, &weight], vec![], None);
+        let product = match self.precision {
+            Precision::Fp32 => {
+                let weight = self.weight(&weight)?;
+                let turn = vec![Attribute::from_integers("perm", &[1, 0])];
+                let weight = self.node("Transpose", &[&weight], turn, None);
+                self.node("MatMul", &[input, &weight], vec![], None)
+            }
+            Precision::Int8 => self.product_of_bytes(input, &weight)?,
+        };
         Ok(self.node("Add", &[&product, &bias], vec![], None))
+    }
+
+    /// The same product in 8 bits: the input with one scale, the weight with one for each output.
+    fn product_of_bytes(&mut self, input: &str, weight: &str) -> Result<String, String> {
+        let [bytes, scale, zero] = self.quantised(input);
+        let (values, shape) = self.floats(weight)?;
+        let Quantised { values, scales } = quantise(&values, shape[1]);
+        let outputs = scales.len();
+        let floats = scales
+            .iter()
+            .flat_map(|scale| scale.to_le_bytes())
+            .collect();
+        let scales = self.constant(&[outputs], element::FLOAT, floats)?;
+        let zeros = self.constant(&[outputs], element::INT8, vec![0; outputs])?;
+        let values = self.constant(&[shape[1], outputs], element::INT8, values)?;
+        let inputs = [&bytes, &values, &zero, &zeros].map(String::as_str);
+        let product = self.node("MatMulInteger", &inputs, vec![], None);
+        let to_float = vec![Attribute::from_integer("to", element::FLOAT.into())];
+        let product = self.node("Cast", &[&product], to_float, None);
+        let scales = self.node("Mul", &[&scale, &scales], vec![], None);
+        Ok(self.node("Mul", &[&product, &scales], vec![], None))
+    }
+
+    /// A value in 8 bits, once for all who read it.
+    fn quantised(&mut self, input: &str) -> [String; 3] {
+        if let Some(known) = self.quantised.get(input) {
+            return known.clone();
+        }
+        let outputs = ["bytes", "scale", "zero"].map(|part| format!("{input}.{part}"));
+        self.graph.nodes.push(Node {
+            inputs: vec![input.to_owned()],
+            outputs: outputs.to_vec(),
+            operator: "DynamicQuantizeLinear".into(),
+            attributes: vec![],
+        });
+        self.quantised.insert(input.to_owned(), outputs.clone());
+        outputs
     }
 
     fn add_and_normalise(
@@ -249,25 +308,31 @@ impl Builder<'_> {
     }
 
     /// A constant vector of one integer, as axes and bounds are given.
-    fn integer(&mut self, value: i64) -> String {
-        let name = format!("integer.{}", self.graph.constants.len());
+    fn integer(&mut self, value: i64) -> Result<String, String> {
+        self.constant(&[1], element::INT64, value.to_le_bytes().to_vec())
+    }
+
+    /// A constant whose bytes are a part of the graph.
+    fn constant(
+        &mut self,
+        shape: &[usize],
+        element: i32,
+        bytes: Vec<u8>,
+    ) -> Result<String, String> {
+        let name = format!("constant.{}", self.graph.constants.len());
         self.graph.constants.push(Tensor {
-            shape: vec![1],
-            element: element::INT64,
+            shape: sizes(shape)?,
+            element,
             name: name.clone(),
-            bytes: Some(value.to_le_bytes().to_vec()),
+            bytes: Some(bytes),
             ..Tensor::default()
         });
-        name
+        Ok(name)
     }
 
     /// A tensor of the file, where it lies.
     fn weight(&mut self, name: &str) -> Result<String, String> {
-        let name = format!("{}{name}", self.prefix);
-        let info: &TensorInfo = self
-            .header
-            .info(&name)
-            .ok_or_else(|| format!("it has no tensor {name}"))?;
+        let (name, info) = self.info(name)?;
         let element = match info.dtype {
             Dtype::F32 => element::FLOAT,
             Dtype::F16 => element::FLOAT16,
@@ -279,16 +344,12 @@ impl Builder<'_> {
             value,
         };
         self.graph.constants.push(Tensor {
-            shape: info
-                .shape
-                .iter()
-                .map(|size| integer(*size))
-                .collect::<Result<_, _>>()?,
+            shape: sizes(&info.shape)?,
             element,
             name: name.clone(),
             external: vec![
-                entry("location", self.weights.into()),
-                entry("offset", (self.start + from).to_string()),
+                entry("location", self.weights.name.into()),
+                entry("offset", (self.weights.start + from).to_string()),
                 entry("length", (to - from).to_string()),
             ],
             location: 1,
@@ -296,6 +357,39 @@ impl Builder<'_> {
         });
         Ok(name)
     }
+
+    /// The values of a matrix of the file.
+    fn floats(&self, name: &str) -> Result<(Vec<f32>, [usize; 2]), String> {
+        let (name, info) = self.info(name)?;
+        let (Dtype::F32, &[outputs, inputs]) = (info.dtype, info.shape.as_slice()) else {
+            return Err(format!(
+                "its tensor {name} is no matrix of F32, which int8 is made from"
+            ));
+        };
+        let (from, to) = info.data_offsets;
+        let range = self.weights.start + from..self.weights.start + to;
+        let bytes = self.weights.bytes.get(range);
+        let (bytes, _) = bytes
+            .ok_or_else(|| format!("its tensor {name} is cut off"))?
+            .as_chunks::<4>();
+        let values = bytes
+            .iter()
+            .map(|bytes| f32::from_le_bytes(*bytes))
+            .collect();
+        Ok((values, [outputs, inputs]))
+    }
+
+    /// A tensor's whole name and what the file says of it.
+    fn info(&self, name: &str) -> Result<(String, TensorInfo), String> {
+        let name = format!("{}{name}", self.prefix);
+        let info = self.weights.header.info(&name).cloned();
+        let info = info.ok_or_else(|| format!("it has no tensor {name}"))?;
+        Ok((name, info))
+    }
+}
+
+fn sizes(shape: &[usize]) -> Result<Vec<i64>, String> {
+    shape.iter().map(|size| integer(*size)).collect()
 }
 
 fn integer(size: usize) -> Result<i64, String> {

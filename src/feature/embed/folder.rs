@@ -16,8 +16,8 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use tokenizers::Tokenizer;
 
-use super::Model;
-use super::bert::{self, Encoder};
+use super::bert::{self, Encoder, Weights};
+use super::{Model, Precision, quantise};
 use crate::{Error, Result};
 
 /// Tokens that are read of a text when the folder does not say.
@@ -54,7 +54,7 @@ impl ModelFolder {
     ///
     /// # Errors
     /// [`Error::Model`] with the file, what is wrong with it and what to do.
-    pub(crate) fn open(folder: &Path) -> Result<Self> {
+    pub(crate) fn open(folder: &Path, precision: Precision) -> Result<Self> {
         if !folder.is_dir() {
             return Err(fault(folder, format!("there is no such folder; {FIX}")));
         }
@@ -68,7 +68,7 @@ impl ModelFolder {
         let pooling = files.pooling()?;
         let token_limit = files.token_limit(&config)?;
         let (tokenizer, tokenizer_digest) = files.tokenizer()?;
-        let (graph, weights_digest) = files.graph(&config)?;
+        let (graph, weights_digest) = files.graph(&config, precision)?;
         let name = folder
             .file_name()
             .map_or_else(|| "model".into(), |name| name.to_string_lossy());
@@ -76,8 +76,13 @@ impl ModelFolder {
         write!(
             identity,
             "weights {weights_digest}\ntokenizer {tokenizer_digest}\npooling {pooling:?}\n\
-             tokens {token_limit}\nprecision fp32\nheads {} epsilon {:e}\n",
-            config.num_attention_heads, config.layer_norm_eps,
+             tokens {token_limit}\nprecision {}\nheads {} epsilon {:e}\n",
+            match precision {
+                Precision::Fp32 => "fp32",
+                Precision::Int8 => "int8",
+            },
+            config.num_attention_heads,
+            config.layer_norm_eps,
         )
         .expect("writing to a string should not fail");
         Ok(Self {
@@ -219,15 +224,28 @@ impl Files {
         Ok((tokenizer, digest))
     }
 
-    fn graph(&self, encoder: &Encoder) -> Result<(rten::Model, String)> {
+    fn graph(&self, encoder: &Encoder, precision: Precision) -> Result<(rten::Model, String)> {
         let ready = self.has("model.onnx");
         let name = if ready {
             "model.onnx"
         } else {
             "model.safetensors"
         };
+        let path = self.folder.join(name);
+        if precision == Precision::Int8 {
+            let why = if ready {
+                "int8 is made from model.safetensors, and this graph is used as it is"
+            } else if !quantise::is_exact_here() {
+                "int8 needs a processor with AVX-512 VNNI"
+            } else {
+                ""
+            };
+            if !why.is_empty() {
+                return Err(fault(&path, format!("{why}; set model.precision to fp32")));
+            }
+        }
         let (bytes, digest) = self.read(name)?;
-        let bad = |why: String| fault(&self.folder.join(name), format!("{why}; {FIX}"));
+        let bad = |why: String| fault(&path, format!("{why}; {FIX}"));
         let mut options = rten::ModelOptions::with_all_ops();
         options.prepack_weights(true);
         let graph = if ready {
@@ -235,8 +253,14 @@ impl Files {
         } else {
             let (length, header) = SafeTensors::read_metadata(&bytes)
                 .map_err(|error| bad(format!("it is cut off or damaged: {error}")))?;
-            // Eight bytes say how long the header is; the tensors follow it.
-            let graph = bert::graph(encoder, &header, length + 8, WEIGHTS).map_err(bad)?;
+            let weights = Weights {
+                name: WEIGHTS,
+                bytes: &bytes,
+                header: &header,
+                // Eight bytes say how long the header is; the tensors follow it.
+                start: length + 8,
+            };
+            let graph = bert::graph(encoder, weights, precision).map_err(bad)?;
             options.external_data(WEIGHTS, bytes);
             graph
         };

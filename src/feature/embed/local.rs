@@ -15,10 +15,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokenizers::Tokenizer;
 use tokio::sync::{mpsc, oneshot};
 
-use super::batch::batches;
+use super::batch::{batches, singles};
 use super::folder::ModelFolder;
 use super::inference::Inference;
-use super::{Embedder, Model};
+use super::{Embedder, Model, Precision};
 use crate::{Error, Result};
 
 /// Batches that wait for a worker, for each worker; more would only delay a question behind them.
@@ -29,6 +29,8 @@ const WAITING_BATCHES: usize = 2;
 pub struct LocalOptions {
     /// Threads that compute; as many as the machine offers when not set.
     pub threads: Option<NonZero<usize>>,
+    /// How exactly it computes.
+    pub precision: Precision,
 }
 
 /// Embeds with a BERT-shaped model from a folder.
@@ -36,6 +38,7 @@ pub struct LocalOptions {
 pub struct LocalEmbedder {
     model: Model,
     tokenizer: Arc<Tokenizer>,
+    precision: Precision,
     batches: mpsc::Sender<Batch>,
 }
 
@@ -57,7 +60,7 @@ impl LocalEmbedder {
             pooling,
             tokenizer,
             graph,
-        } = ModelFolder::open(folder)?;
+        } = ModelFolder::open(folder, options.precision)?;
         let bad = |why: String| Error::Model {
             path: folder.to_owned(),
             why,
@@ -81,6 +84,7 @@ impl LocalEmbedder {
         Ok(Self {
             model,
             tokenizer,
+            precision: options.precision,
             batches: sender,
         })
     }
@@ -102,7 +106,12 @@ impl Embedder for LocalEmbedder {
         let stopped = || Error::Stopped { part: "embedder" };
         let sizes: Vec<usize> = texts.iter().map(String::len).collect();
         let mut waiting = Vec::new();
-        for indices in batches(&sizes) {
+        let batches = match self.precision {
+            Precision::Fp32 => batches(&sizes),
+            // One scale for a whole batch would make a text's vector depend on its neighbours.
+            Precision::Int8 => singles(&sizes),
+        };
+        for indices in batches {
             let texts = indices
                 .iter()
                 .map(|index| std::mem::take(&mut texts[*index]))

@@ -95,6 +95,7 @@ impl Attribute {
 /// The element types in use.
 pub(crate) mod element {
     pub(crate) const FLOAT: i32 = 1;
+    pub(crate) const INT8: i32 = 3;
     pub(crate) const INT64: i32 = 7;
     pub(crate) const FLOAT16: i32 = 10;
 }

@@ -8,7 +8,10 @@
 //! Any error reopens the watch from the last checkpoint, exactly as a crash would: a replay repeats
 //! versions, and a repeated version is harmless.
 
+mod begin;
 mod frontier;
+mod messages;
+mod pipeline;
 mod publish;
 mod session;
 mod snapshot;

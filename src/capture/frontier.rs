@@ -22,8 +22,6 @@ pub struct Frontier {
     boundary: Boundary,
     /// The last place of the last time, which becomes a boundary when a later time shows up.
     tail: Option<Boundary>,
-    /// Changes handed in since a position was taken for saving.
-    unsaved: usize,
 }
 
 /// A place between two times of the change log.
@@ -50,7 +48,6 @@ impl Frontier {
             last: None,
             boundary,
             tail: None,
-            unsaved: 0,
         }
     }
 
@@ -77,7 +74,6 @@ impl Frontier {
         } else {
             self.tail = Some(here);
         }
-        self.unsaved += 1;
         Version {
             epoch: self.epoch,
             time: event.time,
@@ -98,16 +94,6 @@ impl Frontier {
     /// The place to save, once everything handed in is confirmed.
     pub fn boundary(&self) -> &Boundary {
         &self.boundary
-    }
-
-    /// Changes handed in since the last call of [`Frontier::saved`].
-    pub fn unsaved(&self) -> usize {
-        self.unsaved
-    }
-
-    /// The boundary was saved.
-    pub fn saved(&mut self) {
-        self.unsaved = 0;
     }
 }
 

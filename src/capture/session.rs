@@ -1,18 +1,18 @@
 //! One reading of the change log, from a checkpoint to the first error.
 
-use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use super::publish::publish_all;
-use super::{Frontier, Ports, RESETS_MAX, Request, Resync, Settings, SnapshotPlan, Step};
-use crate::change::{Act, Barrier, Change, DocumentKey, Lane, Operation, Version};
-use crate::document::{Document, Fields};
-use crate::queue::{Outgoing, Queue};
-use crate::source::{Body, Checkpoint, Checkpoints, Event, Reading, Source, Watch};
+use super::begin::begin;
+use super::frontier::Boundary;
+use super::pipeline::Pipeline;
+use super::{Frontier, Ports, RESETS_MAX, Request, Resync, Settings, Step, messages};
+use crate::change::{DocumentKey, Version};
+use crate::queue::Queue;
+use crate::source::{Body, Checkpoint, Checkpoints, Event, Source, Watch};
 use crate::{Error, Result};
 
 /// An open watch and what is known about it.
@@ -20,18 +20,54 @@ pub(super) struct Session<'a, S: Source, C, Q> {
     ports: &'a Ports<'a, S, C, Q>,
     settings: &'a Settings,
     watch: S::Watch,
+    /// Numbers what is handed to the pipeline, and so is ahead of what is confirmed.
     frontier: Frontier,
+    pipeline: Pipeline<'a, Q, Then>,
+    /// The last place before which everything is confirmed.
+    confirmed: Boundary,
+    /// Changes confirmed since the position was saved.
+    unsaved: usize,
     checkpoint: Checkpoint,
+    /// A page is on its way; the next one is read after it.
+    paging: bool,
+    /// Events went last, so that a page goes next: neither starves under the other.
+    page_is_next: bool,
     progressed: bool,
 }
 
 /// What happened next.
 enum Turn {
     Stop,
+    Confirmed(Then),
     Asked(Request),
-    Events(Vec<Event>),
     Tick,
+    Events(Vec<Event>),
     Page,
+}
+
+/// What follows from a batch that was confirmed.
+enum Then {
+    /// The position may be here, and these types were replaced at these versions.
+    Moved {
+        boundary: Boundary,
+        changes: usize,
+        replaced: Vec<(String, Version)>,
+    },
+    /// A page was sent up to this `_id`.
+    Paged {
+        step: Step,
+        last: String,
+    },
+    /// The floor behind a type's last page was sent.
+    Ended {
+        step: Step,
+    },
+    /// Whoever asked is told how many were sent.
+    Answered {
+        request: Request,
+        sent: u64,
+    },
+    Nothing,
 }
 
 impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
@@ -46,7 +82,7 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
     ) -> Result<Self> {
         let saved = ports.checkpoints.load().await?;
         let (watch, checkpoint) = match saved {
-            None => begin(ports, settings, Before::default()).await?,
+            None => begin(ports, settings, None).await?,
             Some(saved) => match ports.source.watch(Some(saved.position.clone())).await {
                 Ok(watch) => (watch, saved),
                 Err(Error::HistoryLost { why }) if saved.resets < RESETS_MAX => {
@@ -55,7 +91,7 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
                         resets = saved.resets + 1,
                         "history lost, reading all again"
                     );
-                    begin(ports, settings, Before::lost(saved)).await?
+                    begin(ports, settings, Some(saved)).await?
                 }
                 Err(error) => return Err(error),
             },
@@ -66,8 +102,13 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
             ports,
             settings,
             watch,
+            confirmed: frontier.boundary().clone(),
             frontier,
+            pipeline: Pipeline::new(ports.queue),
+            unsaved: 0,
             checkpoint,
+            paging: false,
+            page_is_next: false,
             progressed: false,
         })
     }
@@ -77,7 +118,7 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
         self.progressed
     }
 
-    /// Runs until `shutdown` or an error.
+    /// Runs until `shutdown` or an error; what is on its way at a shutdown is still confirmed.
     pub(super) async fn run(
         &mut self,
         requests: &mut mpsc::Receiver<Request>,
@@ -87,18 +128,19 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             match self.turn(requests, shutdown.as_mut(), &mut ticks).await? {
-                Turn::Stop => return self.save().await,
+                Turn::Stop => break,
+                Turn::Confirmed(then) => self.follow(then).await?,
                 Turn::Asked(request) => self.answer(request).await?,
-                Turn::Events(events) => self.carry(events).await?,
                 Turn::Tick => self.tick().await?,
-                Turn::Page => {}
-            }
-            // A page a turn: a snapshot neither delays edits nor starves under them.
-            self.page().await?;
-            if self.frontier.unsaved() >= self.settings.save_after {
-                self.save().await?;
+                Turn::Events(events) => self.carry(events).await?,
+                Turn::Page => self.page().await?,
             }
         }
+        while !self.pipeline.is_empty() {
+            let then = self.pipeline.confirmed().await?;
+            self.follow(then).await?;
+        }
+        self.save().await
     }
 
     /// Waits for what comes first. All of these are cancel safe.
@@ -108,32 +150,46 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
         shutdown: Pin<&mut (impl Future<Output = ()> + Send)>,
         ticks: &mut Interval,
     ) -> Result<Turn> {
+        let room = self.pipeline.has_room();
+        let page = room && !self.paging && self.checkpoint.snapshot.is_active();
+        if page && self.page_is_next {
+            return Ok(Turn::Page);
+        }
         Ok(tokio::select! {
             biased;
             () = shutdown => Turn::Stop,
-            Some(request) = requests.recv() => Turn::Asked(request),
-            _ = ticks.tick() => Turn::Tick,
-            events = self.watch.next(self.settings.window) => Turn::Events(events?),
-            () = std::future::ready(()), if self.checkpoint.snapshot.is_active() => Turn::Page,
+            then = self.pipeline.confirmed() => Turn::Confirmed(then?),
+            Some(request) = requests.recv(), if room => Turn::Asked(request),
+            _ = ticks.tick(), if room => Turn::Tick,
+            events = self.watch.next(self.settings.window), if room => Turn::Events(events?),
+            () = std::future::ready(()), if page => Turn::Page,
         })
     }
 
-    /// Numbers, publishes and confirms events of the log.
+    /// Numbers events of the log and hands them on.
     async fn carry(&mut self, events: Vec<Event>) -> Result<()> {
         self.remember_kinds(&events).await?;
+        let partitions = self.ports.queue.partitions();
         let mut batch = Vec::with_capacity(events.len());
-        let mut frontier = self.frontier.clone();
+        let mut replaced = Vec::new();
         for event in events {
             if event.body == Body::Idle {
-                frontier.idle(&event);
-            } else {
-                let version = frontier.number(&event);
-                self.outgoing(event, version, &mut batch);
+                self.frontier.idle(&event);
+                continue;
             }
+            let version = self.frontier.number(&event);
+            if let Body::Replaced { kind } = &event.body {
+                replaced.push((kind.clone(), version));
+            }
+            batch.extend(messages::of_event(event, version, partitions));
         }
-        publish_all(self.ports.queue, batch).await?;
-        self.frontier = frontier;
-        self.progressed = true;
+        let then = Then::Moved {
+            boundary: self.frontier.boundary().clone(),
+            changes: batch.len(),
+            replaced,
+        };
+        self.pipeline.push(batch, then);
+        self.page_is_next = true;
         Ok(())
     }
 
@@ -158,104 +214,53 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
         Ok(())
     }
 
-    /// The messages of one event.
-    fn outgoing(&mut self, event: Event, version: Version, batch: &mut Vec<Outgoing>) {
-        let partitions = self.ports.queue.partitions();
-        match event.body {
-            Body::Edit {
-                key,
-                operation,
-                fields: None,
-            } if operation != Operation::Delete => {
-                tracing::debug!(%key, %version, "looked up after it was deleted: its delete follows");
-            }
-            Body::Edit {
-                key,
-                operation,
-                fields,
-            } => {
-                let change = Change::new(key, version, operation, fields, event.committed_ms);
-                batch.push(Outgoing::change(change, Lane::Live, partitions));
-            }
-            Body::Dropped { kind } => batch.extend(void(kind, version, partitions)),
-            Body::Replaced { kind } => {
-                batch.extend(void(kind.clone(), version, partitions));
-                self.checkpoint.snapshot.add(kind, version);
-            }
-            Body::Idle => {}
-        }
-    }
-
-    /// Publishes the next page of a snapshot, or the floor that follows the last one.
+    /// Hands on the next page of a snapshot, or the floor that follows the last one.
     async fn page(&mut self) -> Result<()> {
-        let Step::Page { kind, after } = self.checkpoint.snapshot.step() else {
+        self.page_is_next = false;
+        let step = self.checkpoint.snapshot.step();
+        let Step::Page { kind, after, .. } = step.clone() else {
             return Ok(());
         };
-        let reading = self
-            .ports
-            .source
-            .page(&kind, after, self.settings.page_size)
-            .await?;
-        let Some(last) = reading.found.last().map(|document| document.key.id.clone()) else {
-            return self.end_snapshot().await;
-        };
+        let source = self.ports.source;
+        let reading = source.page(&kind, after, self.settings.page_size).await?;
+        let last = reading.found.last().map(|document| document.key.id.clone());
         let (epoch, partitions) = (self.checkpoint.epoch, self.ports.queue.partitions());
-        let batch = rows(epoch, reading)
-            .map(|change| Outgoing::change(change, Lane::Backfill, partitions))
-            .collect();
-        publish_all(self.ports.queue, batch).await?;
-        self.checkpoint.snapshot.published(last);
-        self.progressed = true;
-        self.save().await
+        let (batch, then) = match last {
+            Some(last) => (
+                messages::of_page(reading, epoch, partitions),
+                Then::Paged { step, last },
+            ),
+            None => (
+                messages::of_end(&self.checkpoint.snapshot, partitions),
+                Then::Ended { step },
+            ),
+        };
+        self.paging = true;
+        self.pipeline.push(batch, then);
+        Ok(())
     }
 
-    async fn end_snapshot(&mut self) -> Result<()> {
-        if let Some(barrier) = self.checkpoint.snapshot.barrier() {
-            let partitions = self.ports.queue.partitions();
-            let batch = Outgoing::barrier(&barrier, Lane::Backfill, partitions);
-            publish_all(self.ports.queue, batch).await?;
-        }
-        self.checkpoint.snapshot.ended();
-        if !self.checkpoint.snapshot.is_catching_up() {
-            self.checkpoint.resets = 0;
-        }
-        self.save().await
-    }
-
-    /// Sends what was asked for again, at the version of a read made now.
+    /// Reads again what was asked for and hands it on.
     async fn answer(&mut self, request: Request) -> Result<()> {
-        let sent = match request.what {
-            Resync::Keys(keys) => self.resync(keys).await?,
+        match &request.what {
+            Resync::Keys(keys) => {
+                let reading = self.ports.source.read(keys.clone()).await?;
+                let (epoch, partitions) = (self.checkpoint.epoch, self.ports.queue.partitions());
+                let batch = messages::of_resync(keys.clone(), reading, epoch, partitions);
+                let sent = batch.len() as u64;
+                self.pipeline.push(batch, Then::Answered { request, sent });
+            }
             Resync::Kind(kind) => {
                 let (_, time) = self.watch.here();
                 self.checkpoint.kinds.insert(kind.clone());
                 let floor = Version::floor(self.checkpoint.epoch, time);
-                self.checkpoint.snapshot.add(kind, floor);
+                self.checkpoint.snapshot.add(kind.clone(), floor);
                 self.save().await?;
-                0
+                let then = Then::Answered { request, sent: 0 };
+                self.pipeline.push(Vec::new(), then);
             }
-        };
-        if request.done.send(sent).is_err() {
-            tracing::debug!("who asked for a resync has gone; it is done all the same");
         }
         Ok(())
-    }
-
-    async fn resync(&mut self, keys: Vec<DocumentKey>) -> Result<u64> {
-        let reading = self.ports.source.read(keys.clone()).await?;
-        let version = Version::read(self.checkpoint.epoch, reading.time);
-        let partitions = self.ports.queue.partitions();
-        let batch: Vec<_> = keys
-            .into_iter()
-            .zip(reading.found)
-            .map(|(key, fields)| {
-                let change = read_again(key, version, fields, reading.read_ms);
-                Outgoing::change(change, Lane::Live, partitions)
-            })
-            .collect();
-        let sent = batch.len() as u64;
-        publish_all(self.ports.queue, batch).await?;
-        Ok(sent)
     }
 
     /// Saves the position, then says to every queue how far it has been filled.
@@ -265,104 +270,60 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
     async fn tick(&mut self) -> Result<()> {
         self.save().await?;
         if !self.checkpoint.snapshot.is_catching_up() {
-            let boundary = self.frontier.boundary();
-            let barrier = Barrier::watermark(
-                self.checkpoint.epoch,
-                boundary.time,
-                boundary.committed_ms.min(self.ports.clock.now_ms()),
-            );
+            let (epoch, now_ms) = (self.checkpoint.epoch, self.ports.clock.now_ms());
             let partitions = self.ports.queue.partitions();
-            let mut batch = Outgoing::barrier(&barrier, Lane::Live, partitions);
-            batch.extend(Outgoing::barrier(&barrier, Lane::Backfill, partitions));
-            publish_all(self.ports.queue, batch).await?;
+            let batch = messages::watermark(&self.confirmed, epoch, now_ms, partitions);
+            self.pipeline.push(batch, Then::Nothing);
+        }
+        Ok(())
+    }
+
+    /// Does what follows from a confirmed batch.
+    async fn follow(&mut self, then: Then) -> Result<()> {
+        self.progressed |= !matches!(then, Then::Nothing);
+        match then {
+            Then::Moved {
+                boundary,
+                changes,
+                replaced,
+            } => {
+                self.confirmed = boundary;
+                self.unsaved += changes;
+                for (kind, version) in replaced {
+                    self.checkpoint.snapshot.add(kind, version);
+                }
+                if self.unsaved >= self.settings.save_after {
+                    self.save().await?;
+                }
+            }
+            Then::Paged { step, last } => {
+                self.paging = false;
+                self.checkpoint.snapshot.published(&step, last);
+                self.save().await?;
+            }
+            Then::Ended { step } => {
+                self.paging = false;
+                self.checkpoint.snapshot.ended(&step);
+                if !self.checkpoint.snapshot.is_catching_up() {
+                    self.checkpoint.resets = 0;
+                }
+                self.save().await?;
+            }
+            Then::Answered { request, sent } => {
+                if request.done.send(sent).is_err() {
+                    tracing::debug!("who asked for a resync has gone; it is done all the same");
+                }
+            }
+            Then::Nothing => {}
         }
         Ok(())
     }
 
     /// Saves the last place before which everything is confirmed.
     async fn save(&mut self) -> Result<()> {
-        self.checkpoint.position = self.frontier.boundary().position.clone();
+        self.checkpoint.position = self.confirmed.position.clone();
         self.ports.checkpoints.save(self.checkpoint.clone()).await?;
-        self.frontier.saved();
+        self.unsaved = 0;
         Ok(())
     }
-}
-
-/// What is known from before a snapshot of everything.
-#[derive(Default)]
-struct Before {
-    epoch: Option<u32>,
-    kinds: BTreeSet<String>,
-    resets: u32,
-}
-
-impl Before {
-    fn lost(saved: Checkpoint) -> Self {
-        Self {
-            epoch: Some(saved.epoch),
-            kinds: saved.kinds,
-            resets: saved.resets + 1,
-        }
-    }
-}
-
-/// Opens the watch at the end of the log and plans a snapshot of everything before it.
-async fn begin<S: Source, C: Checkpoints, Q: Queue>(
-    ports: &Ports<'_, S, C, Q>,
-    settings: &Settings,
-    before: Before,
-) -> Result<(S::Watch, Checkpoint)> {
-    let Before {
-        epoch,
-        mut kinds,
-        resets,
-    } = before;
-    let epoch = epoch.unwrap_or(settings.epoch);
-    let watch = ports.source.watch(None).await?;
-    let (position, time) = watch.here();
-    kinds.extend(settings.kinds.iter().cloned());
-    kinds.extend(ports.source.kinds().await?);
-    let snapshot = SnapshotPlan::all(kinds.iter().cloned(), Version::floor(epoch, time));
-    let checkpoint = Checkpoint {
-        epoch,
-        position,
-        snapshot,
-        kinds,
-        resets,
-    };
-    ports.checkpoints.save(checkpoint.clone()).await?;
-    Ok((watch, checkpoint))
-}
-
-/// The floor that voids a whole type at one moment.
-fn void(kind: String, version: Version, partitions: u32) -> Vec<Outgoing> {
-    let mut name = Vec::from(version.to_bytes());
-    name.extend_from_slice(kind.as_bytes());
-    let id = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, &name);
-    let barrier = Barrier::Floor {
-        id,
-        kind,
-        version,
-        act: Act::AtOnce,
-    };
-    Outgoing::barrier(&barrier, Lane::Live, partitions)
-}
-
-/// The changes of a page, at the time of its read.
-fn rows(epoch: u32, reading: Reading<Vec<Document>>) -> impl Iterator<Item = Change> {
-    let version = Version::read(epoch, reading.time);
-    reading
-        .found
-        .into_iter()
-        .map(move |row| read_again(row.key, version, Some(row.fields), reading.read_ms))
-}
-
-/// A document that was read again: as it is now, or gone.
-fn read_again(key: DocumentKey, version: Version, fields: Option<Fields>, read_ms: u64) -> Change {
-    let operation = if fields.is_some() {
-        Operation::Snapshot
-    } else {
-        Operation::Delete
-    };
-    Change::new(key, version, operation, fields, read_ms)
 }

@@ -37,6 +37,8 @@ pub enum Step {
     Page {
         /// The type.
         kind: String,
+        /// What its snapshot does not raise is void; a type that begins anew has another.
+        floor: Version,
         /// The last `_id` that was published.
         after: Option<String>,
     },
@@ -72,13 +74,17 @@ impl SnapshotPlan {
     pub fn step(&self) -> Step {
         self.parts.front().map_or(Step::Done, |part| Step::Page {
             kind: part.kind.clone(),
+            floor: part.floor,
             after: part.after.clone(),
         })
     }
 
-    /// A page was confirmed up to this `_id`.
-    pub fn published(&mut self, last: String) {
-        if let Some(part) = self.parts.front_mut() {
+    /// The page of this step was confirmed up to this `_id`. A step that is no longer the next one,
+    /// because its type began anew meanwhile, changes nothing.
+    pub fn published(&mut self, step: &Step, last: String) {
+        if self.step() == *step
+            && let Some(part) = self.parts.front_mut()
+        {
             part.after = Some(last);
         }
     }
@@ -98,10 +104,12 @@ impl SnapshotPlan {
         })
     }
 
-    /// The barrier of the type being read was confirmed in every partition.
-    pub fn ended(&mut self) {
-        self.parts.pop_front();
-        self.finish_if_empty();
+    /// The barrier that followed this step was confirmed in every partition.
+    pub fn ended(&mut self, step: &Step) {
+        if self.step() == *step {
+            self.parts.pop_front();
+            self.finish_if_empty();
+        }
     }
 
     /// Whether something is left to read.
@@ -130,55 +138,48 @@ mod tests {
         Version::floor(1, Time::from_sequence(sequence))
     }
 
+    fn page(kind: &str, sequence: u64, after: Option<&str>) -> Step {
+        Step::Page {
+            kind: kind.into(),
+            floor: floor(sequence),
+            after: after.map(str::to_owned),
+        }
+    }
+
     #[test]
     fn a_snapshot_goes_on_after_the_page_that_was_confirmed() {
         let mut plan = SnapshotPlan::all(["a".into(), "b".into()], floor(3));
-        assert_eq!(
-            plan.step(),
-            Step::Page {
-                kind: "a".into(),
-                after: None
-            }
-        );
-        plan.published("7".into());
-        assert_eq!(
-            plan.step(),
-            Step::Page {
-                kind: "a".into(),
-                after: Some("7".into())
-            }
-        );
-        plan.ended();
-        assert_eq!(
-            plan.step(),
-            Step::Page {
-                kind: "b".into(),
-                after: None
-            }
-        );
+        assert_eq!(plan.step(), page("a", 3, None));
+        plan.published(&page("a", 3, None), "7".into());
+        assert_eq!(plan.step(), page("a", 3, Some("7")));
+        plan.ended(&page("a", 3, Some("7")));
+        assert_eq!(plan.step(), page("b", 3, None));
         assert!(plan.is_catching_up());
-        plan.ended();
+        plan.ended(&page("b", 3, None));
         assert_eq!((plan.step(), plan.is_catching_up()), (Step::Done, false));
     }
 
     #[test]
     fn a_type_that_is_added_again_begins_anew_and_stands_once() {
         let mut plan = SnapshotPlan::all(["a".into()], floor(3));
-        plan.published("7".into());
+        plan.published(&page("a", 3, None), "7".into());
         plan.add("a".into(), floor(9));
-        assert_eq!(
-            plan.step(),
-            Step::Page {
-                kind: "a".into(),
-                after: None
-            }
-        );
+        assert_eq!(plan.step(), page("a", 9, None));
         let Some(Barrier::Floor { version, .. }) = plan.barrier() else {
             panic!("no floor")
         };
         assert_eq!(version, floor(9));
-        plan.ended();
+        plan.ended(&page("a", 9, None));
         assert!(!plan.is_active());
+    }
+
+    #[test]
+    fn a_page_that_is_confirmed_after_its_type_began_anew_changes_nothing() {
+        let mut plan = SnapshotPlan::all(["a".into()], floor(3));
+        plan.add("a".into(), floor(9));
+        plan.published(&page("a", 3, None), "7".into());
+        plan.ended(&page("a", 3, None));
+        assert_eq!(plan.step(), page("a", 9, None));
     }
 
     #[test]

@@ -1,0 +1,34 @@
+//! The beginning, for a source that was never read and for one whose changes were lost.
+
+use super::{Ports, Settings, SnapshotPlan};
+use crate::Result;
+use crate::change::Version;
+use crate::queue::Queue;
+use crate::source::{Checkpoint, Checkpoints, Source, Watch};
+
+/// Opens the watch at the end of the log, plans a snapshot of everything before it, and saves that
+/// plan. `lost` is the checkpoint whose position the source no longer has.
+pub(super) async fn begin<S: Source, C: Checkpoints, Q: Queue>(
+    ports: &Ports<'_, S, C, Q>,
+    settings: &Settings,
+    lost: Option<Checkpoint>,
+) -> Result<(S::Watch, Checkpoint)> {
+    let (epoch, mut kinds, resets) = match lost {
+        Some(lost) => (lost.epoch, lost.kinds, lost.resets + 1),
+        None => (settings.epoch, std::collections::BTreeSet::new(), 0),
+    };
+    let watch = ports.source.watch(None).await?;
+    let (position, time) = watch.here();
+    kinds.extend(settings.kinds.iter().cloned());
+    kinds.extend(ports.source.kinds().await?);
+    let snapshot = SnapshotPlan::all(kinds.iter().cloned(), Version::floor(epoch, time));
+    let checkpoint = Checkpoint {
+        epoch,
+        position,
+        snapshot,
+        kinds,
+        resets,
+    };
+    ports.checkpoints.save(checkpoint.clone()).await?;
+    Ok((watch, checkpoint))
+}

@@ -1,0 +1,111 @@
+//! What the queue is told: of an event, of rows that were read, of how far it has been filled. Pure.
+
+use uuid::Uuid;
+
+use super::SnapshotPlan;
+use super::frontier::Boundary;
+use crate::change::{Act, Barrier, Change, DocumentKey, Lane, Operation, Version};
+use crate::document::{Document, Fields};
+use crate::queue::Outgoing;
+use crate::source::{Body, Event, Reading};
+
+/// The messages of one event of the log.
+pub(super) fn of_event(event: Event, version: Version, partitions: u32) -> Vec<Outgoing> {
+    match event.body {
+        Body::Edit {
+            key,
+            operation,
+            fields: None,
+        } if operation != Operation::Delete => {
+            tracing::debug!(%key, %version, "looked up after it was deleted: its delete follows");
+            Vec::new()
+        }
+        Body::Edit {
+            key,
+            operation,
+            fields,
+        } => {
+            let change = Change::new(key, version, operation, fields, event.committed_ms);
+            vec![Outgoing::change(change, Lane::Live, partitions)]
+        }
+        Body::Dropped { kind } | Body::Replaced { kind } => void(kind, version, partitions),
+        Body::Idle => Vec::new(),
+    }
+}
+
+/// The floor that voids a whole type at one moment.
+fn void(kind: String, version: Version, partitions: u32) -> Vec<Outgoing> {
+    let mut name = Vec::from(version.to_bytes());
+    name.extend_from_slice(kind.as_bytes());
+    let id = Uuid::new_v5(&Uuid::NAMESPACE_OID, &name);
+    let barrier = Barrier::Floor {
+        id,
+        kind,
+        version,
+        act: Act::AtOnce,
+    };
+    Outgoing::barrier(&barrier, Lane::Live, partitions)
+}
+
+/// The rows of a page, at the time of its read.
+pub(super) fn of_page(
+    reading: Reading<Vec<Document>>,
+    epoch: u32,
+    partitions: u32,
+) -> Vec<Outgoing> {
+    let version = Version::read(epoch, reading.time);
+    let rows = reading.found.into_iter();
+    rows.map(|row| {
+        let change = read_again(row.key, version, Some(row.fields), reading.read_ms);
+        Outgoing::change(change, Lane::Backfill, partitions)
+    })
+    .collect()
+}
+
+/// The floor behind the last page of the type being read.
+pub(super) fn of_end(snapshot: &SnapshotPlan, partitions: u32) -> Vec<Outgoing> {
+    let barrier = snapshot.barrier();
+    barrier.map_or_else(Vec::new, |barrier| {
+        Outgoing::barrier(&barrier, Lane::Backfill, partitions)
+    })
+}
+
+/// Documents that were asked for again, at the time of their read.
+pub(super) fn of_resync(
+    keys: Vec<DocumentKey>,
+    reading: Reading<Vec<Option<Fields>>>,
+    epoch: u32,
+    partitions: u32,
+) -> Vec<Outgoing> {
+    let version = Version::read(epoch, reading.time);
+    let rows = keys.into_iter().zip(reading.found);
+    rows.map(|(key, fields)| {
+        let change = read_again(key, version, fields, reading.read_ms);
+        Outgoing::change(change, Lane::Live, partitions)
+    })
+    .collect()
+}
+
+/// A document that was read again: as it is now, or gone.
+fn read_again(key: DocumentKey, version: Version, fields: Option<Fields>, read_ms: u64) -> Change {
+    let operation = if fields.is_some() {
+        Operation::Snapshot
+    } else {
+        Operation::Delete
+    };
+    Change::new(key, version, operation, fields, read_ms)
+}
+
+/// Says to every queue how far it has been filled.
+pub(super) fn watermark(
+    boundary: &Boundary,
+    epoch: u32,
+    now_ms: u64,
+    partitions: u32,
+) -> Vec<Outgoing> {
+    let committed_ms = boundary.committed_ms.min(now_ms);
+    let barrier = Barrier::watermark(epoch, boundary.time, committed_ms);
+    let mut batch = Outgoing::barrier(&barrier, Lane::Live, partitions);
+    batch.extend(Outgoing::barrier(&barrier, Lane::Backfill, partitions));
+    batch
+}

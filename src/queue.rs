@@ -6,6 +6,7 @@
 //!                                           └─> park       set aside with the reason
 //! ```
 
+pub mod rabbit;
 pub mod sqlite;
 
 use std::future::Future;

@@ -7,6 +7,7 @@ mod barrier;
 mod carry;
 mod model;
 mod park;
+mod rabbit;
 mod sqlite;
 
 use lockstep::change::{
@@ -21,6 +22,10 @@ pub(crate) const PARTITIONS: u32 = 2;
 pub(crate) trait Subject: Sized {
     /// Its queue.
     type Queue: Queue;
+
+    /// True where [`Depth`](lockstep::queue::Depth) counts barriers that wait as changes, because the
+    /// backend counts messages and does not look into them.
+    const COUNTS_BARRIERS: bool = false;
 
     /// An empty queue of [`PARTITIONS`] partitions.
     async fn open() -> Self;

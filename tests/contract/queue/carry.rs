@@ -134,13 +134,19 @@ pub(crate) async fn depth_counts_changes_that_are_not_settled<S: Subject>() {
         message: watermark(),
     };
     send(&subject, vec![barrier]).await;
-    let depth = subject.queue().depth().await.unwrap();
-    assert_eq!((depth.live, depth.backfill, depth.parked), (3, 2, 0));
+    // The barrier is one more, as long as it waits in a backend that counts it.
+    let barriers = u64::from(S::COUNTS_BARRIERS);
+    let is = |found: &Depth, live: u64, backfill: u64| {
+        let live = live..=live + barriers;
+        assert!(live.contains(&found.live), "{found:?}");
+        assert_eq!((found.backfill, found.parked), (backfill, 0));
+    };
+    is(&subject.queue().depth().await.unwrap(), 3, 2);
     let mut consumer = consumer(&subject).await;
     let got = receive(&mut consumer, 5).await;
-    assert_eq!(subject.queue().depth().await.unwrap(), depth);
+    is(&subject.queue().depth().await.unwrap(), 3, 2);
     consumer.settle(tags(&got)).await.unwrap();
-    assert_eq!(subject.queue().depth().await.unwrap(), Depth::default());
+    is(&subject.queue().depth().await.unwrap(), 0, 0);
 }
 
 pub(crate) async fn nothing_published_is_nothing_confirmed<S: Subject>() {

@@ -1,0 +1,256 @@
+//! Partitions, lanes and parked messages in `RabbitMQ`.
+//!
+//! ```text
+//! publish ──confirmed──> lockstep.changes.1.n  ──> receive ──> settle: acknowledged
+//!                        lockstep.backfill.1.n        ├──────> release: kept in hand until due
+//!                          │ given up by the broker   └──────> park: confirmed there, then acknowledged
+//!                          └───────────────────────────────────> lockstep.parked
+//! ```
+//!
+//! Quorum queues with a single active consumer: what is confirmed is on the disks of a majority, and
+//! each place has one consumer at a time, whatever processes believe. RabbitMQ 3.10 or later.
+
+mod body;
+mod broker;
+mod consumer;
+mod parked;
+mod publish;
+mod shelf;
+mod topology;
+mod wire;
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+pub use consumer::RabbitConsumer;
+
+use super::{Confirm, Depth, Outgoing, Parked, Queue};
+use crate::change::Lane;
+use crate::clock::Clock;
+use crate::{Error, Result};
+use broker::Broker;
+use publish::Publisher;
+use topology::Topology;
+
+/// How long after a listing the broker may still count its messages as in hand.
+const GIVEN_BACK_WITHIN: Duration = Duration::from_secs(2);
+/// A queue's name has at most 255 bytes; the rest is for what comes behind this one.
+const NAME_BYTES_MAX: usize = 128;
+
+/// How the queue behaves, and where it is.
+#[derive(Clone)]
+pub struct Settings {
+    /// `amqp[s]://user:password@host:port/vhost`.
+    pub url: String,
+    /// What the names of all our queues begin with.
+    pub name: String,
+    /// Queues for each lane; stored in the broker when they are first made.
+    pub partitions: u32,
+    /// Messages sent and not yet confirmed.
+    pub window: usize,
+    /// The same in bytes; one message may always go.
+    pub window_bytes: usize,
+    /// A larger message is parked by key and version, without its body.
+    pub message_bytes_max: usize,
+    /// What a consumer may have fetched, in bytes; one message a queue may always come.
+    pub fetch_bytes: usize,
+    /// A plain durable queue that gets a copy of every change that is no delete.
+    pub seed_consumers: Option<String>,
+    /// Publishing waits while so many copies stand in that queue.
+    pub seed_backlog_max: u64,
+}
+
+impl Settings {
+    /// The defaults, for this broker.
+    pub fn new(url: impl Into<String>, partitions: u32) -> Self {
+        Self {
+            url: url.into(),
+            name: "lockstep".to_owned(),
+            partitions,
+            // One flight over the network and one sync of the disk carry all of them.
+            window: 500,
+            window_bytes: 32 << 20,
+            // What RabbitMQ 4 takes by default; MongoDB's own limit is the same.
+            message_bytes_max: 16 << 20,
+            fetch_bytes: 32 << 20,
+            seed_consumers: None,
+            seed_backlog_max: 100_000,
+        }
+    }
+}
+
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The URL has a password.
+        let (name, partitions) = (&self.name, self.partitions);
+        f.debug_struct("Settings")
+            .field("name", name)
+            .field("partitions", &partitions)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The queue of the services mode. Clones share its connections.
+#[derive(Debug, Clone)]
+pub struct RabbitQueue {
+    publisher: Arc<Publisher>,
+    in_hand: Arc<InHand>,
+    clock: Clock,
+    fetch_bytes: usize,
+    /// When parked messages were last listed, and how many were given back then.
+    listed: Arc<Mutex<Option<(Instant, u64)>>>,
+}
+
+/// Changes that consumers of this process have fetched: the broker does not count them.
+#[derive(Debug, Default)]
+struct InHand {
+    live: AtomicU64,
+    backfill: AtomicU64,
+}
+
+impl RabbitQueue {
+    /// Connects, and declares every queue that is not there.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] where the broker answers and will not have us as we are, with the cause and
+    /// the fix; [`Error::Unavailable`] where it does not answer.
+    pub async fn open(settings: Settings, clock: Clock) -> Result<Self> {
+        validate(&settings)?;
+        let broker = Broker::parse(&settings.url)?;
+        let named = (settings.name.as_str(), settings.partitions);
+        let topology = Topology::open(&broker, named, settings.seed_consumers.clone()).await?;
+        let publisher = Publisher::new(broker, topology, clock.clone(), &settings);
+        Ok(Self {
+            publisher: Arc::new(publisher),
+            in_hand: Arc::default(),
+            clock,
+            fetch_bytes: settings.fetch_bytes,
+            listed: Arc::default(),
+        })
+    }
+
+    /// The name of a place's queue, for tools and tests.
+    pub fn queue_name(&self, place: crate::change::Place) -> String {
+        self.publisher.topology().queue(place)
+    }
+
+    async fn list(&self, forgotten: &HashSet<Uuid>) -> Result<Vec<Parked>> {
+        let listed = parked::list(&self.publisher, forgotten, self.clock.now_ms()).await?;
+        let count = listed.len() as u64;
+        *self.listed.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), count));
+        Ok(listed.into_values().collect())
+    }
+}
+
+fn validate(settings: &Settings) -> Result<()> {
+    let fault = |setting: &str, why: String| {
+        Err(Error::Config {
+            setting: setting.to_owned(),
+            why,
+        })
+    };
+    if settings.partitions == 0 {
+        return fault(
+            "queue.partitions",
+            "it is 0, and there must be one".to_owned(),
+        );
+    }
+    if settings.name.is_empty() || settings.name.len() > NAME_BYTES_MAX {
+        return fault(
+            "queue.name",
+            format!("it must have 1 to {NAME_BYTES_MAX} bytes"),
+        );
+    }
+    if settings
+        .seed_consumers
+        .as_ref()
+        .is_some_and(|queue| queue.len() > NAME_BYTES_MAX)
+    {
+        return fault(
+            "queue.seed_consumers",
+            format!("it may have {NAME_BYTES_MAX} bytes"),
+        );
+    }
+    Ok(())
+}
+
+impl Queue for RabbitQueue {
+    type Consumer = RabbitConsumer;
+
+    fn partitions(&self) -> u32 {
+        self.publisher.topology().partitions
+    }
+
+    async fn publish(&self, batch: Vec<Outgoing>) -> Result<Vec<Confirm>> {
+        self.publisher.publish(batch).await
+    }
+
+    async fn consume(&self, mut partitions: Vec<u32>) -> Result<RabbitConsumer> {
+        partitions.sort_unstable();
+        partitions.dedup();
+        let count = self.partitions();
+        if let Some(partition) = partitions.iter().find(|one| **one >= count) {
+            return Err(publish::no_partition(*partition, count));
+        }
+        let places = self.publisher.topology().places();
+        let places = places
+            .filter(|place| partitions.contains(&place.partition))
+            .collect();
+        let shared = (Arc::clone(&self.in_hand), self.clock.clone());
+        RabbitConsumer::open(
+            Arc::clone(&self.publisher),
+            shared,
+            places,
+            self.fetch_bytes,
+        )
+        .await
+    }
+
+    /// Reads the whole parked queue for each page: it is meant to be short.
+    async fn parked(&self, after: Option<Uuid>, limit: usize) -> Result<Vec<Parked>> {
+        let all = self.list(&HashSet::new()).await?.into_iter();
+        let page = all.filter(|parked| after.is_none_or(|after| parked.id > after));
+        Ok(page.take(limit).collect())
+    }
+
+    async fn forget(&self, ids: Vec<Uuid>) -> Result<()> {
+        if !ids.is_empty() {
+            self.list(&ids.into_iter().collect()).await?;
+        }
+        Ok(())
+    }
+
+    /// What the broker has ready, and what consumers of this process have in hand; not what those of
+    /// others have. Barriers that wait in the broker are counted as changes: it does not know better.
+    async fn depth(&self) -> Result<Depth> {
+        let topology = self.publisher.topology();
+        let count = async |place: crate::change::Place| {
+            Ok::<_, Error>((
+                place.lane,
+                self.publisher.count(topology.queue(place)).await?,
+            ))
+        };
+        let mut depth = Depth {
+            live: self.in_hand.live.load(Ordering::Relaxed),
+            backfill: self.in_hand.backfill.load(Ordering::Relaxed),
+            parked: self.publisher.count(topology.parked()).await?,
+        };
+        for (lane, count) in try_join_all(topology.places().map(count)).await? {
+            match lane {
+                Lane::Live => depth.live += count,
+                Lane::Backfill => depth.backfill += count,
+            }
+        }
+        let listed = *self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, given_back)) = listed.filter(|(at, _)| at.elapsed() < GIVEN_BACK_WITHIN) {
+            depth.parked = depth.parked.max(given_back);
+        }
+        Ok(depth)
+    }
+}

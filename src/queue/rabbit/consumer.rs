@@ -1,0 +1,355 @@
+//! Receiving: subscribe, fetch, choose, hand out; acknowledge one by one.
+//!
+//! ```text
+//! basic.consume a place ──deliveries──> shelf ──choose──> receive
+//!        ▲                                │
+//!        └─── cancel, another window ◄────┘ asked for more, or messages grew
+//! ```
+//!
+//! A consumer has a connection and one channel of its own: its deliveries end with it, and a tag of an
+//! older one can never be taken for one of these.
+//!
+//! What the broker does, tried on RabbitMQ 3.10.8: when a channel, a connection or its process ends,
+//! everything unacknowledged comes again, in its old order, before all else, with `x-delivery-count`
+//! one higher, whether it was handed out or only fetched; a `basic.nack` counts likewise. A consumer
+//! that waits for the single active one gets these first. Not so after `basic.cancel`: the next
+//! consumer is served at once, past what the cancelled one still has. So a consumer goes by closing
+//! its connection, and cancels only lines that it has nothing of.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{FutureExt as _, join_all, ready};
+use futures_util::stream::{BoxStream, SelectAll, StreamExt as _, once};
+use lapin::message::Delivery as Message;
+use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::types::FieldTable;
+use lapin::{Channel, Connection};
+use tokio::time::Instant;
+
+use super::publish::Publisher;
+use super::shelf::{Fetched, Shelf, Subscribe};
+use super::wire::{self, header, integer};
+use super::{InHand, parked, topology};
+use crate::change::{Lane, Place};
+use crate::clock::Clock;
+use crate::queue::{Consumer, Delivery, Tag};
+use crate::{Error, Result};
+
+/// What one stream of deliveries said: of which line and subscription; none at its end.
+type Arrival = (usize, u32, Option<lapin::Result<Message>>);
+type Subscribing = Pin<Box<dyn Future<Output = lapin::Result<lapin::Consumer>> + Send>>;
+
+/// Receives from `RabbitMQ`. Dropping it closes its connection: everything in hand comes again.
+///
+/// At most `fetch_bytes` are fetched and not settled, except that each line may always have one message,
+/// and that a window chosen while messages were small is not taken back before they are settled.
+pub struct RabbitConsumer {
+    publisher: Arc<Publisher>,
+    in_hand: Arc<InHand>,
+    clock: Clock,
+    connection: Connection,
+    channel: Channel,
+    shelf: Shelf<Message>,
+    /// The consumer tag of each line's subscription.
+    tags: Vec<Option<String>>,
+    arrivals: SelectAll<BoxStream<'static, Arrival>>,
+    /// A subscription under way: kept when `receive` is dropped, so that the next call goes on with it.
+    subscribing: Option<(Subscribe, Subscribing)>,
+}
+
+impl std::fmt::Debug for RabbitConsumer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let places = self.shelf.places().collect::<Vec<_>>();
+        f.debug_struct("RabbitConsumer")
+            .field("places", &places)
+            .finish_non_exhaustive()
+    }
+}
+
+impl RabbitConsumer {
+    pub(super) async fn open(
+        publisher: Arc<Publisher>,
+        (in_hand, clock): (Arc<InHand>, Clock),
+        places: Vec<Place>,
+        fetch_bytes: usize,
+    ) -> Result<Self> {
+        let broker = publisher.broker();
+        let connection = broker.connect("consumer").await?;
+        let channel = topology::channel(broker, &connection).await?;
+        let line_bytes = fetch_bytes / places.len().max(1);
+        Ok(Self {
+            publisher,
+            in_hand,
+            clock,
+            connection,
+            channel,
+            tags: vec![None; places.len()],
+            shelf: Shelf::new(places, line_bytes),
+            arrivals: SelectAll::new(),
+            subscribing: None,
+        })
+    }
+
+    /// Goes on with the subscription under way, and begins the next one that is needed.
+    fn advance(&mut self, limit: usize) -> Result<()> {
+        loop {
+            if let Some((subscribe, subscribing)) = &mut self.subscribing {
+                let Some(done) = subscribing.now_or_never() else {
+                    return Ok(());
+                };
+                let subscribe = *subscribe;
+                self.subscribed(subscribe, done)?;
+            }
+            let Some(next) = self.shelf.next_subscription(limit, Instant::now()) else {
+                return Ok(());
+            };
+            let subscribing = self.subscribe(next);
+            self.subscribing = Some((next, subscribing));
+        }
+    }
+
+    fn subscribe(&mut self, subscribe: Subscribe) -> Subscribing {
+        let place = self.shelf.places().nth(subscribe.line);
+        let queue = place
+            .map(|place| self.publisher.topology().queue(place))
+            .unwrap_or_default();
+        // Sorted by age, since the broker gives back in the order of these.
+        let tag = format!("{:05}.{:010}", subscribe.line, subscribe.epoch);
+        let slot = self.tags.get_mut(subscribe.line);
+        let old = slot.and_then(|slot| slot.replace(tag.clone()));
+        let channel = self.channel.clone();
+        let window = u16::try_from(subscribe.window).unwrap_or(u16::MAX);
+        Box::pin(async move {
+            if let Some(old) = old {
+                channel
+                    .basic_cancel(old.into(), BasicCancelOptions::default())
+                    .await?;
+            }
+            // Holds for consumers that begin after it.
+            channel
+                .basic_qos(window, BasicQosOptions::default())
+                .await?;
+            let options = BasicConsumeOptions::default();
+            channel
+                .basic_consume(queue.into(), tag.into(), options, FieldTable::default())
+                .await
+        })
+    }
+
+    fn subscribed(
+        &mut self,
+        subscribe: Subscribe,
+        done: lapin::Result<lapin::Consumer>,
+    ) -> Result<()> {
+        self.subscribing = None;
+        let deliveries = done.map_err(|error| self.gone(error))?;
+        let Subscribe { line, epoch, .. } = subscribe;
+        let arrivals = deliveries.map(move |delivery| (line, epoch, Some(delivery)));
+        self.arrivals
+            .push(arrivals.chain(once(ready((line, epoch, None)))).boxed());
+        self.shelf.subscribed(subscribe, Instant::now());
+        Ok(())
+    }
+
+    fn arrived(&mut self, (line, epoch, said): Arrival) -> Result<()> {
+        let message = match said {
+            Some(Ok(message)) => message,
+            Some(Err(error)) => return Err(self.gone(error)),
+            None if self.shelf.is_current(line, epoch) => {
+                let why = "the broker cancelled a subscription: its queue is gone or has moved";
+                return Err(Error::unavailable(
+                    self.publisher.broker().service(),
+                    "deliver",
+                )(why));
+            }
+            None => return Ok(()),
+        };
+        let is_barrier = wire::is_barrier(&message.properties);
+        let fetched = Fetched {
+            tag: message.delivery_tag,
+            attempt: attempt(&message),
+            is_barrier,
+            bytes: message.data.len(),
+            item: message,
+        };
+        if let Some(place) = self.shelf.places().nth(line).filter(|_| !is_barrier) {
+            self.in_hand.add(place.lane);
+        }
+        self.shelf.fetched(line, epoch, fetched);
+        Ok(())
+    }
+
+    fn hand_out(&self, tag: u64) -> Option<Delivery> {
+        let (place, attempt, message) = self.shelf.in_hand(tag)?;
+        Some(Delivery {
+            tag: Tag(tag),
+            place,
+            attempt,
+            message: wire::decode(&message.properties, &message.data),
+        })
+    }
+
+    /// Takes these from the shelf and acknowledges them.
+    async fn acknowledge(&mut self, tags: Vec<Tag>) -> Result<()> {
+        let now = Instant::now();
+        let mut messages = Vec::with_capacity(tags.len());
+        for tag in tags {
+            if let Some((place, is_barrier, message)) = self.shelf.remove(tag.0, now) {
+                if !is_barrier {
+                    self.in_hand.take(place.lane);
+                }
+                messages.push(message);
+            }
+        }
+        let resized = if messages.is_empty() {
+            Vec::new()
+        } else {
+            self.shelf.resize()
+        };
+        for line in resized {
+            if let Some(tag) = self.tags.get_mut(line).and_then(Option::take) {
+                let cancel = self
+                    .channel
+                    .basic_cancel(tag.into(), BasicCancelOptions::default());
+                cancel.await.map_err(|error| self.gone(error))?;
+            }
+        }
+        let acks = messages
+            .iter()
+            .map(|message| message.acker.ack(BasicAckOptions::default()));
+        for acked in join_all(acks).await {
+            if !acked.map_err(|error| self.gone(error))? {
+                let why = "the connection it came on is closed: it comes again";
+                return Err(Error::unavailable(
+                    self.publisher.broker().service(),
+                    "settle",
+                )(why));
+            }
+        }
+        Ok(())
+    }
+
+    fn gone(&self, error: lapin::Error) -> Error {
+        self.publisher.broker().fault("deliver", error)
+    }
+}
+
+impl Consumer for RabbitConsumer {
+    async fn receive(&mut self, limit: usize) -> Result<Vec<Delivery>> {
+        let limit = limit.max(1);
+        loop {
+            while let Some(Some(arrival)) = self.arrivals.next().now_or_never() {
+                self.arrived(arrival)?;
+            }
+            self.advance(limit)?;
+            let now = Instant::now();
+            let chosen = self.shelf.choose(limit, now);
+            if !chosen.is_empty() {
+                return Ok(chosen
+                    .into_iter()
+                    .filter_map(|tag| self.hand_out(tag))
+                    .collect());
+            }
+            let due = self.shelf.next_due(now);
+            let subscribing = self
+                .subscribing
+                .as_mut()
+                .map(|(_, subscribing)| subscribing);
+            // All of these are cancel safe: the shelf and the subscription under way are kept.
+            tokio::select! {
+                Some(arrival) = self.arrivals.next() => self.arrived(arrival)?,
+                done = or_never(subscribing) => {
+                    if let Some((subscribe, _)) = self.subscribing.take() {
+                        self.subscribed(subscribe, done)?;
+                    }
+                }
+                () = until(due) => {}
+            }
+        }
+    }
+
+    async fn settle(&mut self, tags: Vec<Tag>) -> Result<()> {
+        self.acknowledge(tags).await
+    }
+
+    /// Keeps them: a `basic.nack` would count an attempt, and put them elsewhere in their order. They
+    /// stay with this consumer; once it is dropped, the broker counts them as received.
+    async fn release(&mut self, tags: Vec<Tag>, pause: Duration) -> Result<()> {
+        let due = Instant::now() + pause;
+        for tag in tags {
+            self.shelf.release(tag.0, due);
+        }
+        ready(Ok(())).await
+    }
+
+    async fn park(&mut self, tag: Tag, reason: String) -> Result<()> {
+        let Some((place, attempt, message)) = self.shelf.in_hand(tag.0) else {
+            return Ok(());
+        };
+        let received = (&message.properties, message.data.as_slice());
+        let parked_ms = self.clock.now_ms();
+        let record = parked::of_received(received, place, (reason, attempt), parked_ms)?;
+        let envelope = parked::encode(&record, message.data.clone());
+        self.publisher.park(envelope).await?;
+        self.acknowledge(vec![tag]).await
+    }
+}
+
+impl Drop for RabbitConsumer {
+    fn drop(&mut self) {
+        for lane in self.shelf.changes() {
+            self.in_hand.take(lane);
+        }
+        // Asked for at once, before the streams go: each of those would cancel its subscription, and
+        // the next consumer would be served past what is still unacknowledged here.
+        self.connection.close(200, "OK".into()).now_or_never();
+    }
+}
+
+/// How often the broker gave it to a consumer, this time included; versions differ in which they count.
+fn attempt(message: &Message) -> u32 {
+    let count = |name| {
+        let counted = header(&message.properties, name).and_then(integer);
+        counted
+            .and_then(|counted| u32::try_from(counted).ok())
+            .unwrap_or(0)
+    };
+    let before = count("x-delivery-count").max(count("x-acquired-count"));
+    before.max(u32::from(message.redelivered)).saturating_add(1)
+}
+
+async fn or_never<F: Future + Unpin>(future: Option<&mut F>) -> F::Output {
+    match future {
+        Some(future) => future.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl InHand {
+    fn of(&self, lane: Lane) -> &std::sync::atomic::AtomicU64 {
+        match lane {
+            Lane::Live => &self.live,
+            Lane::Backfill => &self.backfill,
+        }
+    }
+
+    fn add(&self, lane: Lane) {
+        self.of(lane)
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    fn take(&self, lane: Lane) {
+        self.of(lane)
+            .fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,374 @@
+//! What a consumer has fetched, and which of it is handed out next. No IO.
+//!
+//! ```text
+//! fetched ──> ready ──choose──> in hand ──settle, park──> gone
+//!               ▲                  │
+//!               └─due─ resting <───┴─release
+//! ```
+//!
+//! The broker counts an attempt for everything that was fetched when a consumer dies, handed out or
+//! not. So a line fetches one message until it sees one that nobody fetched before, and then no more
+//! than was asked for: a crash charges innocents once at most, and alone they are found innocent.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::change::{Lane, Place};
+
+/// One delivery in this many is of a backfill lane, while there are any.
+const BACKFILL_SHARE: u32 = 8;
+/// How long a live queue with room in its window may be silent before it counts as empty.
+const SILENCE: Duration = Duration::from_millis(500);
+
+/// Everything fetched by one consumer; `T` is what the choice does not depend on.
+#[derive(Debug)]
+pub(super) struct Shelf<T> {
+    lines: Vec<Line<T>>,
+    /// Bytes that one line may have fetched.
+    line_bytes: usize,
+    /// The most that was asked for at once.
+    limit_max: usize,
+    /// Deliveries since the last one of a backfill lane.
+    since_backfill: u32,
+}
+
+/// One place: its messages by delivery tag, which is their order.
+#[derive(Debug)]
+struct Line<T> {
+    place: Place,
+    held: BTreeMap<u64, Held<T>>,
+    /// What the broker sends without an acknowledgement; none between two subscriptions.
+    window: Option<u32>,
+    /// Counts subscriptions.
+    epoch: u32,
+    /// A message was seen that nobody fetched before.
+    fresh: bool,
+    /// The largest message of late, in bytes.
+    size: usize,
+    /// Until then more may be on its way.
+    unsure_until: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Held<T> {
+    epoch: u32,
+    attempt: u32,
+    is_barrier: bool,
+    state: State,
+    item: T,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Ready,
+    Hand,
+    Resting(Instant),
+}
+
+/// A message as it arrived.
+#[derive(Debug)]
+pub(super) struct Fetched<T> {
+    pub(super) tag: u64,
+    pub(super) attempt: u32,
+    pub(super) is_barrier: bool,
+    pub(super) bytes: usize,
+    pub(super) item: T,
+}
+
+/// A subscription to be made: of which line, as its which, and how large its window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Subscribe {
+    pub(super) line: usize,
+    pub(super) epoch: u32,
+    pub(super) window: u32,
+}
+
+/// A message that may be handed out.
+#[derive(Debug, Clone, Copy)]
+struct Candidate {
+    line: usize,
+    tag: u64,
+    attempt: u32,
+}
+
+impl<T> Shelf<T> {
+    pub(super) fn new(places: impl IntoIterator<Item = Place>, line_bytes: usize) -> Self {
+        let line = |place| Line {
+            place,
+            held: BTreeMap::new(),
+            window: None,
+            epoch: 0,
+            fresh: false,
+            size: 1,
+            unsure_until: None,
+        };
+        Self {
+            lines: places.into_iter().map(line).collect(),
+            line_bytes,
+            limit_max: 1,
+            since_backfill: 0,
+        }
+    }
+
+    pub(super) fn places(&self) -> impl Iterator<Item = Place> {
+        self.lines.iter().map(|line| line.place)
+    }
+
+    /// The next subscription that is missing, or too narrow for what the caller keeps in hand.
+    pub(super) fn next_subscription(&mut self, limit: usize, now: Instant) -> Option<Subscribe> {
+        self.limit_max = self.limit_max.max(limit);
+        let line_bytes = self.line_bytes;
+        let limit_max = self.limit_max;
+        let needs = |line: &Line<T>| line.window.is_none() || line.is_used_up(now);
+        // Round robin is not needed: a line that got its window needs none for a while.
+        let index = self.lines.iter().position(needs)?;
+        let line = self.lines.get_mut(index)?;
+        let asked = if line.window.is_none() {
+            limit_max
+        } else {
+            limit.max(line.held.len())
+        };
+        let window = line.wanted(asked, line_bytes);
+        line.epoch += 1;
+        line.window = Some(window);
+        line.unsure_until = None;
+        Some(Subscribe {
+            line: index,
+            epoch: line.epoch,
+            window,
+        })
+    }
+
+    /// The subscription stands; from now on messages may come.
+    pub(super) fn subscribed(&mut self, subscribe: Subscribe, now: Instant) {
+        if let Some(line) = self.lines.get_mut(subscribe.line) {
+            line.unsure_until = Some(now + SILENCE);
+        }
+    }
+
+    /// Whether this is the line's subscription of now.
+    pub(super) fn is_current(&self, line: usize, epoch: u32) -> bool {
+        let line = self.lines.get(line);
+        line.is_some_and(|line| line.epoch == epoch && line.window.is_some())
+    }
+
+    /// Takes in what arrived.
+    pub(super) fn fetched(&mut self, line: usize, epoch: u32, fetched: Fetched<T>) {
+        let Some(line) = self.lines.get_mut(line) else {
+            return;
+        };
+        line.fresh |= fetched.attempt == 1;
+        line.size = fetched.bytes.max(line.size - line.size / 8).max(1);
+        let held = Held {
+            epoch,
+            attempt: fetched.attempt,
+            is_barrier: fetched.is_barrier,
+            state: State::Ready,
+            item: fetched.item,
+        };
+        line.held.insert(fetched.tag, held);
+        if line.is_full() {
+            line.unsure_until = None;
+        }
+    }
+
+    /// Hands out the next messages: live first, backfill one in [`BACKFILL_SHARE`], and alone what
+    /// was fetched before. Nothing while a live line may still say something.
+    pub(super) fn choose(&mut self, limit: usize, now: Instant) -> Vec<u64> {
+        let mut live = self.free(Lane::Live, now).into_iter().peekable();
+        let mut backfill = self.free(Lane::Backfill, now).into_iter().peekable();
+        let mut chosen: Vec<Candidate> = Vec::new();
+        while chosen.len() < limit {
+            let turn = self.since_backfill + 1 >= BACKFILL_SHARE && backfill.peek().is_some();
+            let from_backfill = turn || live.peek().is_none();
+            if from_backfill && !turn && self.may_come(Lane::Live, !chosen.is_empty(), now) {
+                break;
+            }
+            let from = if from_backfill {
+                &mut backfill
+            } else {
+                &mut live
+            };
+            let Some(next) = from.next_if(|next| next.attempt == 1 || chosen.is_empty()) else {
+                break;
+            };
+            self.since_backfill = if from_backfill {
+                0
+            } else {
+                self.since_backfill.saturating_add(1)
+            };
+            chosen.push(next);
+            if next.attempt > 1 {
+                break;
+            }
+        }
+        for one in &chosen {
+            if let Some(held) = self.held(one.line, one.tag) {
+                held.state = State::Hand;
+            }
+        }
+        chosen.into_iter().map(|one| one.tag).collect()
+    }
+
+    /// When to choose again though nothing arrived.
+    pub(super) fn next_due(&self, now: Instant) -> Option<Instant> {
+        let resting = self.lines.iter().flat_map(|line| line.held.values());
+        let resting = resting.filter_map(|held| match held.state {
+            State::Resting(due) => Some(due),
+            State::Ready | State::Hand => None,
+        });
+        let unsure = self.lines.iter().filter_map(|line| line.unsure_until);
+        resting.chain(unsure).filter(|due| *due > now).min()
+    }
+
+    /// A message in hand.
+    pub(super) fn in_hand(&self, tag: u64) -> Option<(Place, u32, &T)> {
+        let mut lines = self.lines.iter();
+        let (place, held) = lines.find_map(|line| Some((line.place, line.held.get(&tag)?)))?;
+        (held.state == State::Hand).then_some((place, held.attempt, &held.item))
+    }
+
+    /// Takes what is in hand away for good: place, whether it is a barrier, and the rest.
+    pub(super) fn remove(&mut self, tag: u64, now: Instant) -> Option<(Place, bool, T)> {
+        let line = self.lines.iter_mut().find(|line| {
+            let held = line.held.get(&tag);
+            held.is_some_and(|held| held.state == State::Hand)
+        })?;
+        if line.is_full() {
+            // There is room again, and what comes next may be on its way.
+            line.unsure_until = Some(now + SILENCE);
+        }
+        let held = line.held.remove(&tag)?;
+        Some((line.place, held.is_barrier, held.item))
+    }
+
+    /// Lines with nothing fetched whose window should be another one. They count as unsubscribed from
+    /// now on: cancel them before acknowledging their last message, so that the broker sends none into
+    /// the gap, and hands nothing behind a message in our hand to another consumer.
+    pub(super) fn resize(&mut self) -> Vec<usize> {
+        let mut resized = Vec::new();
+        for (index, line) in self.lines.iter_mut().enumerate() {
+            let Some(window) = line.window.filter(|_| line.held.is_empty()) else {
+                continue;
+            };
+            let wanted = line.wanted(self.limit_max, self.line_bytes);
+            if wanted >= window * 2 || wanted * 2 <= window {
+                line.window = None;
+                resized.push(index);
+            }
+        }
+        resized
+    }
+
+    /// Gives back; not to be handed out before `due`.
+    pub(super) fn release(&mut self, tag: u64, due: Instant) {
+        let held = self
+            .lines
+            .iter_mut()
+            .find_map(|line| line.held.get_mut(&tag));
+        if let Some(held) = held.filter(|held| held.state == State::Hand) {
+            held.state = State::Resting(due);
+        }
+    }
+
+    /// Changes that are here.
+    pub(super) fn changes(&self) -> impl Iterator<Item = Lane> {
+        let changes = |line: &Line<T>| line.held.values().filter(|held| !held.is_barrier).count();
+        self.lines
+            .iter()
+            .flat_map(move |line| std::iter::repeat_n(line.place.lane, changes(line)))
+    }
+
+    fn held(&mut self, line: usize, tag: u64) -> Option<&mut Held<T>> {
+        self.lines.get_mut(line)?.held.get_mut(&tag)
+    }
+
+    /// The free messages of a lane, oldest first.
+    fn free(&self, lane: Lane, now: Instant) -> Vec<Candidate> {
+        let lines = self.lines.iter().enumerate();
+        let lines = lines.filter(|(_, line)| line.place.lane == lane);
+        let mut free: Vec<_> = lines
+            .flat_map(|(index, line)| {
+                let candidate = move |(tag, attempt)| Candidate {
+                    line: index,
+                    tag,
+                    attempt,
+                };
+                line.free(now).map(candidate)
+            })
+            .collect();
+        free.sort_unstable_by_key(|candidate| candidate.tag);
+        free
+    }
+
+    /// Whether a lane may still say something. While a batch is being filled (`strict`), a full window
+    /// counts too: behind it there may be more.
+    fn may_come(&self, lane: Lane, strict: bool, now: Instant) -> bool {
+        let mut lines = self.lines.iter().filter(|line| line.place.lane == lane);
+        lines.any(|line| line.is_unsure(now) || (strict && line.is_full()))
+    }
+}
+
+impl<T> Line<T> {
+    /// A window for a caller that asks for so much.
+    fn wanted(&self, asked: usize, line_bytes: usize) -> u32 {
+        let fit = (line_bytes / self.size).max(1);
+        let window = if self.fresh { asked.min(fit) } else { 1 };
+        u32::try_from(window)
+            .unwrap_or(u32::MAX)
+            .clamp(1, u16::MAX.into())
+    }
+
+    /// The broker sends no more until something is acknowledged.
+    fn is_full(&self) -> bool {
+        let sent = self
+            .held
+            .values()
+            .filter(|held| held.epoch == self.epoch)
+            .count();
+        self.window.is_some_and(|window| sent >= window as usize)
+    }
+
+    /// Full of what the caller keeps in hand or gave back, so that nothing could come any more.
+    ///
+    /// A worker settles before it asks again, and never gets here. For one that does not, the window is
+    /// opened anew beside what it has; another consumer of the place may then pass a barrier before
+    /// this one is done.
+    fn is_used_up(&self, now: Instant) -> bool {
+        let kept = |held: &Held<T>| match held.state {
+            State::Ready => false,
+            State::Hand => true,
+            State::Resting(due) => due > now,
+        };
+        self.is_full() && self.held.values().all(kept)
+    }
+
+    /// Between two subscriptions or about to be, or silent for a short while only.
+    fn is_unsure(&self, now: Instant) -> bool {
+        self.window.is_none()
+            || self.is_used_up(now)
+            || (!self.is_full() && self.unsure_until.is_none_or(|until| now < until))
+    }
+
+    /// A barrier is free when nothing before it is left; until then nothing behind it is.
+    fn free(&self, now: Instant) -> impl Iterator<Item = (u64, u32)> {
+        let first = self.held.keys().next().copied();
+        let blocked = move |tag: u64, held: &Held<T>| {
+            held.is_barrier && held.state != State::Hand && Some(tag) != first
+        };
+        self.held
+            .iter()
+            .take_while(move |(tag, held)| !blocked(**tag, held))
+            .filter(move |(_, held)| match held.state {
+                State::Ready => true,
+                State::Hand => false,
+                State::Resting(due) => due <= now,
+            })
+            .map(|(tag, held)| (*tag, held.attempt))
+    }
+}
+
+#[cfg(test)]
+mod tests;

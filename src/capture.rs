@@ -17,8 +17,10 @@ mod session;
 mod snapshot;
 
 use std::future::Future;
+use std::num::NonZero;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
 pub use frontier::{Boundary, Frontier};
@@ -48,6 +50,21 @@ pub struct Settings {
     /// Types that a snapshot of everything asks for besides those that the source shows: one that
     /// vanished while nobody watched is still found.
     pub kinds: Vec<String>,
+    /// Documents a second that a snapshot reads at most; none for no limit.
+    pub snapshot_rate: Option<NonZero<u32>>,
+    /// What is done when history is lost.
+    pub lost_history: LostHistory,
+}
+
+/// What is done when the source no longer has the changes after the saved position.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LostHistory {
+    /// Everything is read again, and what was deleted in the gap is found.
+    #[default]
+    Resnapshot,
+    /// Capture stops and says so.
+    Stop,
 }
 
 impl Default for Settings {
@@ -59,6 +76,8 @@ impl Default for Settings {
             save_after: 1000,
             epoch: 1,
             kinds: Vec::new(),
+            snapshot_rate: None,
+            lost_history: LostHistory::default(),
         }
     }
 }

@@ -10,6 +10,7 @@
 //! file. Where the data folder lies is no setting of the file, because the file lies in it.
 
 mod load;
+mod services;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,10 +18,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::capture::LostHistory;
 use crate::crawl;
 use crate::feature::embed::Precision;
 
 pub use load::{Place, environment, load, names};
+pub use services::{Queue, Secret, Source};
 
 /// The whole tree.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -33,6 +36,8 @@ pub struct Config {
     pub model: Model,
     /// The running process's address.
     pub serve: Serve,
+    /// Where documents live.
+    pub source: Source,
     /// What carries changes.
     pub queue: Queue,
     /// Source to queue.
@@ -112,27 +117,6 @@ impl Serve {
     }
 }
 
-/// What carries changes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Queue {
-    /// Partitions; fixed when the data folder is made.
-    pub partitions: u32,
-    /// How often a change is tried before it is parked.
-    pub attempts_max: u32,
-}
-
-impl Default for Queue {
-    fn default() -> Self {
-        Self {
-            // Enough for several workers on one machine, few enough that each fills a batch.
-            partitions: 4,
-            // A fault that passes is over by then; one that does not should be seen soon.
-            attempts_max: 5,
-        }
-    }
-}
-
 /// Source to queue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -146,6 +130,12 @@ pub struct Capture {
     pub tick_ms: u64,
     /// Changes after which the position is saved before the next tick.
     pub save_after: usize,
+    /// Documents a second that a snapshot reads at most; 0 for no limit.
+    pub snapshot_rate: u32,
+    /// What is done when the source no longer has the changes after the saved position.
+    pub lost_history: LostHistory,
+    /// How long a start waits for services that do not answer, in seconds.
+    pub startup_timeout_seconds: u64,
 }
 
 impl Default for Capture {
@@ -159,6 +149,12 @@ impl Default for Capture {
             tick_ms: 1_000,
             // What a crash repeats at most, in changes.
             save_after: 1_000,
+            // A new index is wanted soon; who shares the source with others sets a limit.
+            snapshot_rate: 0,
+            // What is in the index stays true, without anybody being called.
+            lost_history: LostHistory::Resnapshot,
+            // Longer than a broker or a replica set takes to come up beside us.
+            startup_timeout_seconds: 60,
         }
     }
 }
@@ -288,8 +284,8 @@ impl Config {
         self.data.join(&self.model.folder)
     }
 
-    /// Every bound that is broken, as `setting: why`.
-    fn faults(&self) -> Vec<String> {
+    /// Settings of a range, each with its least and greatest value.
+    fn bounds(&self) -> Vec<(&'static str, u64, u64, u64)> {
         let Self {
             queue,
             capture,
@@ -299,7 +295,7 @@ impl Config {
             ..
         } = self;
         let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-        let bounds: [(&str, u64, u64, u64); 16] = [
+        vec![
             ("model.threads", wide(self.model.threads), 0, 1_024),
             ("serve.grace_seconds", serve.grace_seconds, 1, 3_600),
             ("queue.partitions", queue.partitions.into(), 1, 256),
@@ -308,6 +304,25 @@ impl Config {
             ("capture.page_size", wide(capture.page_size), 1, 10_000),
             ("capture.tick_ms", capture.tick_ms, 10, 60_000),
             ("capture.save_after", wide(capture.save_after), 1, 1_000_000),
+            (
+                "capture.snapshot_rate",
+                capture.snapshot_rate.into(),
+                0,
+                10_000_000,
+            ),
+            (
+                "capture.startup_timeout_seconds",
+                capture.startup_timeout_seconds,
+                0,
+                86_400,
+            ),
+            ("source.lease_seconds", self.source.lease_seconds, 2, 3_600),
+            (
+                "queue.message_bytes_max",
+                wide(queue.message_bytes_max),
+                1_024,
+                512 << 20,
+            ),
             ("feature.batch_size", wide(feature.batch_size), 1, 10_000),
             (
                 "feature.tombstone_ttl_days",
@@ -331,14 +346,19 @@ impl Config {
                 86_400,
             ),
             ("crawl.clone_bytes_max", crawl.clone_bytes_max, 1, 1 << 40),
-        ];
-        let mut faults: Vec<String> = bounds
-            .iter()
+        ]
+    }
+
+    /// Every bound that is broken, as `setting: why`.
+    fn faults(&self) -> Vec<String> {
+        let mut faults: Vec<String> = self
+            .bounds()
+            .into_iter()
             .filter(|(_, value, low, high)| value < low || value > high)
             .map(|(name, value, low, high)| format!("{name}: {value} is not in {low} to {high}"))
             .collect();
-        if !serve.listen.ip().is_loopback() {
-            let ip = serve.listen.ip();
+        if !self.serve.listen.ip().is_loopback() {
+            let ip = self.serve.listen.ip();
             faults.push(format!(
                 "serve.listen: {ip} is no loopback address, use 127.0.0.1 or ::1"
             ));

@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -235,6 +236,8 @@ fn capture_settings(config: &Config) -> capture::Settings {
         page_size: config.capture.page_size,
         tick: Duration::from_millis(config.capture.tick_ms),
         save_after: config.capture.save_after,
+        snapshot_rate: NonZero::new(config.capture.snapshot_rate),
+        lost_history: config.capture.lost_history,
         kinds: [kind::ARTICLES, kind::POSTS, kind::REPOSITORIES, kind::USERS]
             .map(str::to_owned)
             .into(),

@@ -2,14 +2,15 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 
 use super::begin::begin;
 use super::frontier::Boundary;
 use super::pipeline::Pipeline;
-use super::{Frontier, Ports, RESETS_MAX, Request, Resync, Settings, Step, messages};
+use super::{Frontier, LostHistory, Ports, RESETS_MAX, Request, Resync, Settings, Step, messages};
 use crate::change::{DocumentKey, Version};
 use crate::queue::Queue;
 use crate::source::{Body, Checkpoint, Checkpoints, Event, Source, Watch};
@@ -32,6 +33,8 @@ pub(super) struct Session<'a, S: Source, C, Q> {
     paging: bool,
     /// Events went last, so that a page goes next: neither starves under the other.
     page_is_next: bool,
+    /// When the next page may be read.
+    page_due: Instant,
     progressed: bool,
 }
 
@@ -85,7 +88,10 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
             None => begin(ports, settings, None).await?,
             Some(saved) => match ports.source.watch(Some(saved.position.clone())).await {
                 Ok(watch) => (watch, saved),
-                Err(Error::HistoryLost { why }) if saved.resets < RESETS_MAX => {
+                Err(Error::HistoryLost { why })
+                    if settings.lost_history == LostHistory::Resnapshot
+                        && saved.resets < RESETS_MAX =>
+                {
                     tracing::warn!(
                         why,
                         resets = saved.resets + 1,
@@ -109,6 +115,7 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
             checkpoint,
             paging: false,
             page_is_next: false,
+            page_due: Instant::now(),
             progressed: false,
         })
     }
@@ -152,7 +159,7 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
     ) -> Result<Turn> {
         let room = self.pipeline.has_room();
         let page = room && !self.paging && self.checkpoint.snapshot.is_active();
-        if page && self.page_is_next {
+        if page && self.page_is_next && self.page_due <= Instant::now() {
             return Ok(Turn::Page);
         }
         Ok(tokio::select! {
@@ -162,7 +169,7 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
             Some(request) = requests.recv(), if room => Turn::Asked(request),
             _ = ticks.tick(), if room => Turn::Tick,
             events = self.watch.next(self.settings.window), if room => Turn::Events(events?),
-            () = std::future::ready(()), if page => Turn::Page,
+            () = sleep_until(self.page_due), if page => Turn::Page,
         })
     }
 
@@ -235,6 +242,10 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
                 Then::Ended { step },
             ),
         };
+        if let Some(rate) = self.settings.snapshot_rate {
+            let rows = u32::try_from(batch.len()).unwrap_or(u32::MAX);
+            self.page_due = Instant::now() + Duration::from_secs(rows.into()) / rate.get();
+        }
         self.paging = true;
         self.pipeline.push(batch, then);
         Ok(())

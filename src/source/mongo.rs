@@ -34,6 +34,8 @@ pub use lease::Lease;
 pub use request::Asked;
 pub use watch::MongoWatch;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Reading, Source};
 use crate::Result;
 use crate::change::{DocumentKey, Position};
@@ -42,7 +44,8 @@ use crate::document::{Document, Fields};
 use connect::Server;
 
 /// Which stream is opened.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// That of the database; it is invalidated when the database is dropped, and opened anew.
     #[default]
@@ -52,7 +55,8 @@ pub enum Scope {
 }
 
 /// Where the content of an update comes from.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Images {
     /// The document is looked up when the event is sent, and may be newer than the event.
     #[default]

@@ -1,0 +1,143 @@
+//! The settings of the services: where they are, and what must never be shown of it.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::document::kind;
+use crate::source::mongo::{self, Images, Scope};
+
+/// Text that holds a password; it is never shown.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text itself, for whoever connects with it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether there is any.
+    pub fn is_set(&self) -> bool {
+        !self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_set() { "(hidden)" } else { "(none)" })
+    }
+}
+
+/// Where documents live.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Source {
+    /// `mongodb://user:password@host:port/?replicaSet=name`; empty: in the data folder.
+    pub url: Secret,
+    /// The database that holds the documents.
+    pub database: String,
+    /// The collections whose documents are indexed; empty: every one of the database.
+    pub collections: Vec<String>,
+    /// Which change stream is opened.
+    pub scope: Scope,
+    /// Where the content of an updated document comes from.
+    pub images: Images,
+    /// The database that holds positions and requests.
+    pub state_database: String,
+    /// How long a capture that no longer answers keeps others from taking over, in seconds.
+    pub lease_seconds: u64,
+}
+
+impl Default for Source {
+    fn default() -> Self {
+        Self {
+            url: Secret::default(),
+            database: "twin".into(),
+            // What the feature pipeline knows how to read, and the authors.
+            collections: [kind::ARTICLES, kind::POSTS, kind::REPOSITORIES, kind::USERS]
+                .map(str::to_owned)
+                .into(),
+            scope: Scope::Database,
+            // Needs nothing to be set up on the collections.
+            images: Images::UpdateLookup,
+            // Beside the watched database, so that saving a position is no change of it.
+            state_database: "lockstep".into(),
+            // Outlives an election, and is soon enough for who waits for news.
+            lease_seconds: 15,
+        }
+    }
+}
+
+impl Source {
+    /// The settings, as the source takes them.
+    pub fn settings(&self) -> mongo::Settings {
+        mongo::Settings {
+            url: self.url.expose().to_owned(),
+            database: self.database.clone(),
+            kinds: self.collections.clone(),
+            scope: self.scope,
+            images: self.images,
+            state_database: self.state_database.clone(),
+            lease: Duration::from_secs(self.lease_seconds),
+        }
+    }
+}
+
+/// What carries changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Queue {
+    /// `amqp[s]://user:password@host:port/vhost` of `RabbitMQ`; empty: in the data folder.
+    pub url: Secret,
+    /// What the names of all queues of the broker begin with.
+    pub name: String,
+    /// Partitions; fixed when the data folder, or the broker's queues, are made.
+    pub partitions: u32,
+    /// How often a change is tried before it is parked.
+    pub attempts_max: u32,
+    /// The largest message that the broker is given, in bytes; a larger change is parked by its key.
+    pub message_bytes_max: usize,
+    /// A plain durable queue that gets a copy of every change but deletes; empty: none.
+    pub seed_consumers: String,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self {
+            url: Secret::default(),
+            // Beside other applications on one broker.
+            name: "lockstep".into(),
+            // Enough for several workers on one machine, few enough that each fills a batch.
+            partitions: 4,
+            // A fault that passes is over by then; one that does not should be seen soon.
+            attempts_max: 5,
+            // What RabbitMQ 4 takes by default, and MongoDB's own limit.
+            message_bytes_max: 16 << 20,
+            seed_consumers: String::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_not_shown() {
+        let secret = Secret("mongodb://ada:hunter2@db".into());
+        assert_eq!(format!("{secret:?}"), "(hidden)");
+        assert!(
+            !format!(
+                "{:?}",
+                Source {
+                    url: secret,
+                    ..Source::default()
+                }
+            )
+            .contains("hunter2")
+        );
+    }
+}

@@ -23,6 +23,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
+pub use begin::afresh;
 pub use frontier::{Boundary, Frontier};
 pub use snapshot::{SnapshotPlan, Step};
 
@@ -54,6 +55,8 @@ pub struct Settings {
     pub snapshot_rate: Option<NonZero<u32>>,
     /// What is done when history is lost.
     pub lost_history: LostHistory,
+    /// Seeds the length of pauses before another try; none for pauses that are always the same.
+    pub jitter: Option<u64>,
 }
 
 /// What is done when the source no longer has the changes after the saved position.
@@ -78,6 +81,7 @@ impl Default for Settings {
             kinds: Vec::new(),
             snapshot_rate: None,
             lost_history: LostHistory::default(),
+            jitter: None,
         }
     }
 }
@@ -128,7 +132,7 @@ pub async fn run<S: Source, C: Checkpoints, Q: Queue>(
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<()> {
     tokio::pin!(shutdown);
-    let mut backoff = Backoff::default();
+    let mut backoff = Backoff::jittered(settings.jitter);
     loop {
         let error = match Session::open(&ports, settings).await {
             Ok(mut session) => match session.run(&mut requests, shutdown.as_mut()).await {

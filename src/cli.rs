@@ -55,13 +55,25 @@ fn execute(arguments: Arguments, lookup: impl Fn(&str) -> Option<String>) -> Res
             telemetry::start(&config.log)?;
             runtime()?.block_on(up(config))
         }
-        Command::Ask(ask) => {
-            let mut config = config::load(place, lookup)?;
-            // A command's own work is told by its answer; the log is for what goes wrong.
-            if config.log == config::Log::default() {
-                config.log.filter = "error,lockstep=warn".into();
-            }
+        Command::Capture => {
+            let config = config::load(place, lookup)?;
             telemetry::start(&config.log)?;
+            runtime()?.block_on(async {
+                let done = shutdown::until_insisted(|shutdown| run::capture(config, shutdown));
+                Ok(done.await?.map_or(Exit::Interrupted, |()| Exit::Done))
+            })
+        }
+        Command::Control(control) => {
+            let config = quiet(config::load(place, lookup)?)?;
+            let stance = runtime()?.block_on(run::control(&config, control.order()))?;
+            print(&if json {
+                render::pretty(&stance)?
+            } else {
+                render::stance(&stance)
+            })
+        }
+        Command::Ask(ask) => {
+            let config = quiet(config::load(place, lookup)?)?;
             let request = ask.request()?;
             let answer = shutdown::until_insisted(|shutdown| ask_once(config, request, shutdown));
             match runtime()?.block_on(answer)?.flatten() {
@@ -70,6 +82,15 @@ fn execute(arguments: Arguments, lookup: impl Fn(&str) -> Option<String>) -> Res
             }
         }
     }
+}
+
+/// A command's own work is told by its answer; the log is for what goes wrong.
+fn quiet(mut config: Config) -> Result<Config> {
+    if config.log == config::Log::default() {
+        config.log.filter = "error,lockstep=warn".into();
+    }
+    telemetry::start(&config.log)?;
+    Ok(config)
 }
 
 fn runtime() -> Result<Runtime> {

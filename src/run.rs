@@ -32,10 +32,14 @@ use crate::serve::serve;
 use crate::shutdown::{Roles, requested};
 use crate::source::sqlite::SqliteSource;
 use crate::vector::edge::{self, EdgeStore};
-use crate::{Error, Result, capture};
+use crate::{Error, Result};
 
+mod capture;
+mod control;
 mod embedder;
 
+pub use capture::capture;
+pub use control::{Order, Stance, control};
 use embedder::AnyEmbedder;
 
 /// Requests to capture that may wait; each command waits for its own.
@@ -168,7 +172,10 @@ async fn open(
     config: &Config,
     folder: &Folder,
     address: Option<String>,
-) -> Result<(Arc<Commands<Embedded>>, mpsc::Receiver<capture::Request>)> {
+) -> Result<(
+    Arc<Commands<Embedded>>,
+    mpsc::Receiver<crate::capture::Request>,
+)> {
     let clock = Clock::system();
     let schemas = [SqliteSource::SCHEMA, SqliteQueue::SCHEMA, edge::SCHEMA];
     let database = Database::open(&folder.database(), &schemas)?;
@@ -202,18 +209,18 @@ fn start(
     roles: &mut Roles,
     config: &Config,
     commands: &Arc<Commands<Embedded>>,
-    requests: mpsc::Receiver<capture::Request>,
+    requests: mpsc::Receiver<crate::capture::Request>,
 ) {
     let settings = capture_settings(config);
     let (rooms, stop) = (Arc::clone(commands), requested(roles.shutdown()));
     roles.start("capture", async move {
-        let ports = capture::Ports {
+        let ports = crate::capture::Ports {
             source: rooms.source.as_ref(),
             checkpoints: rooms.checkpoints.as_ref(),
             queue: rooms.queue.as_ref(),
             clock: &rooms.clock,
         };
-        capture::run(ports, &settings, requests, stop).await
+        crate::capture::run(ports, &settings, requests, stop).await
     });
     let settings = worker_settings(config);
     let (rooms, stop) = (Arc::clone(commands), requested(roles.shutdown()));
@@ -230,8 +237,8 @@ fn start(
     });
 }
 
-fn capture_settings(config: &Config) -> capture::Settings {
-    capture::Settings {
+fn capture_settings(config: &Config) -> crate::capture::Settings {
+    crate::capture::Settings {
         window: config.capture.window,
         page_size: config.capture.page_size,
         tick: Duration::from_millis(config.capture.tick_ms),
@@ -241,7 +248,7 @@ fn capture_settings(config: &Config) -> capture::Settings {
         kinds: [kind::ARTICLES, kind::POSTS, kind::REPOSITORIES, kind::USERS]
             .map(str::to_owned)
             .into(),
-        ..capture::Settings::default()
+        ..crate::capture::Settings::default()
     }
 }
 

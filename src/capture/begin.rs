@@ -1,5 +1,7 @@
 //! The beginning, for a source that was never read and for one whose changes were lost.
 
+use std::collections::BTreeSet;
+
 use super::{Ports, Settings, SnapshotPlan};
 use crate::Result;
 use crate::change::Version;
@@ -15,20 +17,31 @@ pub(super) async fn begin<S: Source, C: Checkpoints, Q: Queue>(
 ) -> Result<(S::Watch, Checkpoint)> {
     let (epoch, mut kinds, resets) = match lost {
         Some(lost) => (lost.epoch, lost.kinds, lost.resets + 1),
-        None => (settings.epoch, std::collections::BTreeSet::new(), 0),
+        None => (settings.epoch, BTreeSet::new(), 0),
     };
-    let watch = ports.source.watch(None).await?;
-    let (position, time) = watch.here();
     kinds.extend(settings.kinds.iter().cloned());
-    kinds.extend(ports.source.kinds().await?);
+    let (watch, mut checkpoint) = afresh(ports.source, epoch, kinds).await?;
+    checkpoint.resets = resets;
+    ports.checkpoints.save(checkpoint.clone()).await?;
+    Ok((watch, checkpoint))
+}
+
+/// The end of the log, and the plan to read these types, and those that the source shows, before it.
+pub async fn afresh<S: Source>(
+    source: &S,
+    epoch: u32,
+    mut kinds: BTreeSet<String>,
+) -> Result<(S::Watch, Checkpoint)> {
+    let watch = source.watch(None).await?;
+    let (position, time) = watch.here();
+    kinds.extend(source.kinds().await?);
     let snapshot = SnapshotPlan::all(kinds.iter().cloned(), Version::floor(epoch, time));
     let checkpoint = Checkpoint {
         epoch,
         position,
         snapshot,
         kinds,
-        resets,
+        resets: 0,
     };
-    ports.checkpoints.save(checkpoint.clone()).await?;
     Ok((watch, checkpoint))
 }

@@ -19,14 +19,16 @@ type Publishing<'a> = Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
 /// At most two batches, each with what follows from it.
 pub(super) struct Pipeline<'a, Q, T> {
     queue: &'a Q,
+    jitter: Option<u64>,
     flight: Option<(Publishing<'a>, T)>,
     waiting: Option<(Vec<Outgoing>, T)>,
 }
 
 impl<'a, Q: Queue, T> Pipeline<'a, Q, T> {
-    pub(super) fn new(queue: &'a Q) -> Self {
+    pub(super) fn new(queue: &'a Q, jitter: Option<u64>) -> Self {
         Self {
             queue,
+            jitter,
             flight: None,
             waiting: None,
         }
@@ -75,7 +77,7 @@ impl<'a, Q: Queue, T> Pipeline<'a, Q, T> {
         if self.flight.is_none()
             && let Some((batch, then)) = self.waiting.take()
         {
-            self.flight = Some((Box::pin(publish_all(self.queue, batch)), then));
+            self.flight = Some((Box::pin(publish_all(self.queue, batch, self.jitter)), then));
         }
     }
 }

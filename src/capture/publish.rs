@@ -16,8 +16,12 @@ const FRUITLESS_MAX: u32 = 5;
 ///
 /// # Errors
 /// When the queue takes nothing for a while, or an error that trying again cannot mend.
-pub(super) async fn publish_all<Q: Queue>(queue: &Q, mut batch: Vec<Outgoing>) -> Result<()> {
-    let mut backoff = Backoff::default();
+pub(super) async fn publish_all<Q: Queue>(
+    queue: &Q,
+    mut batch: Vec<Outgoing>,
+    jitter: Option<u64>,
+) -> Result<()> {
+    let mut backoff = Backoff::jittered(jitter);
     let mut fruitless = 0;
     while !batch.is_empty() {
         let sent = batch.len();

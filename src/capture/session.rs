@@ -110,7 +110,7 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
             watch,
             confirmed: frontier.boundary().clone(),
             frontier,
-            pipeline: Pipeline::new(ports.queue),
+            pipeline: Pipeline::new(ports.queue, settings.jitter),
             unsaved: 0,
             checkpoint,
             paging: false,

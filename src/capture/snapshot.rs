@@ -70,6 +70,11 @@ impl SnapshotPlan {
         });
     }
 
+    /// The types that are waiting or being read, in order.
+    pub fn kinds(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().map(|part| part.kind.as_str())
+    }
+
     /// What to do next.
     pub fn step(&self) -> Step {
         self.parts.front().map_or(Step::Done, |part| Step::Page {

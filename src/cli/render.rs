@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 
 use crate::command::{ParkedList, ParkedMessage, Response, Status};
+use crate::run::Stance;
 use crate::search::{Answer, Hit};
 use crate::simulate::Outcome;
 use crate::{Error, Result, crawl};
@@ -72,6 +73,40 @@ pub(super) fn text(response: &Response) -> String {
     };
     written.expect("text should be written: a string takes everything");
     out
+}
+
+/// How the capture of a MongoDB stands.
+pub(super) fn stance(stance: &Stance) -> String {
+    let mut lines = Vec::new();
+    match &stance.owner {
+        Some(owner) => lines.push(format!("captured by {}", plain(owner))),
+        None => lines.push("nobody captures".to_owned()),
+    }
+    if stance.paused {
+        lines.push("paused; `lockstep resume capture` lets it go on".to_owned());
+    }
+    match (stance.position_seconds, stance.epoch) {
+        (Some(seconds), Some(epoch)) => lines.push(format!(
+            "position: everything up to {seconds} s since 1970 is sent, epoch {epoch}"
+        )),
+        _ => lines.push("no position yet: everything will be read".to_owned()),
+    }
+    if let Some(window) = stance.oplog_window_seconds {
+        lines.push(format!(
+            "the source knows that position for {window} s more"
+        ));
+    }
+    if !stance.snapshot.is_empty() {
+        lines.push(format!("to be read again: {}", stance.snapshot.join(", ")));
+    }
+    if stance.resets > 0 {
+        lines.push(format!(
+            "history was lost {} times since the last snapshot that came to its end",
+            stance.resets
+        ));
+    }
+    lines.push(String::new());
+    lines.join("\n")
 }
 
 /// What a simulation found.

@@ -21,6 +21,7 @@ mod place;
 mod read;
 mod request;
 mod split;
+mod standing;
 mod stream;
 mod watch;
 mod write;
@@ -32,6 +33,7 @@ use std::time::Duration;
 
 pub use lease::Lease;
 pub use request::Asked;
+pub use standing::Standing;
 pub use watch::MongoWatch;
 
 use serde::{Deserialize, Serialize};

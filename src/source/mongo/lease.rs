@@ -52,13 +52,6 @@ impl MongoSource {
     pub async fn checkpoint(&self) -> Result<Option<Checkpoint>> {
         self.server.checkpoint().await
     }
-
-    /// Who captures now, if anybody does.
-    pub async fn owner(&self) -> Result<Option<String>> {
-        let state = self.server.state_document().await?;
-        let owner = state.and_then(|state| Some(state.get_str("owner").ok()?.to_owned()));
-        Ok(owner)
-    }
 }
 
 impl Lease {
@@ -96,7 +89,7 @@ impl Lease {
     }
 
     /// Writes fields of the state, and renews, if the lease is still ours.
-    async fn write(&self, fields: BsonDocument) -> Result<()> {
+    pub(super) async fn write(&self, fields: BsonDocument) -> Result<()> {
         let mut set = doc! { "expires": self.server.expiry() };
         // Literal, since text of ours may begin with a dollar sign.
         let fields = fields.into_iter();
@@ -169,6 +162,7 @@ impl Server {
             "taken_by": if_free(token.clone().into(), "$taken_by"),
             "fence": if_free(next.into(), "$fence"),
             "expires": if_free(self.expiry(), "$expires"),
+            "at_rest": if_free(false.into(), "$at_rest"),
         };
         let positions = self.state(POSITIONS);
         let take = positions

@@ -1,0 +1,301 @@
+//! `lockstep capture`: MongoDB to RabbitMQ, one active process, the others standing by.
+//!
+//! ```text
+//! connect, or say why not ──> stand by ──lease──> capture ──fenced off──> stand by
+//!                                                  │  ▲
+//!                                          paused ─┘  └─ resumed        requests ──> capture
+//! ```
+
+use std::future::{Future, pending};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use crate::capture::{self, Ports, Request};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::queue::rabbit::{self, RabbitQueue};
+use crate::retry::Backoff;
+use crate::source::mongo::{Asked, Lease, MongoSource};
+use crate::{Error, Recovery, Result};
+
+/// Between two looks for requests and for a pause.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Captures until `shutdown` is ready.
+///
+/// # Errors
+/// What a service refuses and trying again cannot mend; that a service did not answer within
+/// `capture.startup_timeout_seconds`; lost history, by the policy.
+pub async fn capture(config: Config, shutdown: watch::Receiver<bool>) -> Result<()> {
+    let clock = Clock::system();
+    let connect = async {
+        let source = patiently(&config, || {
+            MongoSource::open(source_settings(&config), clock.clone())
+        });
+        let queue = patiently(&config, || {
+            RabbitQueue::open(queue_settings(&config), clock.clone())
+        });
+        tokio::try_join!(source, queue)
+    };
+    require(&config)?;
+    let (source, queue) = tokio::select! {
+        biased;
+        () = crate::shutdown::requested(shutdown.clone()) => return Ok(()),
+        connected = connect => connected?,
+    };
+    let service = Service {
+        config,
+        source,
+        queue,
+        clock,
+        shutdown,
+    };
+    service.run().await
+}
+
+/// What the role needs of the settings.
+fn require(config: &Config) -> Result<()> {
+    let missing = |setting: &str, what: &str, example: &str| Error::Config {
+        setting: setting.into(),
+        why: format!("`lockstep capture` {what}; set it, for example to {example}"),
+    };
+    if !config.source.url.is_set() {
+        let example = "mongodb://localhost:27017/?replicaSet=rs0";
+        return Err(missing("source.url", "reads MongoDB", example));
+    }
+    if !config.queue.url.is_set() {
+        let example = "amqp://localhost:5672";
+        return Err(missing("queue.url", "fills RabbitMQ", example));
+    }
+    Ok(())
+}
+
+pub(super) fn source_settings(config: &Config) -> crate::source::mongo::Settings {
+    config.source.settings()
+}
+
+fn queue_settings(config: &Config) -> rabbit::Settings {
+    let queue = &config.queue;
+    rabbit::Settings {
+        name: queue.name.clone(),
+        window: config.capture.window,
+        message_bytes_max: queue.message_bytes_max,
+        seed_consumers: Some(queue.seed_consumers.clone()).filter(|name| !name.is_empty()),
+        ..rabbit::Settings::new(queue.url.expose(), queue.partitions)
+    }
+}
+
+/// Tries until it works, trying again cannot help, or the time for a start is over.
+pub(super) async fn patiently<T, F: Future<Output = Result<T>>>(
+    config: &Config,
+    attempt: impl Fn() -> F,
+) -> Result<T> {
+    let until = Instant::now() + Duration::from_secs(config.capture.startup_timeout_seconds);
+    let mut backoff = Backoff::jittered(Some(random()));
+    loop {
+        let error = match attempt().await {
+            Ok(done) => return Ok(done),
+            Err(error) => error,
+        };
+        let Recovery::Retry(pause) = error.recovery() else {
+            return Err(error);
+        };
+        let pause = backoff.next(pause);
+        if Instant::now() + pause >= until {
+            return Err(error);
+        }
+        tracing::warn!(error = %error.chain(), pause_ms = pause.as_millis(), "waiting for a service");
+        sleep(pause).await;
+    }
+}
+
+struct Service {
+    config: Config,
+    source: MongoSource,
+    queue: RabbitQueue,
+    clock: Clock,
+    shutdown: watch::Receiver<bool>,
+}
+
+/// Why an active capture ended.
+enum Ended {
+    Stopped,
+    Fenced,
+}
+
+impl Service {
+    async fn run(&self) -> Result<()> {
+        let owner = owner();
+        loop {
+            if let Some(active) = self.source.standing().await?.owner {
+                tracing::info!(active, "standing by");
+            }
+            let lease = tokio::select! {
+                biased;
+                () = self.stopped() => return Ok(()),
+                lease = self.acquired(&owner) => lease?,
+            };
+            tracing::info!(owner, fence = lease.fence(), "capture is ours");
+            let ended = tokio::select! {
+                biased;
+                fenced = self.kept(&lease) => fenced,
+                ended = self.active(&lease) => ended,
+            };
+            match ended? {
+                Ended::Stopped => return lease.release().await,
+                Ended::Fenced => tracing::warn!(owner, "another process has taken capture over"),
+            }
+        }
+    }
+
+    async fn stopped(&self) {
+        crate::shutdown::requested(self.shutdown.clone()).await;
+    }
+
+    /// The lease, however long it takes and whatever passes meanwhile.
+    async fn acquired(&self, owner: &str) -> Result<Lease> {
+        let mut backoff = Backoff::jittered(Some(random()));
+        loop {
+            let error = match self.source.acquire(owner).await {
+                Ok(lease) => return Ok(lease),
+                Err(error) => error,
+            };
+            let Recovery::Retry(pause) = error.recovery() else {
+                return Err(error);
+            };
+            tracing::warn!(error = %error.chain(), "waiting for the lease");
+            sleep(backoff.next(pause)).await;
+        }
+    }
+
+    /// Renews the lease; ends only when that cannot be done.
+    async fn kept(&self, lease: &Lease) -> Result<Ended> {
+        match lease.keep().await {
+            Ok(never) => match never {},
+            Err(Error::Fenced { .. }) => Ok(Ended::Fenced),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Captures, stands still while paused, and captures again.
+    async fn active(&self, lease: &Lease) -> Result<Ended> {
+        loop {
+            let (send, requests) = mpsc::channel(1);
+            let mut settings = super::capture_settings(&self.config);
+            settings.kinds.clone_from(&self.config.source.collections);
+            settings.jitter = Some(random());
+            let ports = Ports {
+                source: &self.source,
+                checkpoints: lease,
+                queue: &self.queue,
+                clock: &self.clock,
+            };
+            let (pause, paused) = oneshot::channel::<()>();
+            let until = async {
+                tokio::select! {
+                    () = self.stopped() => {}
+                    _ = paused => {}
+                }
+            };
+            let carried = capture::run(ports, &settings, requests, until);
+            let asked = self.requested(lease, send, pause);
+            let done = tokio::select! {
+                biased;
+                done = carried => done,
+                error = asked => Err(error),
+            };
+            match done {
+                Err(Error::Fenced { .. }) => return Ok(Ended::Fenced),
+                Err(error) => return Err(error),
+                Ok(()) if *self.shutdown.borrow() => return Ok(Ended::Stopped),
+                Ok(()) => {}
+            }
+            if let Err(Error::Fenced { .. }) = lease.rest(true).await {
+                return Ok(Ended::Fenced);
+            }
+            tracing::info!("capture is paused; `lockstep resume capture` lets it go on");
+            tokio::select! {
+                () = self.stopped() => return Ok(Ended::Stopped),
+                () = self.resumed() => tracing::info!("capture goes on"),
+            }
+            if let Err(Error::Fenced { .. }) = lease.rest(false).await {
+                return Ok(Ended::Fenced);
+            }
+        }
+    }
+
+    /// Hands requests of other processes on, and says when capture is to pause. Ends only with an
+    /// error that trying again cannot mend.
+    async fn requested(
+        &self,
+        lease: &Lease,
+        send: mpsc::Sender<Request>,
+        pause: oneshot::Sender<()>,
+    ) -> Error {
+        loop {
+            match self.look(lease, &send).await {
+                Ok(false) => {}
+                Ok(true) => {
+                    // Whoever waits for the pause has ended where nobody hears it.
+                    pause.send(()).ok();
+                    return pending().await;
+                }
+                Err(error) if matches!(error.recovery(), Recovery::Retry(_)) => {
+                    tracing::warn!(error = %error.chain(), "requests are not read yet");
+                }
+                Err(error) => return error,
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    /// Does what others ask for; true when they ask for a pause.
+    async fn look(&self, lease: &Lease, send: &mpsc::Sender<Request>) -> Result<bool> {
+        for asked in lease.take_requests().await? {
+            match sent(&asked, send).await {
+                Ok(count) => lease.answer(&asked, count).await?,
+                // It still stands, and is taken again when capture has opened anew.
+                Err(error) => tracing::debug!(error = %error.chain(), "a request has to wait"),
+            }
+        }
+        self.source.is_paused().await
+    }
+
+    async fn resumed(&self) {
+        loop {
+            match self.source.is_paused().await {
+                Ok(false) => return,
+                Ok(true) => {}
+                Err(error) => tracing::warn!(error = %error.chain(), "still paused"),
+            }
+            sleep(LOOK).await;
+        }
+    }
+}
+
+/// Has capture do what was asked for.
+async fn sent(asked: &Asked, send: &mpsc::Sender<Request>) -> Result<u64> {
+    let stopped = || Error::Stopped { part: "capture" };
+    let (done, answer) = oneshot::channel();
+    let request = Request {
+        what: asked.what.clone(),
+        done,
+    };
+    send.send(request).await.map_err(|_| stopped())?;
+    answer.await.map_err(|_| stopped())
+}
+
+/// A seed of its own for every process, so that they do not all come back at one moment.
+fn random() -> u64 {
+    Uuid::new_v4().as_u64_pair().0
+}
+
+/// Who we are, for people.
+fn owner() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname");
+    let host = host.as_deref().map_or("a process", str::trim_end);
+    format!("{host}:{}", std::process::id())
+}

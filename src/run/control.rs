@@ -1,0 +1,131 @@
+//! Orders to the capture of a MongoDB, from any process that reaches it.
+//!
+//! ```text
+//! order ──> state database ──> the active capture does it ──> how capture stands now
+//! ```
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::capture::{patiently, source_settings};
+use crate::capture::{Resync, afresh};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::source::Checkpoint;
+use crate::source::mongo::{MongoSource, Standing};
+use crate::{Error, Result};
+
+/// What capture is to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Order {
+    /// Say how it stands.
+    Show,
+    /// Forget the position and read everything again; while paused.
+    Reset {
+        /// Whether every version is to be newer than all before, as after a restored backup.
+        new_epoch: bool,
+    },
+    /// Go back to a moment, RFC 3339; while paused.
+    Rewind {
+        /// The moment.
+        to: String,
+    },
+    /// Stand still, also over restarts.
+    Pause,
+    /// Go on.
+    Resume,
+    /// Read a type again, or everything.
+    Snapshot {
+        /// The type; none for all.
+        kind: Option<String>,
+    },
+}
+
+/// How capture stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Stance {
+    /// The process that captures, if any does.
+    pub owner: Option<String>,
+    /// Whether it stands still.
+    pub paused: bool,
+    /// The epoch that versions carry; none before the first position.
+    pub epoch: Option<u32>,
+    /// The saved position on the source's clock: seconds since 1970, UTC.
+    pub position_seconds: Option<u32>,
+    /// How long the source will still know that position, in seconds.
+    pub oplog_window_seconds: Option<u64>,
+    /// Types whose snapshots are under way or to come.
+    pub snapshot: Vec<String>,
+    /// Resets for lost history since the last snapshot that came to its end.
+    pub resets: u32,
+}
+
+impl From<Standing> for Stance {
+    fn from(standing: Standing) -> Self {
+        let saved = standing.checkpoint.as_ref();
+        let kinds = saved.map(|saved| saved.snapshot.kinds().map(str::to_owned).collect());
+        Self {
+            epoch: saved.map(|saved| saved.epoch),
+            snapshot: kinds.unwrap_or_default(),
+            resets: saved.map_or(0, |saved| saved.resets),
+            position_seconds: standing.time.map(|time| time.seconds),
+            oplog_window_seconds: standing.window.map(|window| window.as_secs()),
+            owner: standing.owner,
+            paused: standing.paused,
+        }
+    }
+}
+
+/// Gives the order and says how capture stands then.
+///
+/// # Errors
+/// [`Error::Config`] where no MongoDB is set; [`Error::Refused`] for moving the position of a capture
+/// that does not rest.
+pub async fn control(config: &Config, order: Order) -> Result<Stance> {
+    if !config.source.url.is_set() {
+        return Err(Error::Config {
+            setting: "source.url".into(),
+            why:
+                "it is not set, and this is about the capture of a MongoDB; embedded, capture is a \
+                  part of `lockstep up`, and `lockstep resync` reads documents again"
+                    .into(),
+        });
+    }
+    let open = || MongoSource::open(source_settings(config), Clock::system());
+    let source = patiently(config, open).await?;
+    match order {
+        Order::Show => {}
+        Order::Pause => {
+            source.set_paused(true).await?;
+            source.rested().await?;
+        }
+        Order::Resume => source.set_paused(false).await?,
+        Order::Reset { new_epoch } => {
+            let saved = source.checkpoint().await?;
+            let epoch = saved.as_ref().map_or(1, |saved| saved.epoch);
+            let mut kinds: BTreeSet<String> = config.source.collections.iter().cloned().collect();
+            kinds.extend(saved.into_iter().flat_map(|saved| saved.kinds));
+            let (_, fresh) = afresh(&source, epoch + u32::from(new_epoch), kinds).await?;
+            source.replace_checkpoint(Some(&fresh)).await?;
+        }
+        Order::Rewind { to } => {
+            let position = MongoSource::position_at(&to)?;
+            let saved = source.checkpoint().await?.ok_or_else(|| Error::NotFound {
+                what: "a saved position".into(),
+            })?;
+            let back = Checkpoint { position, ..saved };
+            source.replace_checkpoint(Some(&back)).await?;
+        }
+        Order::Snapshot { kind } => {
+            let kinds = match kind {
+                Some(kind) => vec![kind],
+                None => config.source.collections.clone(),
+            };
+            for kind in kinds {
+                source.ask(&Resync::Kind(kind)).await?;
+            }
+        }
+    }
+    Ok(source.standing().await?.into())
+}

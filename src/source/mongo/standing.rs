@@ -1,0 +1,153 @@
+//! How capture stands, for people, and moving its position while it rests.
+//!
+//! ```text
+//! pause ──> the active capture says that it rests ──> reset | rewind ──> resume
+//! ```
+//!
+//! A position may be moved only while nobody saves one: capture rests, or no process holds its lease.
+
+use std::time::Duration;
+
+use bson::{Bson, doc};
+
+use super::MongoSource;
+use super::fault::fault;
+use super::lease::{Lease, POLL, POSITIONS};
+use super::place::Place;
+use crate::change::{Position, Time};
+use crate::source::Checkpoint;
+use crate::{Error, Result};
+
+/// How capture stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Standing {
+    /// The process that captures, if any does.
+    pub owner: Option<String>,
+    /// Whether it was asked to stand still.
+    pub paused: bool,
+    /// What was saved last.
+    pub checkpoint: Option<Checkpoint>,
+    /// The saved position's place on the source's clock.
+    pub time: Option<Time>,
+    /// How long the server will still know the position if nothing moves it; none where that cannot
+    /// be known.
+    pub window: Option<Duration>,
+}
+
+impl MongoSource {
+    /// How capture stands.
+    pub async fn standing(&self) -> Result<Standing> {
+        let state = self.server.state_document().await?.unwrap_or_default();
+        let held = self.is_held().await?;
+        let owner = state.get_str("owner").ok().filter(|_| held);
+        let checkpoint = self.checkpoint().await?;
+        let place = checkpoint
+            .as_ref()
+            .map(|saved| Place::read(&saved.position));
+        let window = match &checkpoint {
+            Some(saved) => self.oplog_window(&saved.position).await?,
+            None => None,
+        };
+        Ok(Standing {
+            owner: owner.map(str::to_owned),
+            paused: state.get_bool("paused").unwrap_or(false),
+            time: place.transpose()?.map(|place| place.time()),
+            checkpoint,
+            window,
+        })
+    }
+
+    /// Waits until a capture that was asked to pause rests; at once when there is none.
+    pub async fn rested(&self) -> Result<()> {
+        while self.is_held().await? && !self.is_at_rest().await? {
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(())
+    }
+
+    /// Saves another checkpoint, or none, while nobody captures.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] while a capture is active.
+    pub async fn replace_checkpoint(&self, checkpoint: Option<&Checkpoint>) -> Result<()> {
+        if self.is_held().await? && !self.is_at_rest().await? {
+            return Err(Error::Refused {
+                service: "capture".to_owned(),
+                why: "it is active and would save over the position".to_owned(),
+                fix: "ask for `lockstep pause capture` first, and for `resume` afterwards"
+                    .to_owned(),
+            });
+        }
+        let text = checkpoint.map(serde_json::to_string).transpose();
+        let text = text.map_err(|error| Error::malformed("the checkpoint", error.to_string()))?;
+        let set = doc! { "$set": { "checkpoint": text.map_or(Bson::Null, Bson::String) } };
+        let positions = self.server.state(POSITIONS);
+        let ours = doc! { "_id": self.server.state_id() };
+        let saved = positions.update_one(ours, set).upsert(true).await;
+        saved.map_err(fault(&self.server.service, "save the position"))?;
+        Ok(())
+    }
+
+    /// The position just before this moment, RFC 3339.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for what is no such time.
+    pub fn position_at(moment: &str) -> Result<Position> {
+        let bad = |why: String| Error::Config {
+            setting: "--to".to_owned(),
+            why,
+        };
+        let moment = bson::DateTime::parse_rfc3339_str(moment)
+            .map_err(|error| bad(format!("{error}; want a time as 2026-01-31T12:00:00Z")))?;
+        let seconds = u32::try_from(moment.timestamp_millis() / 1_000)
+            .map_err(|_| bad("it is before 1970 or after 2106".to_owned()))?;
+        // Everything of that second is read again.
+        let before = Time {
+            seconds: seconds.saturating_sub(1),
+            increment: u32::MAX,
+        };
+        Ok(Place::after_time(before).position())
+    }
+
+    async fn is_at_rest(&self) -> Result<bool> {
+        let state = self.server.state_document().await?.unwrap_or_default();
+        Ok(state.get_bool("at_rest").unwrap_or(false))
+    }
+
+    /// Whether a process holds the lease, by the server's clock.
+    async fn is_held(&self) -> Result<bool> {
+        let held = doc! {
+            "_id": self.server.state_id(),
+            "$expr": { "$gt": ["$expires", "$$NOW"] },
+        };
+        let positions = self.server.state(POSITIONS);
+        let found = positions.find_one(held).await;
+        Ok(found
+            .map_err(fault(&self.server.service, "read the lease"))?
+            .is_some())
+    }
+}
+
+impl Lease {
+    /// Says that this capture rests, or goes on.
+    pub async fn rest(&self, rests: bool) -> Result<()> {
+        self.write(doc! { "at_rest": rests }).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_the_place_before_its_second() {
+        let position = MongoSource::position_at("1970-01-02T00:00:00Z").unwrap();
+        let time = Place::read(&position).unwrap().time();
+        assert_eq!((time.seconds, time.increment), (86_399, u32::MAX));
+        let error = MongoSource::position_at("yesterday").unwrap_err();
+        assert!(
+            error.to_string().contains("2026-01-31T12:00:00Z"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,2 @@
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
+mod contract { mod vector; }

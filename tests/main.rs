@@ -16,6 +16,7 @@ mod spine;
 mod support {
     pub(crate) mod app;
     pub(crate) mod binary;
+    pub(crate) mod copy;
     pub(crate) mod edited;
     pub(crate) mod export;
     pub(crate) mod model;

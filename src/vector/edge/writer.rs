@@ -3,11 +3,12 @@
 //! ```text
 //! batch ──> decide ──> apply ──> log and rows, one commit ──> answer
 //!                                          │
-//!           quiet, old, or much ──> flush the engine ──> empty the log
+//!              old, or much ──> flush the engine ──> empty the log
 //! ```
 //!
-//! While the engine flushes, nothing can be written to it: it is best done when nobody waits, and
-//! for many writes at once. A failed flush leaves the log as it is and refuses every later write.
+//! While the engine flushes, nothing can be written to it, and it takes about as long for one write
+//! as for many. A failed flush leaves the log as it is and refuses every later write: all that was
+//! answered since the last good one is replayed at the next opening.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -103,7 +104,9 @@ impl Writer {
                 Err(RecvTimeoutError::Timeout) => self.upkeep.log_age,
                 Err(RecvTimeoutError::Disconnected) => break,
             };
-            let due = self.logged.is_full() || self.age() >= Some(age_max);
+            let due = self
+                .age()
+                .is_some_and(|age| self.logged.is_full() || age >= age_max);
             if due && self.empty_log() && self.touched >= self.upkeep.after {
                 self.touched = 0;
                 self.keep_up();
@@ -114,7 +117,7 @@ impl Writer {
         }
     }
 
-    /// How old the log's oldest effect is; none where a flush has nothing to do, or cannot.
+    /// How old the log's oldest effect is; none where there is nothing to flush, or no hope.
     fn age(&self) -> Option<Duration> {
         let since = self.logged.since.filter(|_| self.broken.is_none());
         since.map(|since| since.elapsed())
@@ -147,7 +150,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Nothing is weighed against what may be lost, and the log does not grow without bound.
+    /// Nothing is weighed against what may be lost, and a log that cannot be emptied takes no more.
     fn make_ready(&mut self) -> Result<()> {
         if let Some(why) = &self.broken {
             return Err(shard::unwritable(self.shard.path(), why));

@@ -12,6 +12,8 @@ use lockstep::{Recovery, Result};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
+use crate::support::copy;
+
 use super::{
     DIMENSION, Subject, all_manifests, all_points, assert_same, at, key, manifest, nearest, point,
     write,
@@ -51,7 +53,7 @@ impl Edge {
         // Whatever flush a write has brought about is over when the next one is answered.
         self.store.write(Vec::new()).await.unwrap();
         let copy = TempDir::new().unwrap();
-        copy_all(self.folder.path(), copy.path());
+        copy::folder(self.folder.path(), copy.path());
         copy
     }
 
@@ -65,18 +67,6 @@ impl Edge {
         let Self { store, folder } = self;
         drop(store);
         folder
-    }
-}
-
-fn copy_all(from: &Path, to: &Path) {
-    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            fs::create_dir(&target).unwrap();
-            copy_all(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
     }
 }
 
@@ -197,7 +187,11 @@ async fn what_was_answered_and_not_flushed_is_there_after_a_crash() {
     write(&subject, writes).await;
     assert_eq!(logged(subject.folder.path()), 3);
     let crashed = subject.reopen().await;
-    assert_same(&all_points(&crashed).await, std::slice::from_ref(&a), "after a crash");
+    assert_same(
+        &all_points(&crashed).await,
+        std::slice::from_ref(&a),
+        "after a crash",
+    );
     assert_eq!(all_manifests(&crashed).await, [names_a]);
     // Closed, it needs no log.
     let folder = crashed.close();
@@ -230,7 +224,7 @@ async fn a_log_that_the_engine_has_already_changes_nothing() {
     let flushed = subject.close();
     fs::remove_dir_all(before.path().join("vectors")).unwrap();
     fs::create_dir(before.path().join("vectors")).unwrap();
-    copy_all(
+    copy::folder(
         &flushed.path().join("vectors"),
         &before.path().join("vectors"),
     );
@@ -283,7 +277,7 @@ async fn a_failed_flush_refuses_every_later_write_and_loses_none() {
     assert_same(&all_points(&subject).await, &points, "still read");
     let copy = TempDir::new().unwrap();
     fs::rename(&aside, &segments).unwrap();
-    copy_all(subject.folder.path(), copy.path());
+    copy::folder(subject.folder.path(), copy.path());
     let crashed = Edge::on(copy).await;
     assert_same(&all_points(&crashed).await, &points, "after starting again");
 }

@@ -281,3 +281,29 @@ async fn a_failed_flush_refuses_every_later_write_and_loses_none() {
     let crashed = Edge::on(copy).await;
     assert_same(&all_points(&crashed).await, &points, "after starting again");
 }
+
+#[tokio::test]
+async fn what_a_failed_transaction_left_in_memory_is_logged_before_anything_rests_on_it() {
+    let subject = Edge::open().await;
+    let one = point(&key("a"), "one", at(1));
+    let database = Connection::open(subject.folder.path().join("lockstep.db")).unwrap();
+    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON vector_manifest
+                  BEGIN SELECT RAISE(ABORT, 'refused'); END";
+    database.execute_batch(refuse).unwrap();
+    let names_it = || Write::Manifest(Box::new(manifest(&key("a"), at(1), &[&one])));
+    let writes = vec![Write::Upsert(vec![one.clone()]), names_it()];
+    assert!(subject.store().write(writes).await.is_err());
+    assert_eq!(logged(subject.folder.path()), 0);
+    database.execute_batch("DROP TRIGGER refuse").unwrap();
+    drop(database);
+    // The point is read back, found there, and not written again.
+    assert_same(
+        &all_points(&subject).await,
+        std::slice::from_ref(&one),
+        "read back",
+    );
+    write(&subject, [names_it()]).await;
+    let crashed = subject.reopen().await;
+    assert_same(&all_points(&crashed).await, &[one], "after a crash");
+    assert_eq!(all_manifests(&crashed).await.len(), 1);
+}

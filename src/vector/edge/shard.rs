@@ -38,7 +38,8 @@ pub(super) enum Failure {
 /// When the engine tidies up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Upkeep {
-    /// How long a write may stand in the log alone before the engine is flushed.
+    /// How long a write may stand in the log alone before the engine is flushed; half of it behind
+    /// the sweep that ends a document.
     pub log_age: Duration,
     /// Points written between two rebuilds.
     pub after: usize,
@@ -46,12 +47,13 @@ pub struct Upkeep {
     pub graph_from: usize,
 }
 
-/// A flush takes tens of milliseconds in which nothing is written, whatever it is for. Comparing
-/// 20,000 vectors takes about a millisecond; rebuilding takes seconds.
+/// A flush takes tens of milliseconds in which nothing is written, whatever it is for, and a log is
+/// bounded by its size as well: seldom is better. Comparing 20,000 vectors takes about a
+/// millisecond; rebuilding takes seconds.
 impl Default for Upkeep {
     fn default() -> Self {
         Self {
-            log_age: Duration::from_secs(1),
+            log_age: Duration::from_secs(10),
             after: 20_000,
             graph_from: 20_000,
         }

@@ -189,7 +189,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Flushes, so that the log ends; where that fails it stays, and a second later is the next try.
+    /// Flushes, so that the log ends; where that fails it stays, until it is old enough once more.
     fn empty_log(&mut self) -> bool {
         let flushed = self.flush();
         if let Err(error) = &flushed {

@@ -118,7 +118,7 @@ mod tests {
         };
         let effects = [put(0.1), Effect::Delete(id), put(0.3)];
         let bytes = append(&connection, &effects).unwrap();
-        assert_eq!(bytes, 3 * 16 + 2 * (29 + 3 * 4));
+        assert_eq!(bytes, 3 * 16 + 2 * (28 + 3 * 4));
         let found = page(&connection, 0).unwrap();
         let (places, found): (Vec<_>, Vec<_>) = found.into_iter().unzip();
         assert_eq!(found, effects);

@@ -128,6 +128,21 @@ impl Database {
         result.map_err(|error| file::named(error, self.path()))
     }
 
+    /// The same as [`Database::write`] for a thread of one's own, which waits; not for the
+    /// runtime's.
+    pub(crate) fn write_blocking<T: Send + 'static>(
+        &self,
+        durability: Durability,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (answer, answered) = oneshot::channel();
+        let job = writer::Job::new(durability, None, work, answer);
+        let writes = self.shared.writes.as_ref().ok_or_else(stopped)?;
+        writes.blocking_send(job).map_err(|_| stopped())?;
+        let result = answered.blocking_recv().map_err(|_| stopped())?;
+        result.map_err(|error| file::named(error, self.path()))
+    }
+
     /// Does the work on one consistent state of the file, which holds every write that returned
     /// before. Keep it short: a page, not a table.
     pub async fn read<T: Send + 'static>(

@@ -17,6 +17,7 @@ mod support {
     pub(crate) mod app;
     pub(crate) mod binary;
     pub(crate) mod broker;
+    pub(crate) mod copy;
     pub(crate) mod edited;
     pub(crate) mod export;
     pub(crate) mod model;

@@ -92,6 +92,10 @@ async fn one(rooms: &Rooms<LocalEmbedder>, number: usize) -> Result<Sample> {
     }
     let since = |at: Instant| at.saturating_duration_since(commit).as_secs_f64() * 1000.0;
     let found = since(Instant::now());
+    // A search may have it before the call that wrote it returns.
+    while !rooms.store.has_ended() {
+        sleep(LOOK).await;
+    }
     let first =
         |calls: Vec<(Instant, Instant)>| calls.into_iter().next().unwrap_or((commit, commit));
     let (embed, write) = (first(rooms.embedder.take()), first(rooms.store.take()));

@@ -30,6 +30,12 @@ impl<P> Timed<P> {
         std::mem::take(&mut calls)
     }
 
+    /// Whether a call has ended since they were taken last.
+    pub(crate) fn has_ended(&self) -> bool {
+        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        !calls.is_empty()
+    }
+
     fn note(&self, start: Instant) {
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         calls.push((start, Instant::now()));

@@ -9,7 +9,10 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 use crate::{Error, Result};
 
 /// The format that this program writes; raised when an older program could not read it.
-pub(super) const FORMAT: i64 = 1;
+///
+/// 2: points may stand in the log of the vectors alone, which a program of format 1 would not
+/// read. A file of format 1 is one whose log is empty.
+pub(super) const FORMAT: i64 = 2;
 /// "Lock" in ASCII: tells our files from those of other programs.
 const APPLICATION: i64 = 0x4c6f_636b;
 /// How long the writer waits for reads under way when it empties the log.

@@ -1,19 +1,39 @@
 //! Qdrant's own engine in process, with manifests in `SQLite`.
 //!
 //! ```text
-//! write ──> runs of equal kind, in order ──┬─ points ──> engine, flushed ──────────┐
-//!                                          └─ rows ────> SQLite, one transaction ──┴─> next run
+//! write ──decide──> effects ──> engine, in memory      [M]   seen by readings
+//!            │                                          │
+//!            └─────> log of effects, manifests, rows   [C]   one transaction: answered
+//!                                                       │
+//!            later:  engine, on its disk               [F]   flushed for many writes
+//!                    log emptied                       [E]
 //! ```
 //!
-//! A run is durable before the next begins, so a manifest never comes before its points, and a
-//! sweep never before its manifest. "Durable" is against the end of the process at any moment;
-//! points are also synced to the disk, rows as far as [`Durability::Ordered`] goes.
+//! The engine forgets at `kill -9` what was not flushed, and its flush is dear. So an answered
+//! write rests on the log, which is replayed at the next opening, before anything is read. What
+//! holds when the process ends between two steps:
+//!
+//! | crash after | log | engine's memory | engine's disk | manifest | after opening |
+//! |---|---|---|---|---|---|
+//! | - | | | | | as before the write |
+//! | M | without | gone | older, or part of it | without | as before, or orphans that no manifest names; not answered, so done again |
+//! | C | with | gone | older, or part of it | with | replayed: with |
+//! | F | with | gone | with | with | replayed over itself: with |
+//! | E | empty | gone | with | with | with |
+//!
+//! An effect is absolute ([`points`]), so the log ends in the same state over whatever part of it
+//! the engine's disk has. A manifest stands in the transaction of the points it rests on, or in a
+//! later one, and a sweep never in one before its manifest's: a run of writes that share a
+//! transaction is points, then rows. Should the transaction fail, its effects are in the engine's
+//! memory alone; they are put into the log before any later write is weighed against them.
 
 mod engine;
+mod log;
 mod payload;
 mod points;
 mod rows;
 mod shard;
+mod writer;
 
 use std::path::Path;
 
@@ -30,6 +50,7 @@ use crate::feature::embed::Model;
 use crate::{Error, Result};
 
 pub use self::rows::SCHEMA;
+pub use self::shard::Upkeep;
 
 /// The embedded vector store.
 #[derive(Debug)]
@@ -46,14 +67,18 @@ impl EdgeStore {
     /// [`Error::Model`] if its vectors were made with another model, [`Error::Data`] if it is
     /// damaged or gone while its manifests are there.
     pub async fn open(folder: &Path, database: Database, model: &Model) -> Result<Self> {
-        Self::open_with(folder, database, model, shard::Upkeep::default()).await
+        Self::open_with(folder, database, model, Upkeep::default()).await
     }
 
-    async fn open_with(
+    /// The same, tidying up at other times.
+    ///
+    /// # Errors
+    /// As [`EdgeStore::open`].
+    pub async fn open_with(
         folder: &Path,
         database: Database,
         model: &Model,
-        upkeep: shard::Upkeep,
+        upkeep: Upkeep,
     ) -> Result<Self> {
         let stored = database.read(rows::model).await?;
         if let Some(stored) = &stored {
@@ -67,7 +92,7 @@ impl EdgeStore {
                 });
             }
         }
-        let engine = Engine::open(folder, model.dimension, upkeep)?;
+        let engine = Engine::open(folder, &database, model.dimension, upkeep).await?;
         // After the folder is made: a crash in between makes it again.
         if stored.is_none() {
             let model = model.clone();
@@ -132,22 +157,6 @@ fn check_dimension(vector: &[f32], dimension: usize, thing: impl Fn() -> String)
     Err(Error::malformed(thing(), why))
 }
 
-/// Splits the writes, in order, into runs that are all of points or all of rows.
-fn runs(writes: Vec<Write>) -> Vec<(bool, Vec<Write>)> {
-    let mut runs: Vec<(bool, Vec<Write>)> = Vec::new();
-    for write in writes {
-        let of_points = matches!(
-            write,
-            Write::Raise { .. } | Write::Upsert(_) | Write::Sweep { .. }
-        );
-        match runs.last_mut() {
-            Some((kind, run)) if *kind == of_points => run.push(write),
-            _ => runs.push((of_points, vec![write])),
-        }
-    }
-    runs
-}
-
 fn read_point(record: Record) -> Result<Point> {
     payload::point(record.id, record.payload, record.vector)
 }
@@ -195,19 +204,7 @@ impl VectorStore for EdgeStore {
 
     async fn write(&self, writes: Vec<Write>) -> Result<()> {
         self.check_vectors(&writes)?;
-        for (of_points, run) in runs(writes) {
-            if of_points {
-                self.engine.write(run).await?;
-            } else {
-                self.database
-                    .write(Durability::Ordered, move |transaction| {
-                        run.iter()
-                            .try_for_each(|write| rows::apply(transaction, write))
-                    })
-                    .await?;
-            }
-        }
-        Ok(())
+        self.engine.write(writes).await
     }
 
     async fn nearest(&self, question: Nearest) -> Result<Vec<Near>> {

@@ -69,10 +69,9 @@ fn is_ours(name: &str) -> bool {
 }
 
 /// The point as it is given to the engine.
-pub(super) fn stored(point: Point) -> PointStruct {
-    let payload = Value::Object(payload(&point));
-    let vectors = Vectors::new_named([(DENSE, point.vector)]);
-    PointStruct::new(EngineId::Uuid(point.id.0), vectors, payload)
+pub(super) fn stored(id: PointId, payload: Fields, vector: Vec<f32>) -> PointStruct {
+    let vectors = Vectors::new_named([(DENSE, vector)]);
+    PointStruct::new(EngineId::Uuid(id.0), vectors, Value::Object(payload))
 }
 
 /// The point that the engine gave back; without its vector if that was not asked for.

@@ -1,13 +1,19 @@
-//! Writes of points against the engine, each under its condition.
+//! Writes of points: what each comes to, and doing that.
 //!
-//! One thread does all of them, so reading what is stored, deciding, and writing is one step.
+//! ```text
+//! write + what is stored ──decide──> effects ──apply──> the engine's memory
+//! ```
+//!
+//! One thread does all of them, so reading what is stored, deciding, and writing is one step. An
+//! effect has no condition left and says all of a point: whatever the engine holds of it, older,
+//! newer or half of it, what it holds afterwards is the same.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::mem::discriminant;
 
 use qdrant_edge::{
-    EdgeShard, OperationResult, Payload, PayloadOps, PointId as EngineId, PointInsertOperations,
-    PointOperations, Record, ScrollRequest, SetPayloadOp, UpdateOperation, WithPayloadInterface,
-    WithVector,
+    EdgeShard, OperationResult, PointId as EngineId, PointInsertOperations, PointOperations,
+    Record, ScrollRequest, UpdateOperation, WithPayloadInterface, WithVector,
 };
 
 use super::payload;
@@ -15,8 +21,45 @@ use crate::change::{DocumentKey, PointId, Version};
 use crate::document::Fields;
 use crate::vector::{Entry, Point, Write};
 
-/// Performs a write of points and says how many it touched; leaves writes of rows alone.
-pub(super) fn apply(shard: &EdgeShard, write: Write) -> OperationResult<usize> {
+/// What a write comes to for one point.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Effect {
+    /// It is there, with this and nothing else.
+    Put {
+        id: PointId,
+        payload: Fields,
+        vector: Vec<f32>,
+    },
+    /// It is not there.
+    Delete(PointId),
+}
+
+impl Effect {
+    fn put(mut point: Point) -> Self {
+        let vector = std::mem::take(&mut point.vector);
+        Self::Put {
+            id: point.id,
+            payload: payload::payload(&point),
+            vector,
+        }
+    }
+}
+
+/// Whether the write is one of points, and none of rows.
+pub(super) fn is_of_points(write: &Write) -> bool {
+    match write {
+        Write::Raise { .. } | Write::Upsert(_) | Write::Sweep { .. } => true,
+        Write::Manifest(_)
+        | Write::Floor { .. }
+        | Write::Passed { .. }
+        | Write::Acted(_)
+        | Write::Watermark { .. }
+        | Write::Collect { .. } => false,
+    }
+}
+
+/// Weighs a write of points against what is stored; nothing comes of a write of rows.
+pub(super) fn decide(shard: &EdgeShard, write: Write) -> OperationResult<Vec<Effect>> {
     match write {
         Write::Raise {
             key,
@@ -26,13 +69,31 @@ pub(super) fn apply(shard: &EdgeShard, write: Write) -> OperationResult<usize> {
         } => raise(shard, &key, version, (&metadata, &points)),
         Write::Upsert(points) => upsert(shard, points),
         Write::Sweep { key, version, keep } => sweep(shard, &key, version, &keep),
-        Write::Manifest(_)
-        | Write::Floor { .. }
-        | Write::Passed { .. }
-        | Write::Acted(_)
-        | Write::Watermark { .. }
-        | Write::Collect { .. } => Ok(0),
+        _ => Ok(Vec::new()),
     }
+}
+
+/// Brings the effects into the engine's memory, in their order.
+pub(super) fn apply(shard: &EdgeShard, effects: &[Effect]) -> OperationResult<()> {
+    for alike in effects.chunk_by(|a, b| discriminant(a) == discriminant(b)) {
+        let (mut puts, mut ids) = (Vec::new(), Vec::new());
+        for effect in alike {
+            match effect {
+                Effect::Put {
+                    id,
+                    payload,
+                    vector,
+                } => puts.push(payload::stored(*id, payload.clone(), vector.clone()).into()),
+                Effect::Delete(id) => ids.push(EngineId::Uuid(id.0)),
+            }
+        }
+        shard.update(UpdateOperation::PointOperation(if ids.is_empty() {
+            PointOperations::UpsertPoints(PointInsertOperations::PointsList(puts))
+        } else {
+            PointOperations::DeletePoints { ids }
+        }))?;
+    }
+    Ok(())
 }
 
 fn raise(
@@ -40,63 +101,41 @@ fn raise(
     key: &DocumentKey,
     version: Version,
     (metadata, entries): (&Fields, &[Entry]),
-) -> OperationResult<usize> {
-    let stored = stored(shard, entries.iter().map(|entry| entry.id))?;
-    let mut touched = 0;
-    for entry in entries {
-        let Some(point) = stored.get(&entry.id) else {
-            continue;
-        };
-        if point.key != *key || point.version > version {
-            continue;
-        }
-        let raised = Point {
-            version,
-            rank: entry.rank,
-            metadata: metadata.clone(),
-            ..point.clone()
-        };
-        // Overwritten as a whole: metadata that is no longer there must go.
-        let payload = Payload(payload::payload(&raised));
-        let points = Some(vec![EngineId::Uuid(entry.id.0)]);
-        shard.update(UpdateOperation::PayloadOperation(
-            PayloadOps::OverwritePayload(SetPayloadOp {
-                payload,
-                points,
-                filter: None,
-                key: None,
-            }),
-        ))?;
-        touched += 1;
-    }
-    Ok(touched)
+) -> OperationResult<Vec<Effect>> {
+    let ids = entries.iter().map(|entry| entry.id);
+    // With its vector, although that stays: an effect says all of a point.
+    let stored = stored(shard, ids, WithVector::Bool(true))?;
+    let raised = entries.iter().filter_map(|entry| {
+        let point = stored.get(&entry.id)?;
+        (point.key == *key && point.version <= version).then(|| {
+            Effect::put(Point {
+                version,
+                rank: entry.rank,
+                metadata: metadata.clone(),
+                ..point.clone()
+            })
+        })
+    });
+    Ok(raised.collect())
 }
 
-fn upsert(shard: &EdgeShard, points: Vec<Point>) -> OperationResult<usize> {
-    let stored = stored(shard, points.iter().map(|point| point.id))?;
+fn upsert(shard: &EdgeShard, points: Vec<Point>) -> OperationResult<Vec<Effect>> {
+    let ids = points.iter().map(|point| point.id);
     // Among equal ids of one write the last of the newest wins, as if they came one by one.
-    let mut newest: HashMap<PointId, Version> = stored
+    let mut newest: HashMap<PointId, Version> = stored(shard, ids, WithVector::Bool(false))?
         .into_iter()
         .map(|(id, point)| (id, point.version))
         .collect();
-    let mut accepted = Vec::with_capacity(points.len());
-    for point in points {
-        if newest
+    let accepted = points.into_iter().filter(|point| {
+        let newer = newest
             .get(&point.id)
-            .is_none_or(|stored| *stored <= point.version)
-        {
+            .is_none_or(|stored| *stored <= point.version);
+        if newer {
             newest.insert(point.id, point.version);
-            accepted.push(payload::stored(point).into());
         }
-    }
-    let touched = accepted.len();
-    if touched > 0 {
-        let points = PointInsertOperations::PointsList(accepted);
-        shard.update(UpdateOperation::PointOperation(
-            PointOperations::UpsertPoints(points),
-        ))?;
-    }
-    Ok(touched)
+        newer
+    });
+    Ok(accepted.map(Effect::put).collect())
 }
 
 fn sweep(
@@ -104,8 +143,8 @@ fn sweep(
     key: &DocumentKey,
     version: Version,
     keep: &[PointId],
-) -> OperationResult<usize> {
-    let keep: std::collections::HashSet<_> = keep.iter().collect();
+) -> OperationResult<Vec<Effect>> {
+    let keep: HashSet<_> = keep.iter().collect();
     let (records, _) = shard.scroll(ScrollRequest {
         offset: None,
         limit: Some(usize::MAX),
@@ -114,32 +153,22 @@ fn sweep(
         with_vector: WithVector::Bool(false),
         order_by: None,
     })?;
-    let ids: Vec<_> = records
+    let swept = records
         .into_iter()
         .filter_map(read)
-        .filter(|point| point.version <= version && !keep.contains(&point.id))
-        .map(|point| EngineId::Uuid(point.id.0))
-        .collect();
-    let touched = ids.len();
-    if touched > 0 {
-        shard.update(UpdateOperation::PointOperation(
-            PointOperations::DeletePoints { ids },
-        ))?;
-    }
-    Ok(touched)
+        .filter(|point| point.version <= version && !keep.contains(&point.id));
+    Ok(swept.map(|point| Effect::Delete(point.id)).collect())
 }
 
-/// What is stored under these ids, without vectors.
+/// What is stored under these ids.
 fn stored(
     shard: &EdgeShard,
     ids: impl Iterator<Item = PointId>,
+    with_vector: WithVector,
 ) -> OperationResult<HashMap<PointId, Point>> {
     let ids: Vec<_> = ids.map(|id| EngineId::Uuid(id.0)).collect();
-    let records = shard.retrieve(
-        &ids,
-        Some(WithPayloadInterface::Bool(true)),
-        Some(WithVector::Bool(false)),
-    )?;
+    let payload = WithPayloadInterface::Bool(true);
+    let records = shard.retrieve(&ids, Some(payload), Some(with_vector))?;
     Ok(records
         .into_iter()
         .filter_map(read)
@@ -149,5 +178,5 @@ fn stored(
 
 /// A payload that is not ours counts as absent: it is written over, and never swept.
 fn read(record: Record) -> Option<Point> {
-    payload::point(record.id, record.payload, None).ok()
+    payload::point(record.id, record.payload, record.vector).ok()
 }

@@ -1,4 +1,4 @@
-//! Manifests, floors and watermarks as rows.
+//! Manifests, floors and watermarks as rows, and the tables of the store.
 //!
 //! Each write is one statement with its condition in it. Versions are blobs of sixteen bytes whose
 //! byte order is version order.
@@ -46,6 +46,12 @@ CREATE TABLE IF NOT EXISTS vector_watermark (
     version BLOB NOT NULL,
     committed_ms INTEGER NOT NULL,
     PRIMARY KEY (partition, lane)
+) STRICT;
+CREATE TABLE IF NOT EXISTS vector_log (
+    sequence INTEGER PRIMARY KEY,
+    point BLOB NOT NULL,
+    payload TEXT,
+    vector BLOB
 ) STRICT;
 ";
 

@@ -1,14 +1,16 @@
 //! The engine's folder: opening it, and keeping it small and quick.
 
+use std::fmt::Display;
 use std::fs;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::time::Duration;
 
 use qdrant_edge::{
     CreateIndex, Distance, EdgeConfig, EdgeOptimizersConfig, EdgeShard, EdgeVectorParamsBuilder,
-    FieldIndexOperations, JsonPath, OperationResult, PayloadFieldSchema, PayloadSchemaType,
-    UpdateOperation, WalOptions,
+    FieldIndexOperations, JsonPath, OperationError, OperationResult, PayloadFieldSchema,
+    PayloadSchemaType, UpdateOperation, WalOptions,
 };
 
 use super::payload;
@@ -22,20 +24,36 @@ const LOG_FILE_BYTES: usize = 4 << 20;
 const LOG: &str = "wal";
 const SEGMENTS: &str = "segments";
 
-/// When the engine tidies up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Upkeep {
-    /// Points written between two times.
-    pub(super) after: usize,
-    /// Points in one piece from which on it gets a graph; below, a search compares with every one.
-    pub(super) graph_from: usize,
+/// Why a call of the engine came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    /// It said no.
+    #[error("{0}")]
+    Refused(OperationError),
+    /// It gave up.
+    #[error("the engine gave up ({0})")]
+    Panic(String),
 }
 
-/// Comparing 20,000 vectors takes about a millisecond; rebuilding takes seconds in which nothing
-/// is written.
+/// When the engine tidies up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Upkeep {
+    /// How long a write may stand in the log alone before the engine is flushed; half of it behind
+    /// the sweep that ends a document.
+    pub log_age: Duration,
+    /// Points written between two rebuilds.
+    pub after: usize,
+    /// Points in one piece from which on it gets a graph; below, a search compares with every one.
+    pub graph_from: usize,
+}
+
+/// A flush takes tens of milliseconds in which nothing is written, whatever it is for, and a log is
+/// bounded by its size as well: seldom is better. Comparing 20,000 vectors takes about a
+/// millisecond; rebuilding takes seconds.
 impl Default for Upkeep {
     fn default() -> Self {
         Self {
+            log_age: Duration::from_secs(10),
             after: 20_000,
             graph_from: 20_000,
         }
@@ -52,22 +70,46 @@ pub(super) fn exists(folder: &Path) -> bool {
 /// # Errors
 /// [`Error::Data`] naming the folder if the engine cannot load it.
 pub(super) fn open(folder: &Path, dimension: usize, upkeep: Upkeep) -> Result<EdgeShard> {
-    let broken = |why: String| Error::Data {
+    fs::create_dir_all(folder)
+        .and_then(|()| shorten_log(folder))
+        .map_err(|error| unreadable(folder, &error))?;
+    guarded(|| {
+        let shard = EdgeShard::load(folder, Some(config(dimension, upkeep)))?;
+        make_indexes(&shard)?;
+        Ok(shard)
+    })
+    .map_err(|failure| unreadable(folder, &failure))
+}
+
+/// Calls the engine, which on some damage panics where it could return an error; says why.
+pub(super) fn guarded<T>(call: impl FnOnce() -> OperationResult<T>) -> Result<T, Failure> {
+    let called = catch_unwind(AssertUnwindSafe(call)).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        Failure::Panic(text.unwrap_or("it does not say why").to_owned())
+    })?;
+    called.map_err(Failure::Refused)
+}
+
+pub(super) fn unreadable(folder: &Path, why: &dyn Display) -> Error {
+    Error::Data {
         path: folder.to_owned(),
         why: format!(
             "the vectors in it cannot be read: {why}; restore the data folder from a backup, or \
              start with another one (--data) and crawl again"
         ),
-    };
-    fs::create_dir_all(folder).map_err(|error| broken(error.to_string()))?;
-    shorten_log(folder).map_err(|error| broken(error.to_string()))?;
-    // On some damage the engine panics where it could return an error.
-    let load = || EdgeShard::load(folder, Some(config(dimension, upkeep)));
-    let shard = catch_unwind(AssertUnwindSafe(load))
-        .map_err(|_| broken("the engine gave up on a file".to_owned()))?
-        .map_err(|error| broken(error.to_string()))?;
-    make_indexes(&shard).map_err(|error| broken(error.to_string()))?;
-    Ok(shard)
+    }
+}
+
+/// After a failed write the engine refuses all others until it is loaded anew.
+pub(super) fn unwritable(folder: &Path, why: &dyn Display) -> Error {
+    Error::Data {
+        path: folder.to_owned(),
+        why: format!(
+            "the vector engine could not write: {why}; if the disk is full make room, then start \
+             again: nothing that was confirmed is lost"
+        ),
+    }
 }
 
 fn config(dimension: usize, upkeep: Upkeep) -> EdgeConfig {
@@ -111,12 +153,12 @@ fn make_indexes(shard: &EdgeShard) -> OperationResult<()> {
 /// Rebuilds pieces that grew large or hold many deleted points, and shortens the log.
 ///
 /// Takes seconds for tens of thousands of points.
-pub(super) fn keep_up(shard: &EdgeShard, folder: &Path) -> OperationResult<()> {
+pub(super) fn keep_up(shard: &EdgeShard) -> OperationResult<()> {
     if shard.optimize()? {
         shard.flush();
     }
     // Left for the next time if it fails; it costs room only.
-    shorten_log(folder).ok();
+    shorten_log(shard.path()).ok();
     Ok(())
 }
 

@@ -1,0 +1,251 @@
+//! The thread that writes: effects into memory and log, and now and then a flush.
+//!
+//! ```text
+//! batch ──> decide ──> apply ──> log and rows, one commit ──> answer
+//!                                          │
+//!              old, or much ──> flush the engine ──> empty the log
+//! ```
+//!
+//! While the engine flushes, nothing can be written to it, and it takes about as long for one write
+//! as for many. A failed flush leaves the log as it is and refuses every later write: all that was
+//! answered since the last good one is replayed at the next opening.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use qdrant_edge::{EdgeShard, OperationResult};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::time::Instant;
+
+use super::points::{self, Effect};
+use super::shard::{self, Failure, Upkeep};
+use super::{log, rows};
+use crate::Result;
+use crate::database::{Database, Durability};
+use crate::vector::Write;
+
+/// The log is emptied when it holds so much: to be read again at the next opening.
+const LOG_EFFECTS_MAX: usize = 1000;
+const LOG_BYTES_MAX: usize = 8 << 20;
+
+/// Writes of one call.
+pub(super) struct Batch {
+    pub(super) writes: Vec<Write>,
+    pub(super) answer: oneshot::Sender<Result<()>>,
+    /// Its place in the channel, given back when it is taken.
+    pub(super) room: OwnedSemaphorePermit,
+}
+
+/// What the log holds.
+#[derive(Debug, Default)]
+struct Logged {
+    effects: usize,
+    bytes: usize,
+    /// When the first of it was appended; none while it is empty.
+    since: Option<Instant>,
+}
+
+impl Logged {
+    fn add(&mut self, effects: usize, bytes: usize) {
+        self.effects += effects;
+        self.bytes += bytes;
+        if effects > 0 {
+            self.since.get_or_insert_with(Instant::now);
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.effects >= LOG_EFFECTS_MAX || self.bytes >= LOG_BYTES_MAX
+    }
+}
+
+pub(super) struct Writer {
+    shard: Arc<EdgeShard>,
+    database: Database,
+    upkeep: Upkeep,
+    /// Effects in the engine's memory that are not in the log, because a commit failed.
+    unlogged: Arc<Vec<Effect>>,
+    logged: Logged,
+    /// Points touched since the last upkeep.
+    touched: usize,
+    /// Why the engine takes no more.
+    broken: Option<Failure>,
+}
+
+impl Writer {
+    pub(super) fn new(shard: Arc<EdgeShard>, database: Database, upkeep: Upkeep) -> Self {
+        Self {
+            shard,
+            database,
+            upkeep,
+            unlogged: Arc::default(),
+            logged: Logged::default(),
+            touched: 0,
+            broken: None,
+        }
+    }
+
+    /// So many effects of the log are in the engine's memory again: as if just written.
+    pub(super) fn replayed(&mut self, effects: usize) {
+        self.logged.add(effects, 0);
+        self.touched += effects;
+    }
+
+    /// Runs until the sender is gone.
+    pub(super) fn run(mut self, batches: &Receiver<Batch>) {
+        loop {
+            let next = match self.age() {
+                Some(age) => batches.recv_timeout(self.upkeep.log_age.saturating_sub(age)),
+                None => batches.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            let age_max = match next {
+                Ok(batch) => self.answer(batch),
+                Err(RecvTimeoutError::Timeout) => self.upkeep.log_age,
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            let due = self
+                .age()
+                .is_some_and(|age| self.logged.is_full() || age >= age_max);
+            if due && self.empty_log() && self.touched >= self.upkeep.after {
+                self.touched = 0;
+                self.keep_up();
+            }
+        }
+        if self.age().is_some() {
+            self.empty_log();
+        }
+    }
+
+    /// How old the log's oldest effect is; none where there is nothing to flush, or no hope.
+    fn age(&self) -> Option<Duration> {
+        let since = self.logged.since.filter(|_| self.broken.is_none());
+        since.map(|since| since.elapsed())
+    }
+
+    /// Performs and answers, and says which age of the log is then enough to empty it.
+    fn answer(&mut self, batch: Batch) -> Duration {
+        drop(batch.room);
+        let swept = matches!(batch.writes.last(), Some(Write::Sweep { .. }));
+        let outcome = self.perform(batch.writes);
+        // Whoever asked may have gone.
+        batch.answer.send(outcome).ok();
+        // Behind a sweep a document is done, and nobody waits for a flush.
+        self.upkeep.log_age / if swept { 2 } else { 1 }
+    }
+
+    fn perform(&mut self, writes: Vec<Write>) -> Result<()> {
+        self.make_ready()?;
+        for run in runs(writes) {
+            let mut rows = Vec::new();
+            for write in run {
+                if points::is_of_points(&write) {
+                    self.take_effect(write)?;
+                } else {
+                    rows.push(write);
+                }
+            }
+            self.commit(rows)?;
+        }
+        Ok(())
+    }
+
+    /// Nothing is weighed against what may be lost, and a log that cannot be emptied takes no more.
+    fn make_ready(&mut self) -> Result<()> {
+        if let Some(why) = &self.broken {
+            return Err(shard::unwritable(self.shard.path(), why));
+        }
+        self.commit(Vec::new())?;
+        if self.logged.is_full() {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    fn take_effect(&mut self, write: Write) -> Result<()> {
+        let effects = self.call(|shard| points::decide(shard, write))?;
+        self.call(|shard| points::apply(shard, &effects))?;
+        Arc::make_mut(&mut self.unlogged).extend(effects);
+        Ok(())
+    }
+
+    /// Puts the rows, and the effects that they rest on, into the database.
+    fn commit(&mut self, rows: Vec<Write>) -> Result<()> {
+        if rows.is_empty() && self.unlogged.is_empty() {
+            return Ok(());
+        }
+        let effects = Arc::clone(&self.unlogged);
+        let bytes = self
+            .database
+            .write_blocking(Durability::Ordered, move |transaction| {
+                let bytes = log::append(transaction, &effects)?;
+                rows.iter()
+                    .try_for_each(|write| rows::apply(transaction, write))?;
+                Ok(bytes)
+            })?;
+        self.logged.add(self.unlogged.len(), bytes);
+        self.touched += self.unlogged.len();
+        self.unlogged = Arc::default();
+        Ok(())
+    }
+
+    /// Flushes, so that the log ends; where that fails it stays, until it is old enough once more.
+    fn empty_log(&mut self) -> bool {
+        let flushed = self.flush();
+        if let Err(error) = &flushed {
+            tracing::error!(error = %error.chain(), "vectors not flushed; their log is kept");
+            self.logged.since = Some(Instant::now());
+        }
+        flushed.is_ok()
+    }
+
+    /// Makes the engine's disk have what its memory has, and empties the log.
+    fn flush(&mut self) -> Result<()> {
+        // An effect that is on the disk and not in the log would be undone by an older one there.
+        self.commit(Vec::new())?;
+        self.call(|shard| {
+            shard.flush();
+            Ok(())
+        })?;
+        self.database
+            .write_blocking(Durability::Ordered, |log| log::empty(log))?;
+        self.logged = Logged::default();
+        Ok(())
+    }
+
+    /// Not on the reading thread, and not beside writes: while the engine rebuilds, a delete is
+    /// held in memory alone, which a flush does not reach.
+    fn keep_up(&mut self) {
+        if let Err(failure) = shard::guarded(|| shard::keep_up(&self.shard)) {
+            tracing::warn!(error = %failure, "vector index not rebuilt; searches stay exact");
+            self.broken = matches!(failure, Failure::Panic(_)).then_some(failure);
+        }
+    }
+
+    /// Calls the engine for a write. After a failure it is not asked again: what its memory holds
+    /// may not reach the disk.
+    fn call<T>(&mut self, work: impl FnOnce(&EdgeShard) -> OperationResult<T>) -> Result<T> {
+        shard::guarded(|| work(&self.shard)).map_err(|failure| {
+            let error = shard::unwritable(self.shard.path(), &failure);
+            self.broken = Some(failure);
+            error
+        })
+    }
+}
+
+/// Splits the writes, in order, into runs of points and then rows.
+fn runs(writes: Vec<Write>) -> Vec<Vec<Write>> {
+    let mut runs: Vec<Vec<Write>> = Vec::new();
+    for write in writes {
+        match runs.last_mut() {
+            Some(run)
+                if !points::is_of_points(&write)
+                    || run.last().is_some_and(points::is_of_points) =>
+            {
+                run.push(write);
+            }
+            _ => runs.push(vec![write]),
+        }
+    }
+    runs
+}

@@ -51,7 +51,9 @@ impl Broker {
             std::fs::exists(SERVER).unwrap(),
             "no {SERVER}: run `make setup-test`, or install rabbitmq-server"
         );
-        let folder = tempfile::Builder::new().prefix("lockstep-broker-").tempdir();
+        let folder = tempfile::Builder::new()
+            .prefix("lockstep-broker-")
+            .tempdir();
         let folder = folder.unwrap().keep();
         let [port, dist, epmd] = free_ports();
         std::fs::write(folder.join("plugins"), "[].").unwrap();
@@ -128,7 +130,9 @@ impl Broker {
     fn epmd_port(&self) -> String {
         let environment = std::fs::read(format!("/proc/{}/environ", self.keeper.id())).unwrap();
         let environment = String::from_utf8(environment).unwrap();
-        let port = environment.split('\0').find_map(|it| it.strip_prefix("ERL_EPMD_PORT="));
+        let port = environment
+            .split('\0')
+            .find_map(|it| it.strip_prefix("ERL_EPMD_PORT="));
         port.unwrap().to_owned()
     }
 

@@ -46,7 +46,11 @@ async fn a_line_fetches_one_until_it_sees_a_message_that_nobody_fetched_before()
     assert_eq!(subscribe(&mut shelf, 64, now), [(LIVE, 1), (BACKFILL, 1)]);
     arrive(&mut shelf, LIVE, 1, (2, false));
     assert_eq!(shelf.choose(64, now), [1]);
-    assert_eq!(settle(&mut shelf, &[1], now), [0; 0], "it was received before");
+    assert_eq!(
+        settle(&mut shelf, &[1], now),
+        [0; 0],
+        "it was received before"
+    );
     arrive(&mut shelf, LIVE, 2, (1, false));
     assert_eq!(shelf.choose(64, now), [2]);
     assert_eq!(settle(&mut shelf, &[2], now), [LIVE]);
@@ -58,9 +62,21 @@ async fn a_line_fetches_one_until_it_sees_a_message_that_nobody_fetched_before()
 async fn large_messages_make_a_small_window_and_one_always_fits() {
     let (mut shelf, now) = (shelf(), Instant::now());
     subscribe(&mut shelf, 64, now);
-    let large = Fetched { tag: 1, attempt: 1, is_barrier: false, bytes: 5_000, item: () };
+    let large = Fetched {
+        tag: 1,
+        attempt: 1,
+        is_barrier: false,
+        bytes: 5_000,
+        item: (),
+    };
     shelf.fetched(LIVE, 1, large);
-    let middle = Fetched { tag: 2, attempt: 1, is_barrier: false, bytes: 100, item: () };
+    let middle = Fetched {
+        tag: 2,
+        attempt: 1,
+        is_barrier: false,
+        bytes: 100,
+        item: (),
+    };
     shelf.fetched(BACKFILL, 1, middle);
     assert_eq!(shelf.choose(1, now), [1]);
     assert_eq!(settle(&mut shelf, &[1], now), [0; 0]);
@@ -102,7 +118,11 @@ async fn a_barrier_waits_for_what_is_in_hand_or_rests_and_holds_back_what_follow
     assert_eq!(shelf.choose(9, late), [0; 0]);
     shelf.release(1, late + SILENCE);
     assert_eq!(shelf.choose(9, late), [0; 0]);
-    assert_eq!(shelf.choose(9, late + SILENCE), [1], "it comes again before the barrier");
+    assert_eq!(
+        shelf.choose(9, late + SILENCE),
+        [1],
+        "it comes again before the barrier"
+    );
     settle(&mut shelf, &[1], late);
     assert_eq!(shelf.choose(9, late), [2, 3]);
 }
@@ -113,7 +133,11 @@ async fn a_caller_that_settles_nothing_gets_a_window_beside_what_it_has() {
     subscribe(&mut shelf, 2, now);
     arrive(&mut shelf, LIVE, 1, (1, false));
     assert_eq!(shelf.choose(2, now), [1]);
-    assert_eq!(subscribe(&mut shelf, 1, now), [(LIVE, 1)], "no more than it asks for");
+    assert_eq!(
+        subscribe(&mut shelf, 1, now),
+        [(LIVE, 1)],
+        "no more than it asks for"
+    );
     arrive(&mut shelf, LIVE, 2, (1, false));
     assert_eq!(shelf.choose(1, now), [2]);
     assert_eq!(subscribe(&mut shelf, 1, now), [(LIVE, 2)]);

@@ -55,6 +55,7 @@ setup: ## Install what the build needs (Debian, Ubuntu)
 	@scripts/setup
 
 setup-test: setup ## Install what the tests need
+	@scripts/setup test
 	@scripts/fetch-model "$(LOCKSTEP_TEST_MODEL)"
 
 install-tools: setup ## Install cargo-deny where it is missing

@@ -11,6 +11,7 @@ mod contract {
 }
 mod crash;
 mod pipeline;
+mod rabbit;
 mod simulation;
 mod spine;
 mod support {

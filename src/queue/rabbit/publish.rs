@@ -102,6 +102,8 @@ impl Publisher {
         let mut answers: Vec<Option<Confirm>> = batch.iter().map(|_| None).collect();
         let broken = self.send_all(batch, &mut answers).await.err();
         if let Some(error) = broken {
+            // Its state may say "connected" for a while yet.
+            self.forget_link().await;
             if answers.iter().all(Option::is_none) {
                 return Err(error);
             }

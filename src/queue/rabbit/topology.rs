@@ -142,15 +142,18 @@ impl Topology {
         match declare.await {
             Ok(()) => Ok(()),
             Err(error) if is_soft(&error, &AMQPSoftError::PRECONDITIONFAILED) => {
+                // What the broker says has at most 255 bytes: a long name may leave no room for it.
                 let said = error.to_string();
-                let stored = said.rsplit(&prefix).next().and_then(leading_number);
+                let stored = said.split_once("current is ");
+                let stored = stored.and_then(|(_, current)| current.split_once(&prefix));
+                let stored = stored.and_then(|(_, count)| leading_number(count));
                 let stored =
                     stored.map_or_else(|| "another number of".to_owned(), |it| it.to_string());
                 let why = format!(
                     "its queues were made with {stored} partitions, and queue.partitions is {}",
                     self.partitions
                 );
-                Err(broker.refused(why, format!("set queue.partitions to {stored} ({said})")))
+                Err(broker.refused(why, "set queue.partitions back to that"))
             }
             Err(error) => Err(broker.fault("store its generation", error)),
         }

@@ -1,0 +1,170 @@
+//! Brokers that die, fill up, or forget a queue.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use super::*;
+
+#[tokio::test]
+async fn what_was_confirmed_before_a_broker_was_killed_is_there_in_order() {
+    let mut broker = Broker::start();
+    let settings = settings_at(broker.url());
+    let queue = open(&settings).await;
+    let mut old = queue.consume(vec![0]).await.unwrap();
+    let batch =
+        |range: std::ops::Range<u64>| range.map(|it| edit(0, it, 1_000)).collect::<Vec<_>>();
+    let confirms = queue.publish(batch(0..500)).await.unwrap();
+    assert!(confirms.iter().all(is_confirmed));
+    let in_hand = old.receive(1).await.unwrap().remove(0);
+
+    // Killed while these are on their way.
+    let mut rest = batch(500..3_000);
+    {
+        let mut publishing = pin!(queue.publish(rest.clone()));
+        tokio::select! {
+            biased;
+            early = &mut publishing => panic!("it was too quick to be killed: {early:?}"),
+            () = tokio::task::yield_now() => broker.kill(),
+        }
+        if let Ok(confirms) = publishing.await {
+            rest = left(rest, &confirms);
+        }
+    }
+    assert!(!rest.is_empty());
+    assert!(matches!(
+        old.receive(1).await.unwrap_err().recovery(),
+        lockstep::Recovery::Retry(_)
+    ));
+    broker.restart();
+    let confirms = queue.publish(rest).await.unwrap();
+    assert!(confirms.iter().all(is_confirmed));
+
+    // What is void settles nothing: the message comes again, counted.
+    assert!(old.settle(vec![in_hand.tag]).await.is_err());
+    drop(old);
+    let mut consumer = queue.consume(vec![0]).await.unwrap();
+    let first = consumer.receive(1).await.unwrap().remove(0);
+    assert_eq!((number(&first), first.attempt), (0, 2));
+    consumer.settle(vec![first.tag]).await.unwrap();
+    assert_eq!(
+        drain(&mut consumer, 2_999).await,
+        (1..3_000).collect::<Vec<_>>()
+    );
+}
+
+#[tokio::test]
+async fn a_full_queue_fails_its_messages_and_takes_them_in_order_once_there_is_room() {
+    let broker = Broker::start();
+    let settings = settings_at(broker.url());
+    let queue = open(&settings).await;
+    let full = format!("^{}$", queue.queue_name(live(0)).replace('.', "\\."));
+    let limit = r#"{"max-length": 5}"#;
+    broker.control(&["set_policy", "--apply-to", "queues", "full", &full, limit]);
+    // The limit is soft: what is on its way when it is reached is still taken.
+    let filler = (1_000..1_010).map(|it| edit(0, it, 10)).collect();
+    assert!(
+        queue
+            .publish(filler)
+            .await
+            .unwrap()
+            .iter()
+            .all(is_confirmed)
+    );
+    let batch: Vec<_> = (0..40)
+        .map(|it| edit(u32::from(it % 2 == 1), it, 10))
+        .collect();
+    let confirms = queue.publish(batch.clone()).await.unwrap();
+    let of = |partition: usize| confirms.iter().skip(partition).step_by(2);
+    assert!(of(1).all(is_confirmed), "the other place is not held up");
+    let failed = of(0).find_map(|confirm| match confirm {
+        Confirm::Failed(error) => Some(error),
+        Confirm::Confirmed => None,
+    });
+    let failed = failed.expect("it was over its limit");
+    assert!(
+        matches!(failed.recovery(), lockstep::Recovery::Retry(_)),
+        "{failed:?}"
+    );
+
+    let mut rest = left(batch, &confirms);
+    let retry = async {
+        while !rest.is_empty() {
+            let confirms = queue.publish(rest.clone()).await.unwrap();
+            rest = left(std::mem::take(&mut rest), &confirms);
+        }
+    };
+    let mut consumer = queue.consume(vec![0]).await.unwrap();
+    let (seen, ()) = tokio::join!(drain(&mut consumer, 30), retry);
+    assert_eq!(
+        seen,
+        (1_000..1_010).chain((0..40).step_by(2)).collect::<Vec<_>>()
+    );
+}
+
+#[tokio::test]
+async fn a_blocked_publisher_waits_and_goes_on() {
+    let broker = Broker::start();
+    let queue = open(&settings_at(broker.url())).await;
+    queue.publish(vec![edit(0, 0, 10)]).await.unwrap();
+    broker.control(&["set_vm_memory_high_watermark", "absolute", "1"]);
+    let mut publishing = pin!(queue.publish(vec![edit(0, 1, 10)]));
+    let early = tokio::time::timeout(Duration::from_millis(300), &mut publishing).await;
+    assert!(early.is_err(), "{early:?}");
+    broker.control(&["set_vm_memory_high_watermark", "0.5"]);
+    assert!(publishing.await.unwrap().iter().all(is_confirmed));
+}
+
+#[tokio::test]
+async fn a_queue_that_is_gone_fails_its_message_and_is_declared_anew() {
+    let settings = settings();
+    let queue = open(&settings).await;
+    queue.publish(vec![edit(0, 0, 10)]).await.unwrap();
+    let (_connection, channel) = stranger(&settings.url).await;
+    let name = queue.queue_name(live(0));
+    channel
+        .queue_delete(name.into(), QueueDeleteOptions::default())
+        .await
+        .unwrap();
+    let confirms = queue
+        .publish(vec![edit(0, 1, 10), edit(1, 2, 10)])
+        .await
+        .unwrap();
+    assert!(
+        !is_confirmed(&confirms[0]) && is_confirmed(&confirms[1]),
+        "{confirms:?}"
+    );
+    let confirms = queue.publish(vec![edit(0, 1, 10)]).await.unwrap();
+    assert!(is_confirmed(&confirms[0]), "{confirms:?}");
+}
+
+#[tokio::test]
+async fn a_dropped_publish_leaves_the_next_one_its_own_answers() {
+    let settings = settings();
+    let queue = open(&settings).await;
+    queue.publish(vec![edit(1, 0, 10)]).await.unwrap();
+    let (_connection, channel) = stranger(&settings.url).await;
+    let name = queue.queue_name(live(0));
+    channel
+        .queue_delete(name.into(), QueueDeleteOptions::default())
+        .await
+        .unwrap();
+    for polls in 1..6 {
+        // All of these are returned, whenever their answers come.
+        let dropped = queue.publish((0..9).map(|it| edit(0, it, 10)).collect());
+        let polled = async {
+            for _ in 0..polls {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = dropped => panic!("it was too quick to be dropped"),
+            () = polled => {}
+        }
+        let confirms = queue
+            .publish((0..9).map(|it| edit(1, it, 10)).collect())
+            .await
+            .unwrap();
+        assert!(confirms.iter().all(is_confirmed), "{confirms:?}");
+    }
+}

@@ -1,0 +1,88 @@
+//! What a broker that will not have us is told as.
+
+use super::*;
+
+async fn error(settings: &Settings) -> lockstep::Error {
+    RabbitQueue::open(settings.clone(), Clock::manual(0))
+        .await
+        .unwrap_err()
+}
+
+fn url(settings: &Settings, from: &str, to: &str) -> String {
+    let url = settings.url.replace(from, to);
+    assert_ne!(url, settings.url);
+    url
+}
+
+#[tokio::test]
+async fn a_queue_with_other_arguments_is_refused_with_the_difference_and_the_fix() {
+    let settings = settings();
+    let (_connection, channel) = stranger(&settings.url).await;
+    let name = format!("{}.changes.1.1", settings.name);
+    let durable = QueueDeclareOptions {
+        durable: true,
+        ..QueueDeclareOptions::default()
+    };
+    let declare = channel.queue_declare(name.clone().into(), durable, FieldTable::default());
+    declare.await.unwrap();
+    let error = error(&settings).await.to_string();
+    assert!(
+        error.contains(&name) && error.contains("inequivalent arg"),
+        "{error}"
+    );
+    assert!(
+        error.contains("127.0.0.1") && error.contains("delete it"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn another_number_of_partitions_is_refused_with_both() {
+    let mut settings = settings();
+    open(&settings).await;
+    settings.partitions = 3;
+    let error = error(&settings).await;
+    assert_eq!(error.recovery(), lockstep::Recovery::Stop);
+    let error = error.to_string();
+    assert!(error.contains("made with 2 partitions"), "{error}");
+    assert!(error.contains("queue.partitions is 3"), "{error}");
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_refused_and_never_shown() {
+    let mut settings = settings();
+    settings.url = url(&settings, ":guest@", ":s3cret@");
+    let error = error(&settings).await;
+    assert_eq!(error.recovery(), lockstep::Recovery::Stop);
+    let error = error.chain();
+    assert!(
+        error.contains("127.0.0.1") && error.contains("the password"),
+        "{error}"
+    );
+    assert!(!error.contains("s3cret"), "{error}");
+}
+
+#[tokio::test]
+async fn an_unknown_virtual_host_is_refused_with_the_fix() {
+    let mut settings = settings();
+    settings.url.push_str("/nowhere");
+    let error = error(&settings).await.chain();
+    assert!(error.contains("create the virtual host nowhere"), "{error}");
+}
+
+#[tokio::test]
+async fn a_host_that_does_not_answer_may_answer_later() {
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = closed.local_addr().unwrap();
+    drop(closed);
+    let error = error(&settings_at(format!("amqp://guest:s3cret@{address}"))).await;
+    assert!(
+        matches!(error.recovery(), lockstep::Recovery::Retry(_)),
+        "{error:?}"
+    );
+    let error = error.chain();
+    assert!(
+        error.contains(&address.to_string()) && !error.contains("s3cret"),
+        "{error}"
+    );
+}

@@ -1,0 +1,103 @@
+//! The seed's programs on either side of the queue.
+
+use super::*;
+
+#[tokio::test]
+async fn a_message_as_the_seeds_producer_sends_it_is_taken() {
+    let settings = settings();
+    let queue = open(&settings).await;
+    let (_connection, channel) = stranger(&settings.url).await;
+    channel
+        .confirm_select(ConfirmSelectOptions::default())
+        .await
+        .unwrap();
+    // What pika sends for `json.dumps(change, default=json_util.default)` with delivery mode 2.
+    let body = br#"{"platform": "medium", "content": {"Title": "T", "Content": "text"}, "published_at": {"$date": 1700000000123}, "author_id": {"$oid": "65f0a1b2c3d4e5f6a7b8c9d1"}, "type": "articles", "entry_id": "65f0a1b2c3d4e5f6a7b8c9d0"}"#;
+    let properties = BasicProperties::default().with_delivery_mode(2);
+    let (name, options) = (queue.queue_name(live(0)), BasicPublishOptions::default());
+    let publish = channel.basic_publish("".into(), name.into(), options, body, properties);
+    assert!(publish.await.unwrap().await.unwrap().is_ack());
+    let mut consumer = queue.consume(vec![0]).await.unwrap();
+    let delivery = consumer.receive(1).await.unwrap().remove(0);
+    let Ok(Message::Change(change)) = delivery.message else {
+        panic!("{delivery:?}")
+    };
+    let id = serde_json::json!({"$oid": "65f0a1b2c3d4e5f6a7b8c9d0"});
+    assert_eq!(change.key, DocumentKey::from_json("articles", &id).unwrap());
+    assert_eq!(
+        (change.version, change.operation),
+        (Version::NONE, Operation::Insert)
+    );
+    let fields = change.fields.unwrap();
+    assert_eq!(
+        fields["published_at"],
+        serde_json::json!({"$date": "2023-11-14T22:13:20.123Z"})
+    );
+    assert!(!fields.contains_key("type") && !fields.contains_key("entry_id"));
+}
+
+#[tokio::test]
+async fn the_seeds_consumer_gets_a_copy_that_its_body_alone_explains() {
+    let mut settings = settings();
+    let name = format!("{}-default", settings.name);
+    settings.seed_consumers = Some(name.clone());
+    let queue = open(&settings).await;
+    let (_connection, channel) = stranger(&settings.url).await;
+    // As the seed's pipeline does on its own start.
+    let durable = QueueDeclareOptions {
+        durable: true,
+        ..QueueDeclareOptions::default()
+    };
+    let declare = channel.queue_declare(name.clone().into(), durable, FieldTable::default());
+    declare.await.unwrap();
+    let id = serde_json::json!({"$oid": "65f0a1b2c3d4e5f6a7b8c9d0"});
+    let key = DocumentKey::from_json("articles", &id).unwrap();
+    let fields = serde_json::json!({"platform": "medium", "content": {"Title": "T"}});
+    let of = |operation, fields: Option<&serde_json::Value>, sequence| {
+        let version = Version::read(1, Time::from_sequence(sequence));
+        let fields = fields.and_then(|fields| fields.as_object().cloned());
+        let change = Change::new(key.clone(), version, operation, fields, 0);
+        Outgoing::change(change, Lane::Live, PARTITIONS)
+    };
+    let batch = vec![
+        of(Operation::Insert, Some(&fields), 1),
+        of(Operation::Delete, None, 2),
+    ];
+    let confirms = queue.publish(batch).await.unwrap();
+    assert!(confirms.iter().all(is_confirmed), "{confirms:?}");
+    let get = || channel.basic_get(name.clone().into(), BasicGetOptions { no_ack: true });
+    let copy = get().await.unwrap().expect("there is a copy");
+    let body: serde_json::Value = serde_json::from_slice(&copy.data).unwrap();
+    let expected = serde_json::json!({
+        "platform": "medium", "content": {"Title": "T"},
+        "type": "articles", "entry_id": "65f0a1b2c3d4e5f6a7b8c9d0",
+    });
+    assert_eq!(body, expected);
+    assert!(get().await.unwrap().is_none(), "it knows no deletes");
+    let mut consumer = queue.consume(vec![0, 1]).await.unwrap();
+    let mut ours = 0;
+    while ours < 2 {
+        ours += consumer.receive(2).await.unwrap().len();
+    }
+}
+
+#[tokio::test]
+async fn a_seed_consumer_that_is_away_holds_publishing_up_before_its_queue_grows_beyond_its_bound()
+{
+    let mut settings = settings();
+    settings.seed_consumers = Some(format!("{}-default", settings.name));
+    settings.seed_backlog_max = 2;
+    let queue = open(&settings).await;
+    let confirms = queue
+        .publish(vec![edit(0, 0, 10), edit(0, 1, 10)])
+        .await
+        .unwrap();
+    assert!(confirms.iter().all(is_confirmed));
+    let error = queue.publish(vec![edit(0, 2, 10)]).await.unwrap_err();
+    assert!(matches!(error.recovery(), lockstep::Recovery::Retry(_)));
+    assert!(
+        error.chain().contains("start its consumer"),
+        "{}",
+        error.chain()
+    );
+}

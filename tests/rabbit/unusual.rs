@@ -1,0 +1,114 @@
+//! Messages that are too large, or that the broker gave up itself.
+
+use futures_util::StreamExt as _;
+use lapin::options::BasicRejectOptions;
+
+use super::*;
+
+#[tokio::test]
+async fn what_is_too_large_is_parked_without_its_body_and_holds_up_nobody() {
+    let mut settings = settings();
+    settings.message_bytes_max = 10_000;
+    let queue = open(&settings).await;
+    let batch = vec![edit(0, 0, 10), edit(0, 1, 20_000), edit(0, 2, 10)];
+    let Message::Change(large) = batch[1].message.clone() else {
+        panic!()
+    };
+    let confirms = queue.publish(batch).await.unwrap();
+    assert!(confirms.iter().all(is_confirmed), "{confirms:?}");
+    let mut consumer = queue.consume(vec![0]).await.unwrap();
+    assert_eq!(drain(&mut consumer, 2).await, [0, 2]);
+    let parked = queue.parked(None, 10).await.unwrap();
+    assert_eq!(parked.len(), 1);
+    assert_eq!(
+        (parked[0].key.as_ref(), parked[0].version),
+        (Some(&large.key), large.version)
+    );
+    assert_eq!((parked[0].place, parked[0].attempts), (live(0), 0));
+    assert!(
+        parked[0].reason.contains("limit of 10000"),
+        "{}",
+        parked[0].reason
+    );
+}
+
+#[tokio::test]
+async fn what_the_broker_takes_no_more_of_is_learned_and_parked() {
+    // The old default of the broker is eight times ours.
+    let mut settings = settings();
+    settings.message_bytes_max = usize::MAX;
+    let queue = open(&settings).await;
+    let large = || vec![edit(0, 0, 10), edit(0, 1, (128 << 20) + 1)];
+    let first = queue.publish(large()).await;
+    assert!(first.is_err() || !first.unwrap().iter().all(is_confirmed));
+    let confirms = queue.publish(large()).await.unwrap();
+    assert!(confirms.iter().all(is_confirmed), "{confirms:?}");
+    assert_eq!(queue.parked(None, 10).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_the_broker_gave_up_is_listed_with_its_reason() {
+    let settings = settings();
+    let queue = open(&settings).await;
+    queue.publish(vec![edit(1, 7, 10)]).await.unwrap();
+    let (connection, channel) = stranger(&settings.url).await;
+    let (name, none) = (queue.queue_name(live(1)), FieldTable::default());
+    let options = BasicConsumeOptions::default();
+    let mut deliveries = channel
+        .basic_consume(name.clone().into(), "thief".into(), options, none)
+        .await
+        .unwrap();
+    let delivery = deliveries.next().await.unwrap().unwrap();
+    delivery
+        .reject(BasicRejectOptions { requeue: false })
+        .await
+        .unwrap();
+    connection.close(200, "OK".into()).await.unwrap();
+    // The broker moves it in its own time.
+    let parked = loop {
+        let parked = queue.parked(None, 10).await.unwrap();
+        if let Some(parked) = parked.into_iter().next() {
+            break parked;
+        }
+        tokio::task::yield_now().await;
+    };
+    let Message::Change(change) = edit(1, 7, 10).message else {
+        panic!()
+    };
+    assert_eq!(
+        (parked.id, parked.key),
+        (change.message_id, Some(change.key))
+    );
+    assert_eq!((parked.version, parked.place), (change.version, live(1)));
+    assert!(
+        parked.reason.contains("rejected") && parked.reason.contains(&name),
+        "{}",
+        parked.reason
+    );
+    assert!(parked.parked_ms > 0);
+    queue.forget(vec![parked.id]).await.unwrap();
+    assert!(queue.parked(None, 10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn two_listings_at_once_both_see_everything() {
+    let queue = open(&settings()).await;
+    queue
+        .publish((0..30).map(|it| edit(0, it, 10)).collect())
+        .await
+        .unwrap();
+    let mut consumer = queue.consume(vec![0]).await.unwrap();
+    let mut parked = 0;
+    while parked < 30 {
+        for delivery in consumer.receive(30).await.unwrap() {
+            consumer
+                .park(delivery.tag, "reason".to_owned())
+                .await
+                .unwrap();
+            parked += 1;
+        }
+    }
+    let list = async || queue.parked(None, 100).await.unwrap().len();
+    let (a, b, c) = tokio::join!(list(), list(), list());
+    assert_eq!([a, b, c], [30, 30, 30]);
+}

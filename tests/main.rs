@@ -22,4 +22,5 @@ mod support {
     pub(crate) mod edited;
     pub(crate) mod export;
     pub(crate) mod model;
+    pub(crate) mod mongo;
 }

@@ -19,4 +19,6 @@ mod support {
     pub(crate) mod edited;
     pub(crate) mod export;
     pub(crate) mod model;
+    pub(crate) mod wire;
 }
+mod wire;

@@ -180,8 +180,9 @@ async fn the_token_moves_on_while_nothing_happens() {
 
 #[tokio::test]
 async fn lost_history_is_said_on_aggregate_and_on_get_more() {
-    let server = Scripted::start([fail(HISTORY_LOST), fail_open(HISTORY_LOST)]).await;
+    let server = Scripted::start([fail(HISTORY_LOST)]).await;
     let mut stream = watch(&server).await;
+    server.play([fail_open(HISTORY_LOST)]);
     assert_eq!(code(&failure(&mut stream).await), 286);
     let client = client(&server.url()).await;
     let refused = client.database(DATABASE).watch().await;
@@ -319,18 +320,13 @@ async fn refusals_reach_the_driver() {
 
 /// Insert 2 falls into a cut connection, and the aggregate that resumes is cut off too.
 async fn cut_twice(retry_reads: bool) -> (Scripted, Stream) {
-    let script = [
-        events([insert(1)]),
-        cut([insert(2)]),
-        cut_open(),
-        events([insert(3)]),
-    ];
-    let server = Scripted::start(script).await;
+    let server = Scripted::start([events([insert(1)])]).await;
     let mut options = ClientOptions::parse(server.url()).await.unwrap();
     options.retry_reads = Some(retry_reads);
     let client = Client::with_options(options).unwrap();
     let mut stream = client.database(DATABASE).watch().await.unwrap();
     assert_eq!(hear(&mut stream, 1).await, ["Insert 1"]);
+    server.play([cut([insert(2)]), cut_open(), events([insert(3)])]);
     (server, stream)
 }
 

@@ -32,8 +32,8 @@ pub(crate) use event::{
 pub(crate) use log::time;
 pub(crate) use script::{
     AUTHENTICATION_FAILED, CURSOR_KILLED, CURSOR_NOT_FOUND, Failure, Gate, HISTORY_LOST,
-    NAMESPACE_NOT_FOUND, Step, TOO_LARGE, UNAUTHORIZED, again, cut, cut_open, events, fail,
-    fail_open, idle, slow, step_down,
+    NAMESPACE_NOT_FOUND, NOT_RESUMABLE, Step, TOO_LARGE, UNAUTHORIZED, again, cut, cut_open,
+    events, fail, fail_open, idle, slow, step_down,
 };
 use serve::Shared;
 use state::{Refusal, State};
@@ -117,14 +117,19 @@ impl Scripted {
 
     /// The same for a user, `name:password@`.
     pub(crate) fn url_of(&self, user: &str) -> String {
-        let state = self.shared.state.lock().unwrap();
-        let hosts: Vec<_> = state.members.iter().map(ToString::to_string).collect();
-        let set = if state.setup.standalone {
+        let set = if self.shared.state.lock().unwrap().setup.standalone {
             String::new()
         } else {
             format!("?replicaSet={}", state::SET)
         };
-        format!("mongodb://{user}{}/{set}", hosts.join(","))
+        format!("mongodb://{user}{}/{set}", self.hosts())
+    }
+
+    /// Its members, as a URL has them.
+    pub(crate) fn hosts(&self) -> String {
+        let state = self.shared.state.lock().unwrap();
+        let hosts: Vec<_> = state.members.iter().map(ToString::to_string).collect();
+        hosts.join(",")
     }
 
     /// These happen now.
@@ -134,6 +139,12 @@ impl Scripted {
             state.log.commit(commit);
         }
         drop(state);
+        self.shared.changed.send_replace(());
+    }
+
+    /// Adds these steps to the script.
+    pub(crate) fn play(&self, steps: impl IntoIterator<Item = Step>) {
+        self.shared.state.lock().unwrap().script.extend(steps);
         self.shared.changed.send_replace(());
     }
 

@@ -6,7 +6,7 @@
 //! fail_open, cut_open           a fault at the next aggregate
 //! ```
 //!
-//! A step waits for its command; until then, and after the last one, the server is healthy.
+//! Each command takes the first step that waits for it; without one the server is healthy.
 
 use bson::{Document, doc};
 use tokio::sync::watch;
@@ -101,7 +101,9 @@ pub(crate) struct Failure {
 }
 
 /// The label of errors after which a driver may resume.
-pub(crate) const RESUMABLE: &str = "ResumableChangeStreamError";
+const RESUMABLE: &str = "ResumableChangeStreamError";
+/// The label of errors after which nothing can be resumed.
+pub(crate) const NOT_RESUMABLE: &str = "NonResumableChangeStreamError";
 
 impl Failure {
     pub(crate) const fn new(code: i32, name: &'static str) -> Self {
@@ -113,8 +115,12 @@ impl Failure {
     }
 
     /// The same, and a driver may resume.
-    pub(crate) const fn resumable(mut self) -> Self {
-        self.label = Some(RESUMABLE);
+    pub(crate) const fn resumable(self) -> Self {
+        self.labelled(RESUMABLE)
+    }
+
+    pub(crate) const fn labelled(mut self, label: &'static str) -> Self {
+        self.label = Some(label);
         self
     }
 

@@ -116,9 +116,10 @@ impl State {
         }
     }
 
-    /// The script's next step if it waits for this command; its commits are made.
+    /// The script's next step for this command; its commits are made.
     fn turn(&mut self, on: On) -> Option<Act> {
-        let Step { commits, act, .. } = self.script.pop_front_if(|step| step.on == on)?;
+        let at = self.script.iter().position(|step| step.on == on)?;
+        let Step { commits, act, .. } = self.script.remove(at)?;
         for commit in commits {
             self.log.commit(commit);
         }

@@ -5,6 +5,7 @@
 //!             └──> change log ──> watch          (from a position)
 //! ```
 
+pub mod mongo;
 pub mod sqlite;
 
 use std::collections::BTreeSet;

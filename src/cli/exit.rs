@@ -87,7 +87,9 @@ fn hint(error: &Error) -> Option<&'static str> {
         Error::Model { .. } => Some("`make model` fetches the model into the data folder anew"),
         Error::Config { .. } => Some("docs/configuration.md lists every setting"),
         Error::Stopped { .. } => Some("its log says why"),
-        Error::Fenced { .. } => Some("nothing is lost: the other one goes on from the saved position"),
+        Error::Fenced { .. } => {
+            Some("nothing is lost: the other one goes on from the saved position")
+        }
         Error::Malformed { .. }
         | Error::TooLarge { .. }
         | Error::Unavailable { .. }

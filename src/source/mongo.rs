@@ -1,0 +1,192 @@
+//! Documents in `MongoDB`, and their changes by its change streams.
+//!
+//! ```text
+//! connect ──> Server ──┬── stream, event, split ──> watch
+//!                      ├── read, page              (each at a cluster time obtained before)
+//!                      ├── save, delete            (majority, journalled)
+//!                      └── lease ──> checkpoints, requests   (in the state database)
+//! ```
+//!
+//! The time of an event is its cluster time. Content is never older than its version: a read waits
+//! for a cluster time that was obtained before it. Positions are kept by a [`Lease`]: one capture is
+//! active, and others stand by.
+
+mod connect;
+mod event;
+mod fault;
+mod json;
+mod lease;
+mod log;
+mod place;
+mod read;
+mod request;
+mod split;
+mod stream;
+mod watch;
+mod write;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use lease::Lease;
+pub use request::Asked;
+pub use watch::MongoWatch;
+
+use super::{Reading, Source};
+use crate::Result;
+use crate::change::{DocumentKey, Position};
+use crate::clock::Clock;
+use crate::document::{Document, Fields};
+use connect::Server;
+
+/// Which stream is opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// That of the database; it is invalidated when the database is dropped, and opened anew.
+    #[default]
+    Database,
+    /// That of the whole cluster, filtered to the database; needs a permission on all databases.
+    Cluster,
+}
+
+/// Where the content of an update comes from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Images {
+    /// The document is looked up when the event is sent, and may be newer than the event.
+    #[default]
+    UpdateLookup,
+    /// The image that the server kept; where it kept none, the document is read again.
+    WhenAvailable,
+    /// The image that the server kept; without one the stream stops and says so.
+    Required,
+}
+
+/// How `MongoDB` is read.
+#[derive(Clone)]
+pub struct Settings {
+    /// Connection string; its credentials are never shown.
+    pub url: String,
+    /// The database that is watched.
+    pub database: String,
+    /// The collections that are watched; empty: every one but the system's and our own.
+    pub kinds: Vec<String>,
+    /// Which stream is opened.
+    pub scope: Scope,
+    /// Where the content of an update comes from.
+    pub images: Images,
+    /// The database that holds positions and requests.
+    pub state_database: String,
+    /// How long a capture that no longer answers keeps others from taking over.
+    pub lease: Duration,
+}
+
+impl Settings {
+    /// The defaults for a database.
+    pub fn new(url: impl Into<String>, database: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            database: database.into(),
+            kinds: Vec::new(),
+            scope: Scope::default(),
+            images: Images::default(),
+            state_database: "lockstep".to_owned(),
+            lease: Duration::from_secs(15),
+        }
+    }
+
+    /// Whether documents of this collection are ours to send.
+    fn watches(&self, kind: &str) -> bool {
+        if !self.kinds.is_empty() {
+            return self.kinds.iter().any(|watched| watched == kind);
+        }
+        let ours = self.database == self.state_database && OUR_COLLECTIONS.contains(&kind);
+        !ours && !TEMPORARY.iter().any(|prefix| kind.starts_with(prefix))
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("database", &self.database)
+            .field("kinds", &self.kinds)
+            .field("scope", &self.scope)
+            .field("images", &self.images)
+            .field("state_database", &self.state_database)
+            .field("lease", &self.lease)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The collections of the state database.
+const OUR_COLLECTIONS: [&str; 2] = [lease::POSITIONS, request::REQUESTS];
+
+/// Collections that are the server's own; `$out` fills a temporary one and renames it.
+const TEMPORARY: [&str; 2] = ["system.", "tmp.agg_out."];
+
+/// A database as a source. Clones share the connections.
+#[derive(Debug, Clone)]
+pub struct MongoSource {
+    server: Arc<Server>,
+}
+
+impl MongoSource {
+    /// Connects, and asks whether capture can work here.
+    ///
+    /// # Errors
+    /// [`crate::Error::Refused`] with the fix: a standalone server, wrong credentials, a missing
+    /// permission, an unsupported version; [`crate::Error::Unavailable`] where nobody answers.
+    pub async fn open(settings: Settings, clock: Clock) -> Result<Self> {
+        let server = Arc::new(connect::connect(settings, clock).await?);
+        Ok(Self { server })
+    }
+
+    /// How long the position stays within the server's log if nothing moves it: from the log's first
+    /// entry to the position. None where the log may not be read, as on a sharded cluster.
+    pub async fn oplog_window(&self, position: &Position) -> Result<Option<Duration>> {
+        let time = place::Place::read(position)?.time();
+        Ok(self.server.oplog_start().await.map(|first| {
+            Duration::from_secs(u64::from(time.seconds.saturating_sub(first.seconds)))
+        }))
+    }
+}
+
+impl Source for MongoSource {
+    type Watch = MongoWatch;
+
+    async fn save(&self, documents: Vec<Document>) -> Result<()> {
+        self.server.save(documents).await
+    }
+
+    async fn delete(&self, keys: Vec<DocumentKey>) -> Result<usize> {
+        self.server.delete(keys).await
+    }
+
+    async fn read(&self, keys: Vec<DocumentKey>) -> Result<Reading<Vec<Option<Fields>>>> {
+        self.server.read(&keys).await
+    }
+
+    async fn page(
+        &self,
+        kind: &str,
+        after: Option<String>,
+        limit: usize,
+    ) -> Result<Reading<Vec<Document>>> {
+        self.server.page(kind, after, limit).await
+    }
+
+    async fn kinds(&self) -> Result<Vec<String>> {
+        let mut filled = BTreeSet::new();
+        for kind in self.server.collections().await? {
+            if self.server.has_documents(&kind).await? {
+                filled.insert(kind);
+            }
+        }
+        Ok(filled.into_iter().collect())
+    }
+
+    async fn watch(&self, from: Option<Position>) -> Result<MongoWatch> {
+        MongoWatch::open(self.server.clone(), from).await
+    }
+}

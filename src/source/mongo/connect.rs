@@ -1,0 +1,167 @@
+//! Connecting, and what a server has to be before capture can work with it.
+//!
+//! ```text
+//! url ──> hello: replica set or mongos? ──> version ──> a stream, opened once ──> Server
+//! ```
+
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use bson::{Document as BsonDocument, doc};
+use mongodb::error::ErrorKind;
+use mongodb::options::{
+    Acknowledgment, ClientOptions, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern,
+};
+use mongodb::{Client, Collection, Database};
+
+use super::fault::{fault, refused, standalone};
+use super::place::Place;
+use super::{Settings, stream};
+use crate::clock::Clock;
+use crate::{Error, Result};
+
+/// How long a server may take to be found, unless the URL says otherwise.
+const SELECTION: Duration = Duration::from_secs(5);
+
+/// The first wire version that has `startAfter` and updates by pipeline: 4.2.
+const WIRE_VERSION_MIN: i32 = 8;
+
+/// A server that can be captured from.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) client: Client,
+    /// The name for people, with the address.
+    pub(super) service: String,
+    pub(super) settings: Settings,
+    pub(super) clock: Clock,
+    /// A cluster of shards: there a delete may be the half of a change of the shard key.
+    pub(super) is_sharded: bool,
+    /// Events over 16 MB are split when asked for.
+    pub(super) can_split: bool,
+    /// The latest time that anybody was shown, as its sequence number.
+    pub(super) shown: AtomicU64,
+}
+
+impl Server {
+    /// The database that is watched.
+    pub(super) fn database(&self) -> Database {
+        self.client.database(&self.settings.database)
+    }
+
+    /// A collection of the state database.
+    pub(super) fn state(&self, name: &str) -> Collection<BsonDocument> {
+        let database = self.client.database(&self.settings.state_database);
+        database.collection(name)
+    }
+}
+
+/// Connects, and refuses what cannot work.
+pub(super) async fn connect(settings: Settings, clock: Clock) -> Result<Server> {
+    let options = options(&settings.url).await?;
+    let hosts: Vec<String> = options.hosts.iter().map(ToString::to_string).collect();
+    let service = format!("MongoDB at {}", hosts.join(","));
+    let client = Client::with_options(options).map_err(fault(&service, "connect"))?;
+    let admin = client.database("admin");
+    let ask = async |command| {
+        let asked = admin.run_command(command).await;
+        asked.map_err(fault(&service, "answer"))
+    };
+    let hello = ask(doc! { "hello": 1 }).await.map_err(too_old(&service))?;
+    let is_sharded = hello.get_str("msg").is_ok_and(|said| said == "isdbgrid");
+    if !is_sharded && !hello.contains_key("setName") {
+        return standalone(&service);
+    }
+    let wire_version = hello.get_i32("maxWireVersion").unwrap_or(0);
+    if wire_version < WIRE_VERSION_MIN {
+        let why = format!("it speaks wire version {wire_version}, as no MongoDB since 4.2 does");
+        return Err(refused(&service, &why, "use MongoDB 4.2 or later"));
+    }
+    let build = ask(doc! { "buildInfo": 1 }).await?;
+    let can_split = build.get_str("version").is_ok_and(splits_large_events);
+    let server = Server {
+        client,
+        service,
+        settings,
+        clock,
+        is_sharded,
+        can_split,
+        shown: AtomicU64::new(0),
+    };
+    // Whether we may watch is known only by doing it.
+    let now = server.now().await?;
+    drop(stream::open(&server, &Place::after_time(now)).await?);
+    Ok(server)
+}
+
+async fn options(url: &str) -> Result<ClientOptions> {
+    let parsed = ClientOptions::parse(url).await;
+    let mut options = parsed.map_err(|error| match *error.kind {
+        ErrorKind::DnsResolve { .. } => {
+            Error::unavailable("DNS", "resolve the host of source.url")(*error.kind)
+        }
+        // The driver's text may quote the URL, and with it the password.
+        _ => Error::Config {
+            setting: "source.url".to_owned(),
+            why: "it is no MongoDB connection string; want mongodb://host:port, with user and \
+                  password percent-encoded"
+                .to_owned(),
+        },
+    })?;
+    options
+        .app_name
+        .get_or_insert_with(|| "lockstep".to_owned());
+    options.server_selection_timeout.get_or_insert(SELECTION);
+    // Times of two members must not be mixed, and a write counts when it cannot be rolled back.
+    options.selection_criteria = Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
+    options.read_concern = Some(ReadConcern::majority());
+    let durable = WriteConcern::builder().w(Acknowledgment::Majority);
+    options.write_concern = Some(durable.journal(true).build());
+    Ok(options)
+}
+
+/// The driver itself turns away what is older than it knows; that will not pass.
+fn too_old(service: &str) -> impl FnOnce(Error) -> Error {
+    move |error| {
+        if error.chain().contains("wire version") {
+            refused(service, &error.chain(), "use MongoDB 4.2 or later")
+        } else {
+            error
+        }
+    }
+}
+
+/// Whether a server of this version knows `$changeStreamSplitLargeEvent`: since 6.0.9.
+fn splits_large_events(version: &str) -> bool {
+    let mut numbers = version
+        .split(['.', '-'])
+        .map(|number| number.parse().unwrap_or(0));
+    let mut next = || numbers.next().unwrap_or(0);
+    let version: (u32, u32, u32) = (next(), next(), next());
+    version >= (6, 0, 9)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_events_are_split_since_6_0_9() {
+        for (version, splits) in [
+            ("6.0.8", false),
+            ("6.0.9", true),
+            ("5.0.30", false),
+            ("7.0.0-rc1", true),
+            ("10.1", true),
+            ("", false),
+        ] {
+            assert_eq!(splits_large_events(version), splits, "{version}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_url_that_cannot_be_parsed_is_not_repeated() {
+        let error = options("mongodb://user:hun:ter2@@/").await.unwrap_err();
+        assert!(error.chain().contains("source.url"), "{error}");
+        assert!(!error.chain().contains("ter2"), "{error}");
+    }
+}

@@ -1,0 +1,199 @@
+//! What an error of the driver means for us. The judgement is pure; here alone codes are known.
+//!
+//! ```text
+//! code, labels ──> Meaning ──> HistoryLost, Refused (with the fix), or Unavailable
+//! ```
+//!
+//! Errors after which a change stream can be resumed are resumed once by the driver itself; what
+//! reaches us is what it could not mend.
+
+use mongodb::error::{Error as DriverError, ErrorKind, WriteFailure};
+
+use crate::{Error, Result};
+
+/// What an error code says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meaning {
+    /// The changes after our place are gone, or the place names nothing any more.
+    HistoryLost,
+    /// The user or its password is wrong.
+    WrongCredentials,
+    /// The user may not do this.
+    NotPermitted,
+    /// No replica set, so no change log.
+    Standalone,
+    /// One event is larger than the server can send.
+    EventTooLarge,
+    /// An update without the image of the document that the settings require.
+    NoImage,
+    /// The database is not there.
+    NoDatabase,
+    /// Anything that may pass.
+    Passing,
+}
+
+/// The label by which servers say that no stream can go on from here.
+const NOT_RESUMABLE: &str = "NonResumableChangeStreamError";
+
+fn meaning(code: i32, labels: impl Fn(&str) -> bool) -> Meaning {
+    match code {
+        // 280: no resume possible; 286: past the oplog; 260: the token cannot be read; 464 and 50811:
+        // it does not fit this server or stream; the rest is how 3.6 to 4.2 say the same.
+        280 | 286 | 260 | 464 | 50811 | 40576 | 40585 | 40615 | 40647 | 40649 => {
+            Meaning::HistoryLost
+        }
+        18 | 8000 => Meaning::WrongCredentials,
+        13 => Meaning::NotPermitted,
+        40573 => Meaning::Standalone,
+        10334 => Meaning::EventTooLarge,
+        47 => Meaning::NoImage,
+        26 => Meaning::NoDatabase,
+        _ if labels(NOT_RESUMABLE) => Meaning::HistoryLost,
+        _ => Meaning::Passing,
+    }
+}
+
+/// What the driver's error is for us: `map_err(fault(&server, "read documents"))`.
+pub(super) fn fault(service: &str, action: &'static str) -> impl FnOnce(DriverError) -> Error {
+    move |error| {
+        let meaning = match code(&error) {
+            Some(code) => meaning(code, |label| error.contains_label(label)),
+            None => without_code(&error.kind),
+        };
+        match meaning {
+            Meaning::Passing => passing(service, action, error),
+            Meaning::HistoryLost => Error::HistoryLost {
+                why: error.kind.to_string(),
+            },
+            other => {
+                let (why, fix) = reason(other);
+                let said = error.kind.to_string();
+                refused(service, &format!("{why} ({said})"), fix)
+            }
+        }
+    }
+}
+
+/// A service that will not serve us as it is.
+pub(super) fn refused(service: &str, why: &str, fix: &str) -> Error {
+    Error::Refused {
+        service: service.to_owned(),
+        why: why.to_owned(),
+        fix: fix.to_owned(),
+    }
+}
+
+/// The words for a server that is no member of a replica set.
+pub(super) fn standalone<T>(service: &str) -> Result<T> {
+    let (why, fix) = reason(Meaning::Standalone);
+    Err(refused(service, why, fix))
+}
+
+fn reason(meaning: Meaning) -> (&'static str, &'static str) {
+    match meaning {
+        Meaning::WrongCredentials => (
+            "it does not accept the user or the password",
+            "check both in source.url, and its authSource",
+        ),
+        Meaning::NotPermitted => (
+            "the user may not do what capture does",
+            "grant it `readWrite` on the watched database and on the state database \
+             (`changeStream` and `find` on the watched one are enough to capture)",
+        ),
+        Meaning::Standalone => (
+            "change streams need a replica set, and it is a standalone server",
+            "start mongod with --replSet rs0 and run rs.initiate() once; one member is enough",
+        ),
+        Meaning::EventTooLarge => (
+            "one change is larger than 16 MB, which it cannot send",
+            "use MongoDB 6.0.9 or later, which splits such changes, or make the document smaller \
+             and reset the position",
+        ),
+        Meaning::NoImage => (
+            "a changed document has no post-image, and source.images requires one",
+            "enable changeStreamPreAndPostImages on the collection, or set source.images to \
+             when_available",
+        ),
+        Meaning::NoDatabase => (
+            "the watched database is not there",
+            "create it, or correct source.database",
+        ),
+        Meaning::HistoryLost | Meaning::Passing => ("it failed", "try again"),
+    }
+}
+
+/// The driver's own text about an error would repeat the server's whole reply: its kind is enough.
+fn passing(service: &str, action: &'static str, error: DriverError) -> Error {
+    Error::unavailable(service.to_owned(), action)(*error.kind)
+}
+
+/// The first code in the chain of causes.
+pub(super) fn code(error: &DriverError) -> Option<i32> {
+    let own = match &*error.kind {
+        ErrorKind::Command(command) => Some(command.code),
+        ErrorKind::Write(WriteFailure::WriteError(write)) => Some(write.code),
+        ErrorKind::Write(WriteFailure::WriteConcernError(concern)) => Some(concern.code),
+        _ => None,
+    };
+    own.or_else(|| {
+        let cause = std::error::Error::source(error)?;
+        cause.downcast_ref::<DriverError>().and_then(code)
+    })
+}
+
+fn without_code(kind: &ErrorKind) -> Meaning {
+    match kind {
+        ErrorKind::Authentication { .. } => Meaning::WrongCredentials,
+        _ => Meaning::Passing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(code: i32, labels: &[&str]) -> Meaning {
+        meaning(code, |label| labels.contains(&label))
+    }
+
+    #[test]
+    fn a_position_that_cannot_be_resumed_is_lost_history() {
+        for code in [286, 280, 260, 464, 50811, 40576, 40585, 40615] {
+            assert_eq!(judged(code, &[]), Meaning::HistoryLost, "{code}");
+        }
+        assert_eq!(judged(999_999, &[NOT_RESUMABLE]), Meaning::HistoryLost);
+    }
+
+    #[test]
+    fn what_the_specification_calls_resumable_may_pass() {
+        let codes = [
+            43, 6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436, 63, 150, 13388,
+            234, 133, 136, 237, 11601, 50, 175,
+        ];
+        for code in codes {
+            assert_eq!(
+                judged(code, &["ResumableChangeStreamError"]),
+                Meaning::Passing,
+                "{code}"
+            );
+            assert_eq!(judged(code, &[]), Meaning::Passing, "{code}");
+        }
+    }
+
+    #[test]
+    fn what_only_a_person_can_mend_is_refused_with_the_fix() {
+        let table = [
+            (13, "grant"),
+            (18, "source.url"),
+            (8000, "source.url"),
+            (40573, "--replSet"),
+            (10334, "6.0.9"),
+            (47, "changeStreamPreAndPostImages"),
+            (26, "source.database"),
+        ];
+        for (code, fix) in table {
+            let (_, said) = reason(judged(code, &[NOT_RESUMABLE]));
+            assert!(said.contains(fix), "{code}: {said}");
+        }
+    }
+}

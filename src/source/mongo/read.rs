@@ -1,0 +1,194 @@
+//! Reading documents, each read at a cluster time that was obtained before it.
+//!
+//! ```text
+//! session: majority read ──> T ──> find, majority, afterClusterTime T ──> content at T or later
+//! ```
+//!
+//! So content is never older than its version, and no snapshot has to be held open.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+
+use bson::{Bson, RawDocumentBuf, doc};
+use futures_util::TryStreamExt as _;
+use mongodb::options::{FindOptions, Hint};
+use mongodb::{ClientSession, Collection};
+
+use super::connect::Server;
+use super::fault::fault;
+use super::{lease, place};
+use crate::change::{DocumentKey, Time};
+use crate::document::{Document, Fields};
+use crate::source::Reading;
+use crate::{Error, Result};
+
+/// Keys asked for in one query.
+const KEYS_MAX: usize = 1000;
+
+/// A page is cut short after this many bytes.
+const PAGE_BYTES: usize = 8 << 20;
+
+impl Server {
+    /// A cluster time that has certainly been reached: all that is committed at or before it is in
+    /// every later majority read.
+    pub(super) async fn now(&self) -> Result<Time> {
+        Ok(self.session().await?.1)
+    }
+
+    /// A session whose reads are not before the time given with it.
+    async fn session(&self) -> Result<(ClientSession, Time)> {
+        let started = self.client.start_session().await;
+        let mut session = started.map_err(fault(&self.service, "start a session"))?;
+        // One shard's clock may be behind what another has shown: its read waits for it.
+        let shown = Time::from_sequence(self.shown.load(Ordering::Relaxed));
+        if shown > Time::default() {
+            session.advance_operation_time(place::timestamp(shown));
+        }
+        let positions = self.state(lease::POSITIONS);
+        let read = positions.find_one(doc! { "_id": &self.settings.database });
+        let read = read.projection(doc! { "_id": 1 }).session(&mut session);
+        read.await.map_err(fault(&self.service, "tell its time"))?;
+        let time = session.operation_time().map(place::time);
+        let time = time.ok_or_else(|| {
+            Error::unavailable(self.service.clone(), "tell its time")("no operationTime in a reply")
+        })?;
+        self.shows(time);
+        Ok((session, time))
+    }
+
+    /// Somebody was shown this time: no later read may say an earlier one.
+    pub(super) fn shows(&self, time: Time) {
+        self.shown.fetch_max(time.sequence(), Ordering::Relaxed);
+    }
+
+    /// These documents as they are now.
+    pub(super) async fn read(&self, keys: &[DocumentKey]) -> Result<Reading<Vec<Option<Fields>>>> {
+        let (mut session, time) = self.session().await?;
+        let read_ms = self.clock.now_ms();
+        let mut by_kind: HashMap<&str, Vec<Bson>> = HashMap::new();
+        for key in keys {
+            by_kind
+                .entry(&key.kind)
+                .or_default()
+                .push(super::json::id(&key.id)?);
+        }
+        let mut documents = HashMap::new();
+        for (kind, ids) in by_kind {
+            for ids in ids.chunks(KEYS_MAX) {
+                let collection = self.raw(kind);
+                let query = collection.find(doc! { "_id": { "$in": ids } });
+                let found = query.session(&mut session).await;
+                let mut found = found.map_err(fault(&self.service, "read documents"))?;
+                let mut found = found.stream(&mut session);
+                while let Some(stored) = next(&mut found, self).await? {
+                    let Document { key, fields } = document(kind, &stored)?;
+                    documents.insert(key, fields);
+                }
+            }
+        }
+        let found = keys.iter().map(|key| documents.get(key).cloned()).collect();
+        Ok(Reading {
+            time,
+            read_ms,
+            found,
+        })
+    }
+
+    /// The next documents after an `_id`, in the order of the server's own index over all types.
+    ///
+    /// `{_id: {$gt: x}}` would stay within the type of `x`; a lower bound of the index does not. It
+    /// includes `x` itself, which the filter leaves out.
+    pub(super) async fn page(
+        &self,
+        kind: &str,
+        after: Option<String>,
+        limit: usize,
+    ) -> Result<Reading<Vec<Document>>> {
+        let (mut session, time) = self.session().await?;
+        let read_ms = self.clock.now_ms();
+        let index = doc! { "_id": 1 };
+        let mut options = FindOptions::builder()
+            .sort(index.clone())
+            .hint(Hint::Keys(index))
+            .limit(i64::try_from(limit).unwrap_or(i64::MAX))
+            .build();
+        let mut filter = doc! {};
+        if let Some(after) = after {
+            let after = super::json::id(&after)?;
+            filter.insert("_id", doc! { "$ne": after.clone() });
+            options.min = Some(doc! { "_id": after });
+        }
+        let collection = self.raw(kind);
+        let query = collection.find(filter).with_options(options);
+        let query = query.session(&mut session).await;
+        let mut query = query.map_err(fault(&self.service, "read a page"))?;
+        let mut rows = query.stream(&mut session);
+        let (mut found, mut bytes) = (Vec::new(), 0);
+        while bytes < PAGE_BYTES
+            && let Some(stored) = next(&mut rows, self).await?
+        {
+            bytes += stored.as_bytes().len();
+            found.push(document(kind, &stored)?);
+        }
+        Ok(Reading {
+            time,
+            read_ms,
+            found,
+        })
+    }
+
+    /// The collections that are watched, with or without documents.
+    pub(super) async fn collections(&self) -> Result<Vec<String>> {
+        let database = self.database();
+        let query = database.list_collections();
+        let query = query.filter(doc! { "type": "collection" }).await;
+        let listed = query.map_err(fault(&self.service, "list its collections"))?;
+        let listed: Vec<_> = listed
+            .try_collect()
+            .await
+            .map_err(fault(&self.service, "list its collections"))?;
+        let names = listed.into_iter().map(|collection| collection.name);
+        Ok(names.filter(|kind| self.settings.watches(kind)).collect())
+    }
+
+    /// Whether a collection has documents.
+    pub(super) async fn has_documents(&self, kind: &str) -> Result<bool> {
+        let collection = self.raw(kind);
+        let query = collection.find_one(doc! {});
+        let found = query.projection(doc! { "_id": 1 }).await;
+        Ok(found
+            .map_err(fault(&self.service, "read a document"))?
+            .is_some())
+    }
+
+    /// The time of the log's first entry, where it may be read.
+    pub(super) async fn oplog_start(&self) -> Option<Time> {
+        let log: Collection<RawDocumentBuf> = self.client.database("local").collection("oplog.rs");
+        let first = log.find_one(doc! {}).sort(doc! { "$natural": 1 });
+        let first = first.projection(doc! { "ts": 1 }).await.ok()??;
+        Some(place::time(first.get_timestamp("ts").ok()?))
+    }
+
+    fn raw(&self, kind: &str) -> Collection<RawDocumentBuf> {
+        self.database().collection(kind)
+    }
+}
+
+/// The next document of a query.
+async fn next(
+    rows: &mut (impl futures_util::Stream<Item = mongodb::error::Result<RawDocumentBuf>> + Unpin),
+    server: &Server,
+) -> Result<Option<RawDocumentBuf>> {
+    rows.try_next()
+        .await
+        .map_err(fault(&server.service, "read documents"))
+}
+
+fn document(kind: &str, stored: &bson::RawDocument) -> Result<Document> {
+    let id = stored.get("_id").ok().flatten();
+    let id = id.ok_or_else(|| Error::malformed(format!("a document of {kind}"), "no _id"))?;
+    Ok(Document {
+        key: super::json::key(kind, id)?,
+        fields: super::json::fields(stored)?,
+    })
+}

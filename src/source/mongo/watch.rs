@@ -1,0 +1,227 @@
+//! Reading a change stream: one answer of the server at a time, none of it lost to a dropped call.
+//!
+//! ```text
+//! stream ──asked──> answer kept in the watch ──> joined ──> log of places and times ──> handed out
+//!    ▲                                                          (complete? idle?)
+//!    └──── opened again after an invalidate
+//! ```
+//!
+//! There is no task behind it: an answer is asked for where it is waited for, and read ahead only by
+//! what the driver has in hand.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bson::RawDocumentBuf;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use super::connect::Server;
+use super::fault::fault;
+use super::log::Log;
+use super::place::{self, Place};
+use super::split::Joiner;
+use super::stream::{self, Stream};
+use crate::change::{Position, Time};
+use crate::source::{Event, Watch};
+use crate::{Error, Result};
+
+/// What the driver gives when it is asked for what is next, with the stream handed back.
+type Answer = (Stream, mongodb::error::Result<Option<RawDocumentBuf>>);
+
+/// An open reading of a database's changes.
+pub struct MongoWatch {
+    server: Arc<Server>,
+    reading: Reading,
+    joiner: Joiner,
+    log: Log,
+    /// The last answer held nothing, and nothing was asked since.
+    is_quiet: bool,
+    /// A time obtained since then, where the server's tokens do not tell theirs.
+    reached: Option<Time>,
+    /// Tokens tell their time.
+    tokens_tell: bool,
+    /// What ended the stream; said when everything before it has been handed out.
+    failed: Option<Error>,
+}
+
+/// Where the stream is.
+enum Reading {
+    /// In hand, perhaps with events left of its last answer.
+    Here(Box<Stream>),
+    /// Asked for what is next. The answer is kept here, whoever stops waiting for it.
+    Asked(BoxFuture<'static, Answer>),
+    /// Invalidated or failed; opened again at the log's end.
+    Ended,
+}
+
+impl MongoWatch {
+    /// Opens the stream at a position, or at the end of the log.
+    pub(super) async fn open(server: Arc<Server>, from: Option<Position>) -> Result<Self> {
+        let from = match from {
+            Some(position) => Place::read(&position)?,
+            None => Place::after_time(server.now().await?),
+        };
+        let stream = stream::open(&server, &from).await?;
+        let kinds: BTreeSet<String> = server.collections().await?.into_iter().collect();
+        server.shows(from.time());
+        Ok(Self {
+            reading: Reading::Here(Box::new(stream)),
+            joiner: Joiner::default(),
+            log: Log::new(server.settings.clone(), server.is_sharded, kinds, from),
+            is_quiet: false,
+            reached: None,
+            tokens_tell: true,
+            failed: None,
+            server,
+        })
+    }
+
+    /// Takes in what is already here, without waiting: up to one event more than can be handed out,
+    /// which tells whether the one before it is the last of its time.
+    fn take_what_is_here(&mut self, limit: usize) {
+        while self.failed.is_none() && !self.is_quiet && self.log.has_room(limit) {
+            let Some(answer) = self.ask().and_then(FutureExt::now_or_never) else {
+                return;
+            };
+            self.take(answer);
+        }
+    }
+
+    /// The answer that is under way, asked for where none is.
+    fn ask(&mut self) -> Option<&mut BoxFuture<'static, Answer>> {
+        if let Reading::Here(_) = self.reading {
+            let Reading::Here(mut stream) = std::mem::replace(&mut self.reading, Reading::Ended)
+            else {
+                return None;
+            };
+            let answer = async move {
+                let next = stream.next_if_any().await;
+                (*stream, next)
+            };
+            self.reading = Reading::Asked(answer.boxed());
+        }
+        match &mut self.reading {
+            Reading::Asked(answer) => Some(answer),
+            Reading::Here(_) | Reading::Ended => None,
+        }
+    }
+
+    /// Waits for one answer, having opened the stream again where it has ended.
+    async fn wait(&mut self) -> Result<()> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        if let Reading::Ended = self.reading {
+            let stream = stream::open(&self.server, self.log.end()).await?;
+            self.reading = Reading::Here(Box::new(stream));
+            self.joiner = Joiner::default();
+        }
+        // Before the question: if then nothing comes, there was nothing up to this time.
+        if self.is_quiet && !self.tokens_tell && self.reached.is_none() {
+            self.reached = Some(self.server.now().await?);
+        }
+        self.is_quiet = false;
+        if let Some(answer) = self.ask() {
+            let answer = answer.await;
+            self.take(answer);
+        }
+        Ok(())
+    }
+
+    /// Takes in one answer.
+    fn take(&mut self, (stream, next): Answer) {
+        let is_alive = stream.is_alive();
+        let token = stream.resume_token();
+        self.reading = Reading::Here(Box::new(stream));
+        let outcome = match next {
+            Ok(Some(sent)) => self.event(sent),
+            Ok(None) if is_alive => self.nothing(token.as_ref()),
+            Ok(None) => self.ended(),
+            Err(error) => Err(fault(&self.server.service, "send its changes")(error)),
+        };
+        if let Err(error) = outcome {
+            self.reading = Reading::Ended;
+            self.failed = Some(error);
+        }
+    }
+
+    fn event(&mut self, sent: RawDocumentBuf) -> Result<()> {
+        self.reached = None;
+        match self.joiner.take(sent)? {
+            Some(event) => self.log.event(&event),
+            None => Ok(()),
+        }
+    }
+
+    /// The server answered that nothing has happened.
+    fn nothing(
+        &mut self,
+        token: Option<&mongodb::change_stream::event::ResumeToken>,
+    ) -> Result<()> {
+        self.is_quiet = true;
+        let reached = self.reached.take();
+        if self.joiner.is_waiting() {
+            return Ok(());
+        }
+        let token = token.map(bson::serialize_to_raw_document_buf).transpose();
+        let token = token.map_err(|error| Error::malformed("a resume token", error.to_string()))?;
+        let certain = token
+            .as_ref()
+            .and_then(|token| place::certain_before(token));
+        self.tokens_tell = certain.is_some();
+        let now_ms = self.server.clock.now_ms();
+        self.log
+            .nothing(token.as_deref(), certain.or(reached), now_ms)
+    }
+
+    fn ended(&mut self) -> Result<()> {
+        self.reading = Reading::Ended;
+        if self.log.was_invalidated() {
+            return Ok(());
+        }
+        let service = self.server.service.clone();
+        Err(Error::unavailable(service, "keep the change stream open")(
+            "its cursor was closed",
+        ))
+    }
+
+    /// Reads those documents again whose event does not say enough.
+    async fn look_up(&mut self) -> Result<()> {
+        let keys = self.log.unclear();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        self.server.shows(self.log.end().time());
+        let reading = self.server.read(&keys).await?;
+        self.log.clear_up(reading.found);
+        Ok(())
+    }
+}
+
+impl Watch for MongoWatch {
+    fn here(&self) -> (Position, Time) {
+        self.log.here()
+    }
+
+    async fn next(&mut self, limit: usize) -> Result<Vec<Event>> {
+        loop {
+            self.take_what_is_here(limit);
+            if !self.log.is_empty() {
+                self.look_up().await?;
+                let events = self.log.hand_out(limit);
+                self.server.shows(self.log.here().1);
+                return Ok(events);
+            }
+            self.wait().await?;
+        }
+    }
+}
+
+impl std::fmt::Debug for MongoWatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MongoWatch")
+            .field("log", &self.log)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,129 @@
+//! Saving and deleting: acknowledged by a majority, and journalled.
+//!
+//! ```text
+//! documents ──runs of one collection, by bytes──> update {replace, upsert}, in order
+//! ```
+
+use std::collections::BTreeMap;
+
+use bson::{Bson, Document as BsonDocument, doc};
+
+use super::connect::Server;
+use super::fault::fault;
+use super::json;
+use crate::change::DocumentKey;
+use crate::document::Document;
+use crate::{Error, Result};
+
+/// Documents of one command. A message may have 48 MB; one document may have 16.
+const COUNT_MAX: usize = 1000;
+const BYTES_MAX: usize = 16 << 20;
+
+/// Two first writers of one `_id` at a time: one of them is told to try again.
+const DUPLICATE_KEY: i32 = 11000;
+
+/// How often a command goes on after such a collision.
+const COLLISIONS_MAX: usize = 10;
+
+/// Replacements of one collection, in order.
+struct Run {
+    kind: String,
+    updates: Vec<Bson>,
+    bytes: usize,
+}
+
+impl Server {
+    /// Stores the documents in this order.
+    pub(super) async fn save(&self, documents: Vec<Document>) -> Result<()> {
+        let mut run: Option<Run> = None;
+        for Document { key, fields } in documents {
+            let replacement = json::stored(&key, fields)?;
+            let size = bson::serialize_to_vec(&replacement);
+            let bytes = size
+                .map_err(|error| Error::malformed(format!("document {key}"), error.to_string()))?
+                .len();
+            let joins = run.as_ref().is_some_and(|run| {
+                run.kind == key.kind
+                    && run.updates.len() < COUNT_MAX
+                    && run.bytes + bytes <= BYTES_MAX
+            });
+            if !joins && let Some(full) = run.take() {
+                self.replace(full).await?;
+            }
+            let run = run.get_or_insert_with(|| Run {
+                kind: key.kind,
+                updates: Vec::new(),
+                bytes: 0,
+            });
+            run.bytes += bytes;
+            let id = replacement.get("_id").cloned().unwrap_or(Bson::Null);
+            let update = doc! { "q": { "_id": id }, "u": replacement, "upsert": true };
+            run.updates.push(update.into());
+        }
+        match run {
+            Some(last) => self.replace(last).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn replace(&self, run: Run) -> Result<()> {
+        let (kind, mut updates) = (run.kind, run.updates);
+        for _ in 0..COLLISIONS_MAX {
+            let command = doc! {
+                "update": &kind,
+                "updates": updates.clone(),
+                "ordered": true,
+                "writeConcern": { "w": "majority", "j": true },
+            };
+            let reply = self.database().run_command(command).await;
+            let reply = reply.map_err(fault(&self.service, "save documents"))?;
+            match first_error(&reply) {
+                None => return Ok(()),
+                Some((DUPLICATE_KEY, at, _)) => drop(updates.drain(..at.min(updates.len()))),
+                Some((.., said)) => return Err(self.unsaved(said)),
+            }
+        }
+        Err(self.unsaved(format!("others keep writing the same ids of {kind}")))
+    }
+
+    fn unsaved(&self, said: String) -> Error {
+        Error::unavailable(self.service.clone(), "save documents")(said)
+    }
+
+    /// Deletes the documents; how many were there.
+    pub(super) async fn delete(&self, keys: Vec<DocumentKey>) -> Result<usize> {
+        let mut by_kind: BTreeMap<String, Vec<Bson>> = BTreeMap::new();
+        for key in keys {
+            by_kind
+                .entry(key.kind)
+                .or_default()
+                .push(json::id(&key.id)?);
+        }
+        let mut deleted = 0;
+        for (kind, ids) in by_kind {
+            let collection = self.database().collection::<BsonDocument>(&kind);
+            for ids in ids.chunks(COUNT_MAX) {
+                let done = collection.delete_many(doc! { "_id": { "$in": ids } }).await;
+                let done = done.map_err(fault(&self.service, "delete documents"))?;
+                deleted += usize::try_from(done.deleted_count).unwrap_or(usize::MAX);
+            }
+        }
+        Ok(deleted)
+    }
+}
+
+/// The first error that a command's reply holds although it says ok: code, index and text.
+fn first_error(reply: &BsonDocument) -> Option<(i32, usize, String)> {
+    let write = reply.get_array("writeErrors").ok();
+    let write = write.and_then(|errors| errors.first()?.as_document());
+    let error = write.or_else(|| reply.get_document("writeConcernError").ok())?;
+    let index = error.get_i32("index").unwrap_or(0);
+    Some((
+        error.get_i32("code").unwrap_or(0),
+        usize::try_from(index).unwrap_or(0),
+        error
+            .get_str("errmsg")
+            .unwrap_or("a write error")
+            .to_owned(),
+    ))
+}

@@ -111,6 +111,9 @@ async fn options(url: &str) -> Result<ClientOptions> {
         .app_name
         .get_or_insert_with(|| "lockstep".to_owned());
     options.server_selection_timeout.get_or_insert(SELECTION);
+    // Driver 3.9 forgets the resume token when the aggregate that resumes a stream is retried, and
+    // the stream goes on from where it was first opened.
+    options.retry_reads = Some(false);
     // Times of two members must not be mixed, and a write counts when it cannot be rolled back.
     options.selection_criteria = Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
     options.read_concern = Some(ReadConcern::majority());

@@ -10,6 +10,7 @@ mod contract {
     mod vector;
 }
 mod crash;
+mod mongo_faults;
 mod pipeline;
 mod simulation;
 mod spine;

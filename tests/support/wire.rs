@@ -20,7 +20,7 @@ mod stream;
 
 use std::sync::{Arc, Mutex};
 
-use bson::Document;
+use bson::{Document, Timestamp};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -151,6 +151,11 @@ impl Scripted {
     /// The tokens of everything that was committed, in order.
     pub(crate) fn tokens(&self) -> Vec<String> {
         self.shared.state.lock().unwrap().log.tokens()
+    }
+
+    /// The cluster times of everything that was committed, in order.
+    pub(crate) fn times(&self) -> Vec<Timestamp> {
+        self.shared.state.lock().unwrap().log.times()
     }
 
     /// Every command of this name that came, in order.

@@ -27,6 +27,7 @@ pub(crate) struct Log {
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub(crate) token: String,
+    time: Timestamp,
     pub(crate) document: Document,
 }
 
@@ -69,7 +70,11 @@ impl Log {
                     let wall_ms = i64::from(self.now.time) * 1000;
                     document.insert("wallTime", DateTime::from_millis(wall_ms));
                 }
-                self.entries.push(Entry { token, document });
+                self.entries.push(Entry {
+                    token,
+                    time: self.now,
+                    document,
+                });
             }
         }
     }
@@ -94,6 +99,11 @@ impl Log {
     pub(crate) fn tokens(&self) -> Vec<String> {
         let tokens = self.entries.iter().map(|entry| entry.token.clone());
         tokens.collect()
+    }
+
+    /// The times of everything that was committed.
+    pub(crate) fn times(&self) -> Vec<Timestamp> {
+        self.entries.iter().map(|entry| entry.time).collect()
     }
 }
 

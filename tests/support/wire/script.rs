@@ -124,6 +124,11 @@ impl Failure {
         self
     }
 
+    /// True for a server that is on its way out of office or down.
+    pub(super) fn changes_state(self) -> bool {
+        [91, 189, 10107, 11600, 11602].contains(&self.code)
+    }
+
     pub(super) fn reply(self) -> Document {
         let said = format!("scripted: {}", self.name);
         let mut reply = doc! {"ok": 0.0, "errmsg": said, "code": self.code, "codeName": self.name};

@@ -88,9 +88,19 @@ impl State {
     /// The next member is elected; cursors end with the old one's office.
     pub(super) fn elect(&mut self) -> Document {
         self.primary = (self.primary + 1) % self.members.len();
-        self.term += 1;
         self.cursors.clear();
-        self.not_primary()
+        self.refuse(NOT_WRITABLE_PRIMARY.resumable())
+    }
+
+    /// An error by the script; one that tells of a change of state raises the topology's version, so
+    /// that a driver looks again at once.
+    pub(super) fn refuse(&mut self, failure: Failure) -> Document {
+        let mut reply = failure.reply();
+        if failure.changes_state() {
+            self.term += 1;
+            reply.insert("topologyVersion", self.topology_version());
+        }
+        reply
     }
 
     fn not_primary(&self) -> Document {

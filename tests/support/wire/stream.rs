@@ -48,7 +48,7 @@ impl State {
     pub(super) fn open(&mut self, command: &Document) -> Answer {
         let id = self.cursor_last + 1;
         match self.turn(On::Open) {
-            Some(Act::Fail(failure)) => return Answer::Reply(failure.reply()),
+            Some(Act::Fail(failure)) => return Answer::Reply(self.refuse(failure)),
             Some(Act::Cut) => return Answer::Cut(self.start(id, command)),
             Some(other) => panic!("{other:?} is no step of an aggregate"),
             None => {}
@@ -87,7 +87,7 @@ impl State {
         match self.turn(On::More) {
             Some(Act::Fail(failure)) => {
                 self.cursors.remove(&id);
-                Answer::Reply(failure.reply())
+                Answer::Reply(self.refuse(failure))
             }
             Some(Act::StepDown) => Answer::Reply(self.elect()),
             Some(Act::Idle) => {

@@ -26,7 +26,12 @@ const REOPENED_MAX: usize = 10;
 /// A server that is healthy until it is told otherwise, and a source on it.
 async fn open(setup: Setup) -> (Scripted, MongoSource) {
     let server = Scripted::with(setup, []).await;
-    let source = connect(&server.url()).await.unwrap();
+    // A silent server is noticed in a second.
+    let url = format!(
+        "{}&connectTimeoutMS=500&heartbeatFrequencyMS=500",
+        server.url()
+    );
+    let source = connect(&url).await.unwrap();
     (server, source)
 }
 

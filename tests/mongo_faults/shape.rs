@@ -2,14 +2,16 @@
 
 use std::future::Future;
 
+use futures_util::future::join_all;
 use lockstep::Error;
 use lockstep::source::mongo::MongoWatch;
 use lockstep::source::{Body, Event, Source as _, Watch as _};
 
 use super::{Reader, at, open, said};
 use crate::support::wire::{
-    Gate, Setup, Step, TOO_LARGE, again, cut, delete, drop_collection, events, fail, idle, insert,
-    replace, slow, split, step_down, time, transaction, update, update_of_what_is_gone,
+    Gate, Setup, Step, TOO_LARGE, again, cut, delete, drop_collection, drop_database, events, fail,
+    idle, insert, replace, slow, split, step_down, time, transaction, update,
+    update_of_what_is_gone,
 };
 
 #[tokio::test]
@@ -48,13 +50,61 @@ async fn a_drop_is_told_in_its_place() {
 /// Fragments that come in one batch, in batches of their own, and over a fault between them.
 #[tokio::test]
 async fn fragments_become_one_event_and_no_position_lies_between_them() {
+    let mut readings = Vec::new();
     for batch_max in [1, 2, 100] {
-        joined_over(batch_max, None).await;
+        readings.push(joined_over(batch_max, None));
         for batches in 1..4 {
-            joined_over(batch_max, Some((batches, cut([])))).await;
-            joined_over(batch_max, Some((batches, step_down([])))).await;
+            readings.push(joined_over(batch_max, Some((batches, cut([])))));
+            readings.push(joined_over(batch_max, Some((batches, step_down([])))));
         }
     }
+    join_all(readings).await;
+}
+
+/// A server that sends a fragment again has broken the event; it is read once more from its start.
+#[tokio::test]
+async fn fragments_that_do_not_follow_each_other_are_read_again() {
+    let setup = Setup {
+        batch_max: 1,
+        ..Setup::default()
+    };
+    let (server, source) = open(setup).await;
+    let mut reader = Reader::new(source).await;
+    server.play([events([insert(1), split(update(1))]), events([]), again()]);
+    assert_eq!(reader.said(2).await, ["insert 1 first", "update 1 edited"]);
+}
+
+/// A database that is dropped ends its stream; the next one starts after the end.
+#[tokio::test]
+async fn a_dropped_database_is_watched_on() {
+    let (server, source) = open(Setup::default()).await;
+    let mut reader = Reader::new(source).await;
+    server.play([events([insert(1), drop_database()]), events([insert(2)])]);
+    let heard = reader.events(3).await;
+    let kind = "articles".to_owned();
+    assert_eq!(heard[1].body, Body::Dropped { kind });
+    assert_eq!(said(&heard[2]), "insert 2 first");
+    let (opened, tokens) = (server.opened(), server.tokens());
+    assert_eq!(opened.last().unwrap().start_after, Some(tokens[2].clone()));
+}
+
+/// By its time where nothing has been read, by the server's token everywhere else.
+#[tokio::test]
+async fn a_watch_starts_where_it_is_told() {
+    let (server, source) = open(Setup::default()).await;
+    let mut reader = Reader::new(source.clone()).await;
+    let first = server.opened().pop().unwrap();
+    assert!(
+        first.start_at > Some(time(0)) && first.start_at < Some(time(1)),
+        "{first:?}"
+    );
+    assert_eq!((first.start_after, first.resume_after), (None, None));
+    server.commit([insert(1)]);
+    let event = reader.event().await.unwrap();
+    drop(source.watch(Some(event.position)).await.unwrap());
+    let second = server.opened().pop().unwrap();
+    assert_eq!(second.start_after, server.tokens().pop());
+    assert_eq!((second.start_at, second.resume_after), (None, None));
 }
 
 /// With a fault after so many batches.

@@ -26,14 +26,14 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 pub(crate) use event::{
-    COLLECTION, Commit, DATABASE, delete, drop_collection, insert, replace, split, transaction,
-    update, update_of_what_is_gone,
+    COLLECTION, Commit, DATABASE, delete, drop_collection, drop_database, insert, replace, split,
+    transaction, update, update_of_what_is_gone,
 };
 pub(crate) use log::time;
 pub(crate) use script::{
     AUTHENTICATION_FAILED, CURSOR_KILLED, CURSOR_NOT_FOUND, Failure, Gate, HISTORY_LOST,
     NAMESPACE_NOT_FOUND, NOT_RESUMABLE, Step, TOO_LARGE, UNAUTHORIZED, again, cut, cut_open,
-    events, fail, fail_open, idle, slow, step_down,
+    events, fail, fail_open, idle, silence, slow, step_down,
 };
 use serve::Shared;
 use state::{Refusal, State};

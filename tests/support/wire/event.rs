@@ -40,6 +40,15 @@ pub(crate) fn drop_collection() -> Commit {
     one(doc! {"operationType": "drop", "ns": namespace()})
 }
 
+/// The database goes, and with it the stream that watched it.
+pub(crate) fn drop_database() -> Commit {
+    let dropped = doc! {"operationType": "dropDatabase", "ns": {"db": DATABASE}};
+    let invalidated = doc! {"operationType": "invalidate"};
+    Commit {
+        events: vec![vec![dropped], vec![invalidated]],
+    }
+}
+
 /// These commits as one transaction.
 pub(crate) fn transaction(commits: impl IntoIterator<Item = Commit>) -> Commit {
     let events = commits.into_iter().flat_map(|commit| commit.events);

@@ -31,6 +31,15 @@ pub(crate) struct Entry {
     pub(crate) document: Document,
 }
 
+impl Entry {
+    /// After an invalidate a cursor has nothing to give.
+    pub(crate) fn ends_the_stream(&self) -> bool {
+        self.document
+            .get_str("operationType")
+            .is_ok_and(|it| it == "invalidate")
+    }
+}
+
 /// The time of the n-th commit, from 1; a quiet second counts as one.
 pub(crate) fn time(n: u32) -> Timestamp {
     Timestamp {

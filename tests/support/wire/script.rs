@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! events, idle, again, slow     an answer to the next getMore
-//! fail, cut, step_down          a fault at the next getMore; the cursor is gone
+//! fail, cut, step_down, silence a fault at the next getMore; the cursor is gone
 //! fail_open, cut_open           a fault at the next aggregate
 //! ```
 //!
@@ -37,6 +37,7 @@ pub(super) enum Act {
     Fail(Failure),
     Cut,
     StepDown,
+    Silence,
 }
 
 /// These happen, and the next getMore hears of them.
@@ -82,6 +83,12 @@ pub(crate) fn cut_open() -> Step {
 /// These happen, and the primary steps down before it has told of them; the next member follows.
 pub(crate) fn step_down(commits: impl IntoIterator<Item = Commit>) -> Step {
     step(On::More, commits, Act::StepDown)
+}
+
+/// These happen, and the primary never says anything again on any connection; the next member
+/// follows.
+pub(crate) fn silence(commits: impl IntoIterator<Item = Commit>) -> Step {
+    step(On::More, commits, Act::Silence)
 }
 
 fn step(on: On, commits: impl IntoIterator<Item = Commit>, act: Act) -> Step {

@@ -74,6 +74,7 @@ impl Shared {
                     gate.pass().await;
                     return (reply, true);
                 }
+                Answer::Never => std::future::pending().await,
                 Answer::Wait(time) => {
                     let until = *until.get_or_insert_with(|| Instant::now() + time);
                     patient = timeout_at(until, changed.changed()).await.is_ok();

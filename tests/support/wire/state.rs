@@ -5,7 +5,7 @@
 //!                                                            └──> anything else: well, and empty
 //! ```
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -30,6 +30,8 @@ pub(super) enum Answer {
     Cut(Document),
     /// The reply when the gate is opened.
     Slow(Gate, Document),
+    /// No reply, and the connection stays.
+    Never,
     /// Ask again when something changed, and once more, impatiently, after this time.
     Wait(Duration),
 }
@@ -39,6 +41,8 @@ pub(super) struct State {
     pub(super) members: Vec<SocketAddr>,
     pub(super) setup: Setup,
     pub(super) primary: usize,
+    /// Members that say nothing any more.
+    pub(super) silent: BTreeSet<usize>,
     /// The primary's term, which is also the version of the topology.
     pub(super) term: i64,
     pub(super) script: VecDeque<Step>,
@@ -54,6 +58,7 @@ impl State {
             members,
             setup,
             primary: 0,
+            silent: BTreeSet::new(),
             term: 1,
             script,
             log: Log::new(),
@@ -68,6 +73,7 @@ impl State {
         let name = command.keys().next().unwrap().as_str();
         let refusal = self.setup.refuses.iter().find(|(what, _)| *what == name);
         let mut answer = match (name, refusal) {
+            _ if self.silent.contains(&member) => Answer::Never,
             ("hello" | "isMaster" | "ismaster", _) => self.hello(member, command, patient),
             (_, Some((_, failure))) => Answer::Reply(failure.reply()),
             (_, None) if member != self.primary => Answer::Reply(self.not_primary()),
@@ -80,7 +86,7 @@ impl State {
         };
         match &mut answer {
             Answer::Reply(reply) | Answer::Cut(reply) | Answer::Slow(_, reply) => self.stamp(reply),
-            Answer::Wait(_) => {}
+            Answer::Never | Answer::Wait(_) => {}
         }
         answer
     }

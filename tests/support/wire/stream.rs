@@ -90,6 +90,11 @@ impl State {
                 Answer::Reply(self.refuse(failure))
             }
             Some(Act::StepDown) => Answer::Reply(self.elect()),
+            Some(Act::Silence) => {
+                self.silent.insert(self.primary);
+                self.elect();
+                Answer::Never
+            }
             Some(Act::Idle) => {
                 self.log.pass();
                 Answer::Reply(batch_of(self, Vec::new()))
@@ -142,6 +147,11 @@ impl State {
             None => cursor.after.clone(),
         };
         let documents: Vec<_> = batch.iter().map(|entry| entry.document.clone()).collect();
+        let id = if batch.iter().any(Entry::ends_the_stream) {
+            0
+        } else {
+            id
+        };
         let reply = doc! {"ok": 1.0, "cursor": {
             "id": id, "ns": cursor.namespace.as_str(), batch_name: documents,
             "postBatchResumeToken": {"_data": cursor.after.as_str()},

@@ -20,6 +20,7 @@ mod support {
     pub(crate) mod edited;
     pub(crate) mod export;
     pub(crate) mod model;
+    pub(crate) mod mongo;
     pub(crate) mod wire;
 }
 mod wire;

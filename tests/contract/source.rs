@@ -5,6 +5,7 @@
 mod documents;
 mod log;
 mod model;
+mod mongo;
 mod sqlite;
 
 use lockstep::change::{DocumentKey, Operation};

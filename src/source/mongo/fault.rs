@@ -32,6 +32,9 @@ enum Meaning {
     Passing,
 }
 
+/// Two first writers of one `_id` at a time: one of them is told so.
+pub(super) const DUPLICATE_KEY: i32 = 11000;
+
 /// The label by which servers say that no stream can go on from here.
 const NOT_RESUMABLE: &str = "NonResumableChangeStreamError";
 

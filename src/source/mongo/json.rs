@@ -8,8 +8,9 @@
 //! Written from the raw bytes in one pass. Text that is not UTF-8 is read with replacement
 //! characters: one such document must not stop every other.
 
-use bson::raw::RawElement;
-use bson::{Bson, DateTime, Document as BsonDocument, RawBsonRef, RawDocument};
+use bson::raw::{RawBinaryRef, RawElement};
+use bson::spec::BinarySubtype;
+use bson::{Binary, Bson, DateTime, Document as BsonDocument, RawBsonRef, RawDocument};
 use serde_json::{Map, Number, Value, json};
 
 use crate::change::DocumentKey;
@@ -110,8 +111,22 @@ fn value(found: RawBsonRef<'_>, form: Form) -> Bare<Value> {
             Value::Array(members.map(|it| member(&it?, form)).collect::<Bare<_>>()?)
         }
         RawBsonRef::DateTime(date) => json!({ "$date": date_body(date, form) }),
+        RawBsonRef::Binary(binary) => binary_body(binary)?,
         other => serde_json::to_value(other)?,
     })
+}
+
+/// The serialiser writes a generic binary as bare bytes, so every one is given another subtype.
+fn binary_body(binary: RawBinaryRef<'_>) -> Bare<Value> {
+    let other = Binary {
+        subtype: BinarySubtype::UserDefined(0x80),
+        bytes: binary.bytes.to_vec(),
+    };
+    let mut value = serde_json::to_value(other)?;
+    if let Some(subtype) = value.pointer_mut("/$binary/subType") {
+        *subtype = format!("{:02x}", u8::from(binary.subtype)).into();
+    }
+    Ok(value)
 }
 
 /// Relaxed dates are text where four digits can tell the year, as the specification says.

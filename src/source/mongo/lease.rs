@@ -17,12 +17,15 @@ use mongodb::options::ReturnDocument;
 
 use super::MongoSource;
 use super::connect::Server;
-use super::fault::fault;
+use super::fault::{DUPLICATE_KEY, code, fault};
 use crate::source::{Checkpoint, Checkpoints};
 use crate::{Error, Recovery, Result};
 
 /// The collection of positions: one document a watched database.
 pub(super) const POSITIONS: &str = "positions";
+
+/// The end of a lease that nobody has.
+const NEVER: bson::DateTime = bson::DateTime::from_millis(0);
 
 /// Says that capture is ours, as long as it is renewed.
 ///
@@ -88,7 +91,7 @@ impl Lease {
 
     /// Lets the next one take over at once. A lease that was taken over already is no error.
     pub async fn release(self) -> Result<()> {
-        let free = doc! { "owner": Bson::Null, "expires": bson::DateTime::MIN };
+        let free = doc! { "owner": Bson::Null, "expires": NEVER };
         match self.write(free).await {
             Err(Error::Fenced { .. }) => Ok(()),
             other => other,
@@ -159,7 +162,9 @@ impl Server {
     async fn take_lease(&self, owner: &str) -> Result<Option<i64>> {
         // A name of this attempt alone: a repeated answer of ours is not another's.
         let token = uuid::Uuid::new_v4().to_string();
-        let free = doc! { "$lte": [{ "$ifNull": ["$expires", bson::DateTime::MIN] }, "$$NOW"] };
+        // As numbers, which every server compares alike.
+        let expires = doc! { "$toLong": { "$ifNull": ["$expires", NEVER] } };
+        let free = doc! { "$lte": [expires, { "$toLong": "$$NOW" }] };
         let if_free = |taken: Bson, field: &str| -> Bson {
             doc! { "$cond": [free.clone(), taken, field] }.into()
         };
@@ -175,7 +180,11 @@ impl Server {
             .find_one_and_update(doc! { "_id": self.state_id() }, vec![doc! { "$set": set }])
             .upsert(true)
             .return_document(ReturnDocument::After);
-        let state = take.await.map_err(fault(&self.service, "give the lease"))?;
+        let state = match take.await {
+            // Another one's first lease came between.
+            Err(error) if code(&error) == Some(DUPLICATE_KEY) => None,
+            other => other.map_err(fault(&self.service, "give the lease"))?,
+        };
         let ours = state.filter(|state| state.get_str("taken_by").is_ok_and(|by| by == token));
         Ok(ours.and_then(|state| state.get_i64("fence").ok()))
     }

@@ -263,3 +263,6 @@ fn key(event: &Event) -> Option<DocumentKey> {
         Body::Dropped { .. } | Body::Replaced { .. } | Body::Idle => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

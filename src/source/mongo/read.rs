@@ -16,7 +16,7 @@ use mongodb::{ClientSession, Collection};
 
 use super::connect::Server;
 use super::fault::fault;
-use super::{lease, place};
+use super::{json, lease, place};
 use crate::change::{DocumentKey, Time};
 use crate::document::{Document, Fields};
 use crate::source::Reading;
@@ -70,7 +70,7 @@ impl Server {
             by_kind
                 .entry(&key.kind)
                 .or_default()
-                .push(super::json::id(&key.id)?);
+                .push(json::id(&key.id)?);
         }
         let mut documents = HashMap::new();
         for (kind, ids) in by_kind {
@@ -97,7 +97,7 @@ impl Server {
     /// The next documents after an `_id`, in the order of the server's own index over all types.
     ///
     /// `{_id: {$gt: x}}` would stay within the type of `x`; a lower bound of the index does not. It
-    /// includes `x` itself, which the filter leaves out.
+    /// includes `x` itself, so one more is asked for.
     pub(super) async fn page(
         &self,
         kind: &str,
@@ -110,25 +110,26 @@ impl Server {
         let mut options = FindOptions::builder()
             .sort(index.clone())
             .hint(Hint::Keys(index))
-            .limit(i64::try_from(limit).unwrap_or(i64::MAX))
+            .limit(i64::try_from(limit.saturating_add(1)).unwrap_or(i64::MAX))
             .build();
-        let mut filter = doc! {};
-        if let Some(after) = after {
-            let after = super::json::id(&after)?;
-            filter.insert("_id", doc! { "$ne": after.clone() });
-            options.min = Some(doc! { "_id": after });
+        if let Some(after) = &after {
+            options.min = Some(doc! { "_id": json::id(after)? });
         }
         let collection = self.raw(kind);
-        let query = collection.find(filter).with_options(options);
+        let query = collection.find(doc! {}).with_options(options);
         let query = query.session(&mut session).await;
         let mut query = query.map_err(fault(&self.service, "read a page"))?;
         let mut rows = query.stream(&mut session);
         let (mut found, mut bytes) = (Vec::new(), 0);
-        while bytes < PAGE_BYTES
+        while found.len() < limit
+            && bytes < PAGE_BYTES
             && let Some(stored) = next(&mut rows, self).await?
         {
-            bytes += stored.as_bytes().len();
-            found.push(document(kind, &stored)?);
+            let row = document(kind, &stored)?;
+            if after.as_ref() != Some(&row.key.id) {
+                bytes += stored.as_bytes().len();
+                found.push(row);
+            }
         }
         Ok(Reading {
             time,
@@ -188,7 +189,7 @@ fn document(kind: &str, stored: &bson::RawDocument) -> Result<Document> {
     let id = stored.get("_id").ok().flatten();
     let id = id.ok_or_else(|| Error::malformed(format!("a document of {kind}"), "no _id"))?;
     Ok(Document {
-        key: super::json::key(kind, id)?,
-        fields: super::json::fields(stored)?,
+        key: json::key(kind, id)?,
+        fields: json::fields(stored)?,
     })
 }

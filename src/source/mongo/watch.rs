@@ -35,6 +35,8 @@ pub struct MongoWatch {
     reading: Reading,
     joiner: Joiner,
     log: Log,
+    /// Nothing was asked since the stream was opened.
+    is_fresh: bool,
     /// The last answer held nothing, and nothing was asked since.
     is_quiet: bool,
     /// A time obtained since then, where the server's tokens do not tell theirs.
@@ -69,6 +71,7 @@ impl MongoWatch {
             reading: Reading::Here(Box::new(stream)),
             joiner: Joiner::default(),
             log: Log::new(server.settings.clone(), server.is_sharded, kinds, from),
+            is_fresh: true,
             is_quiet: false,
             reached: None,
             tokens_tell: true,
@@ -116,6 +119,7 @@ impl MongoWatch {
             let stream = stream::open(&self.server, self.log.end()).await?;
             self.reading = Reading::Here(Box::new(stream));
             self.joiner = Joiner::default();
+            self.is_fresh = true;
         }
         // Before the question: if then nothing comes, there was nothing up to this time.
         if self.is_quiet && !self.tokens_tell && self.reached.is_none() {
@@ -147,7 +151,7 @@ impl MongoWatch {
     }
 
     fn event(&mut self, sent: RawDocumentBuf) -> Result<()> {
-        self.reached = None;
+        (self.is_fresh, self.reached) = (false, None);
         match self.joiner.take(sent)? {
             Some(event) => self.log.event(&event),
             None => Ok(()),
@@ -161,15 +165,16 @@ impl MongoWatch {
     ) -> Result<()> {
         self.is_quiet = true;
         let reached = self.reached.take();
-        if self.joiner.is_waiting() {
-            return Ok(());
-        }
         let token = token.map(bson::serialize_to_raw_document_buf).transpose();
         let token = token.map_err(|error| Error::malformed("a resume token", error.to_string()))?;
         let certain = token
             .as_ref()
             .and_then(|token| place::certain_before(token));
         self.tokens_tell = certain.is_some();
+        // The opening answers at once, quiet or not; and between two fragments is no place.
+        if std::mem::take(&mut self.is_fresh) || self.joiner.is_waiting() {
+            return Ok(());
+        }
         let now_ms = self.server.clock.now_ms();
         self.log
             .nothing(token.as_deref(), certain.or(reached), now_ms)

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use bson::{Bson, Document as BsonDocument, doc};
 
 use super::connect::Server;
-use super::fault::fault;
+use super::fault::{DUPLICATE_KEY, fault};
 use super::json;
 use crate::change::DocumentKey;
 use crate::document::Document;
@@ -18,9 +18,6 @@ use crate::{Error, Result};
 /// Documents of one command. A message may have 48 MB; one document may have 16.
 const COUNT_MAX: usize = 1000;
 const BYTES_MAX: usize = 16 << 20;
-
-/// Two first writers of one `_id` at a time: one of them is told to try again.
-const DUPLICATE_KEY: i32 = 11000;
 
 /// How often a command goes on after such a collision.
 const COLLISIONS_MAX: usize = 10;
@@ -103,13 +100,28 @@ impl Server {
         for (kind, ids) in by_kind {
             let collection = self.database().collection::<BsonDocument>(&kind);
             for ids in ids.chunks(COUNT_MAX) {
-                let done = collection.delete_many(doc! { "_id": { "$in": ids } }).await;
+                let done = collection.delete_many(exactly(ids)).await;
                 let done = done.map_err(fault(&self.service, "delete documents"))?;
                 deleted += usize::try_from(done.deleted_count).unwrap_or(usize::MAX);
             }
         }
         Ok(deleted)
     }
+}
+
+/// The condition that an `_id` is one of these, and of the same type: 5 alone would match 5.0.
+fn exactly(ids: &[Bson]) -> BsonDocument {
+    let (numbers, others): (Vec<_>, Vec<_>) = ids
+        .iter()
+        .cloned()
+        .partition(|id| matches!(id, Bson::Int32(_) | Bson::Int64(_) | Bson::Double(_)));
+    let typed = |id: Bson| {
+        let element_type = id.element_type() as i32;
+        doc! { "_id": { "$eq": id, "$type": element_type } }
+    };
+    let mut either = vec![doc! { "_id": { "$in": others } }];
+    either.extend(numbers.into_iter().map(typed));
+    doc! { "$or": either }
 }
 
 /// The first error that a command's reply holds although it says ok: code, index and text.

@@ -1,6 +1,5 @@
 use bson::oid::ObjectId;
-use bson::spec::BinarySubtype;
-use bson::{Binary, Decimal128, RawDocumentBuf, Timestamp, doc, rawdoc};
+use bson::{Decimal128, RawDocumentBuf, Timestamp, doc, rawdoc};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -127,7 +126,11 @@ fn any_id() -> impl Strategy<Value = Bson> {
         ".*".prop_map(Bson::from),
         any::<[u8; 12]>().prop_map(|bytes| ObjectId::from_bytes(bytes).into()),
         any::<i64>().prop_map(|at| DateTime::from_millis(at).into()),
-        any::<[u8; 16]>().prop_map(|bytes| Decimal128::from_bytes(bytes).into()),
+        // Not every bit pattern: some that are equal have one text.
+        (any::<i64>(), -500..500).prop_map(|(digits, exponent)| {
+            let decimal: Decimal128 = format!("{digits}E{exponent}").parse().unwrap();
+            decimal.into()
+        }),
         any::<(u32, u32)>().prop_map(|(time, increment)| Timestamp { time, increment }.into()),
         any::<(u8, Vec<u8>)>().prop_map(|(subtype, bytes)| {
             // Subtype 2 repeats its length within, and 9 has a structure.

@@ -1,0 +1,150 @@
+//! A server with MongoDB's protocol that the tests start and own, with a database for each test.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::thread::Builder;
+
+use lockstep::clock::Clock;
+use lockstep::source::mongo::{MongoSource, Settings};
+use mongodb::bson::{Document, doc};
+use mongodb::{Client, Database};
+
+/// Runs the server until its own input is closed, which it is when the test's process ends in
+/// whatever way; then nothing of it is left.
+const OWNED: &str = r#"
+    folder=$(mktemp -d)
+    "$@" --storage-path "$folder" </dev/null &
+    cat >/dev/null
+    kill -9 $!
+    wait
+    rm -rf "$folder"
+"#;
+
+/// A running server; it ends with its value, or with the process.
+#[derive(Debug)]
+pub(crate) struct MongoServer {
+    address: String,
+    /// Its input is what keeps it running.
+    _process: Child,
+}
+
+impl MongoServer {
+    /// The one server of all tests that need nothing special of it.
+    pub(crate) fn shared() -> &'static Self {
+        static SHARED: OnceLock<MongoServer> = OnceLock::new();
+        SHARED.get_or_init(|| Self::start(&[]))
+    }
+
+    /// A server of one's own.
+    pub(crate) fn start(options: &[&str]) -> Self {
+        let server = server();
+        assert!(
+            server.is_file(),
+            "no {}: run `scripts/setup-tests-mongo` with the folder that should hold it",
+            server.display(),
+        );
+        let mut process = Command::new("sh")
+            .args(["-c", OWNED, "sh"])
+            .arg(server)
+            .args([
+                "--host",
+                "127.0.0.1",
+                "--port",
+                "0",
+                "--enable-test-commands",
+            ])
+            .args(options)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let address = lines
+            .by_ref()
+            .map(Result::unwrap)
+            .find_map(|line| Some(line.split_once("secantus listening on ")?.1.to_owned()))
+            .unwrap();
+        // Read on, so that it never waits for room to write its log.
+        Builder::new().spawn(move || lines.for_each(drop)).unwrap();
+        Self {
+            address,
+            _process: process,
+        }
+    }
+
+    /// Its address.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Its URL for a client of this name.
+    pub(crate) fn url(&self, name: &str) -> String {
+        format!("mongodb://{}/?appName={name}", self.address)
+    }
+
+    /// A client of the tests' own.
+    pub(crate) async fn client(&self) -> Client {
+        Client::with_uri_str(self.url("test")).await.unwrap()
+    }
+
+    /// Fails the next commands of the client of this name.
+    pub(crate) async fn fail(&self, name: &str, times: i32, data: Document) {
+        let mut data = data;
+        data.insert("appName", name);
+        let fail = doc! { "configureFailPoint": "failCommand", "mode": { "times": times } };
+        let mut fail = fail;
+        fail.insert("data", data);
+        let admin = self.client().await.database("admin");
+        admin.run_command(fail).await.unwrap();
+    }
+}
+
+/// `LOCKSTEP_TEST_MONGO`, otherwise below `lockstep-tests` in the target folder.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test is told by its environment where the server is"
+)]
+fn server() -> PathBuf {
+    std::env::var("LOCKSTEP_TEST_MONGO").map_or_else(
+        |_| {
+            // The test's own file is at <target>/<profile>/deps/<name>.
+            let file = std::env::current_exe().unwrap();
+            let target = file.ancestors().nth(3).unwrap();
+            target.join("lockstep-tests/venv/bin/secantusd-py")
+        },
+        PathBuf::from,
+    )
+}
+
+/// A database of the shared server that no other test has.
+#[derive(Debug, Clone)]
+pub(crate) struct Home {
+    pub(crate) settings: Settings,
+}
+
+impl Home {
+    pub(crate) fn new() -> Self {
+        Self::on(MongoServer::shared())
+    }
+
+    pub(crate) fn on(server: &MongoServer) -> Self {
+        let name = format!("test_{}", uuid::Uuid::new_v4().simple());
+        let mut settings = Settings::new(server.url(&name), &name);
+        settings.state_database = format!("{name}_state");
+        Self { settings }
+    }
+
+    pub(crate) async fn open(&self) -> MongoSource {
+        let opened = MongoSource::open(self.settings.clone(), Clock::manual(1_000)).await;
+        opened.unwrap()
+    }
+
+    /// The database, past our source.
+    pub(crate) async fn database(&self) -> Database {
+        let client = Client::with_uri_str(&self.settings.url).await.unwrap();
+        client.database(&self.settings.database)
+    }
+}

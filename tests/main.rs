@@ -10,6 +10,7 @@ mod contract {
     mod vector;
 }
 mod crash;
+mod mongo_faults;
 mod pipeline;
 mod rabbit;
 mod simulation;
@@ -23,4 +24,6 @@ mod support {
     pub(crate) mod export;
     pub(crate) mod model;
     pub(crate) mod mongo;
+    pub(crate) mod wire;
 }
+mod wire;

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use bson::{Document as BsonDocument, doc};
-use mongodb::error::ErrorKind;
+use mongodb::error::{Error as DriverError, ErrorKind};
 use mongodb::options::{
     Acknowledgment, ClientOptions, ReadConcern, ReadPreference, SelectionCriteria, WriteConcern,
 };
@@ -22,9 +22,6 @@ use crate::{Error, Result};
 
 /// How long a server may take to be found, unless the URL says otherwise.
 const SELECTION: Duration = Duration::from_secs(5);
-
-/// The first wire version that has `startAfter` and updates by pipeline: 4.2.
-const WIRE_VERSION_MIN: i32 = 8;
 
 /// A server that can be captured from.
 #[derive(Debug)]
@@ -60,23 +57,18 @@ pub(super) async fn connect(settings: Settings, clock: Clock) -> Result<Server> 
     let options = options(&settings.url).await?;
     let hosts: Vec<String> = options.hosts.iter().map(ToString::to_string).collect();
     let service = format!("MongoDB at {}", hosts.join(","));
-    let client = Client::with_options(options).map_err(fault(&service, "connect"))?;
+    let client = Client::with_options(options.clone()).map_err(fault(&service, "connect"))?;
     let admin = client.database("admin");
-    let ask = async |command| {
-        let asked = admin.run_command(command).await;
-        asked.map_err(fault(&service, "answer"))
+    let hello = match admin.run_command(doc! { "hello": 1 }).await {
+        Ok(hello) => hello,
+        Err(error) => return Err(unanswered(options, &service, error).await),
     };
-    let hello = ask(doc! { "hello": 1 }).await.map_err(too_old(&service))?;
     let is_sharded = hello.get_str("msg").is_ok_and(|said| said == "isdbgrid");
-    if !is_sharded && !hello.contains_key("setName") {
-        return standalone(&service);
+    if let Some((why, fix)) = misfit(&hello, None) {
+        return Err(refused(&service, &why, fix));
     }
-    let wire_version = hello.get_i32("maxWireVersion").unwrap_or(0);
-    if wire_version < WIRE_VERSION_MIN {
-        let why = format!("it speaks wire version {wire_version}, as no MongoDB since 4.2 does");
-        return Err(refused(&service, &why, "use MongoDB 4.2 or later"));
-    }
-    let build = ask(doc! { "buildInfo": 1 }).await?;
+    let build = admin.run_command(doc! { "buildInfo": 1 }).await;
+    let build = build.map_err(fault(&service, "answer"))?;
     let can_split = build.get_str("version").is_ok_and(splits_large_events);
     let server = Server {
         client,
@@ -111,6 +103,9 @@ async fn options(url: &str) -> Result<ClientOptions> {
         .app_name
         .get_or_insert_with(|| "lockstep".to_owned());
     options.server_selection_timeout.get_or_insert(SELECTION);
+    // Driver 3.9 forgets the resume token when the aggregate that resumes a stream is retried, and
+    // the stream goes on from where it was first opened.
+    options.retry_reads = Some(false);
     // Times of two members must not be mixed, and a write counts when it cannot be rolled back.
     options.selection_criteria = Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
     options.read_concern = Some(ReadConcern::majority());
@@ -119,13 +114,55 @@ async fn options(url: &str) -> Result<ClientOptions> {
     Ok(options)
 }
 
-/// The driver itself turns away what is older than it knows; that will not pass.
-fn too_old(service: &str) -> impl FnOnce(Error) -> Error {
-    move |error| {
-        if error.chain().contains("wire version") {
-            refused(service, &error.chain(), "use MongoDB 4.2 or later")
-        } else {
-            error
+/// Why no server was found that answers. The driver itself turns away what is older than it knows.
+async fn unanswered(options: ClientOptions, service: &str, error: DriverError) -> Error {
+    let said = error.kind.to_string();
+    if said.contains("wire version") {
+        let why = format!(
+            "its version is not supported: {}",
+            said.trim_end_matches('.')
+        );
+        return refused(service, &why, "use MongoDB 4.4 or later");
+    }
+    if matches!(*error.kind, ErrorKind::ServerSelection { .. }) {
+        let wanted = options.repl_set_name.clone();
+        if let Some(hello) = hello_alone(options).await
+            && let Some((why, fix)) = misfit(&hello, wanted.as_deref())
+        {
+            return refused(service, &why, fix);
+        }
+    }
+    fault(service, "answer")(error)
+}
+
+/// What the first host says of itself, whatever set it belongs to.
+async fn hello_alone(mut options: ClientOptions) -> Option<BsonDocument> {
+    options.hosts.truncate(1);
+    options.direct_connection = Some(true);
+    options.repl_set_name = None;
+    options.credential = None;
+    let client = Client::with_options(options).ok()?;
+    let admin = client.database("admin");
+    admin.run_command(doc! { "hello": 1 }).await.ok()
+}
+
+/// Why a server that answers has no change streams for us, and what to do.
+fn misfit(hello: &BsonDocument, wanted: Option<&str>) -> Option<(String, &'static str)> {
+    let is_router = hello.get_str("msg").is_ok_and(|said| said == "isdbgrid");
+    match hello.get_str("setName") {
+        Ok(set) => {
+            let wanted = wanted.filter(|wanted| *wanted != set)?;
+            let why = format!("it is in the replica set {set}, and source.url asks for {wanted}");
+            Some((why, "correct replicaSet in source.url"))
+        }
+        Err(_) if is_router => None,
+        Err(_) if hello.get_bool("isreplicaset").unwrap_or(false) => {
+            let why = "its replica set was never initiated".to_owned();
+            Some((why, "run rs.initiate() on it once"))
+        }
+        Err(_) => {
+            let (why, fix) = standalone();
+            Some((why.to_owned(), fix))
         }
     }
 }
@@ -156,6 +193,16 @@ mod tests {
         ] {
             assert_eq!(splits_large_events(version), splits, "{version}");
         }
+    }
+
+    #[test]
+    fn a_server_outside_its_set_is_told_from_a_standalone_one() {
+        let why = |hello, wanted| misfit(&hello, wanted).unwrap().0;
+        assert!(why(doc! {}, Some("rs0")).contains("standalone"));
+        assert!(why(doc! { "isreplicaset": true }, None).contains("never initiated"));
+        assert!(why(doc! { "setName": "rs1" }, Some("rs0")).contains("rs1"));
+        assert_eq!(misfit(&doc! { "setName": "rs0" }, Some("rs0")), None);
+        assert_eq!(misfit(&doc! { "msg": "isdbgrid" }, None), None);
     }
 
     #[tokio::test]

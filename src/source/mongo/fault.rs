@@ -9,7 +9,7 @@
 
 use mongodb::error::{Error as DriverError, ErrorKind, WriteFailure};
 
-use crate::{Error, Result};
+use crate::Error;
 
 /// What an error code says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,10 +86,9 @@ pub(super) fn refused(service: &str, why: &str, fix: &str) -> Error {
     }
 }
 
-/// The words for a server that is no member of a replica set.
-pub(super) fn standalone<T>(service: &str) -> Result<T> {
-    let (why, fix) = reason(Meaning::Standalone);
-    Err(refused(service, why, fix))
+/// The words for a server that is no member of a replica set, and the fix.
+pub(super) fn standalone() -> (&'static str, &'static str) {
+    reason(Meaning::Standalone)
 }
 
 fn reason(meaning: Meaning) -> (&'static str, &'static str) {

@@ -95,8 +95,8 @@ impl Log {
         // A stream that was resumed goes on with a later time; should it not, ours still does.
         let time = told.time.max(self.end.time());
         let place = Place::named(told.token, time)?;
-        if place == self.end {
-            // The same event once more; it was taken in.
+        if place.is_within(&self.end) {
+            // The server went back. It was taken in, and must not come again at a later time.
             return Ok(());
         }
         self.invalidated = told.deed == Deed::Invalidated;

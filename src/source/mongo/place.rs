@@ -61,6 +61,21 @@ impl Place {
         self.token.as_ref().map(parse).transpose()
     }
 
+    /// Whether this place is not after the other, as far as the tokens tell: those in MongoDB's form
+    /// sort as their places do, and of others only the same one is known.
+    pub(super) fn is_within(&self, other: &Self) -> bool {
+        match (self.sorted_token(), other.sorted_token()) {
+            (Some(own), Some(other)) => own <= other,
+            _ => self == other,
+        }
+    }
+
+    fn sorted_token(&self) -> Option<&str> {
+        let data = self.token.as_ref()?.get("_data")?.as_str()?;
+        let is_sorted = data.starts_with("82") && data.bytes().all(|it| it.is_ascii_hexdigit());
+        is_sorted.then_some(data)
+    }
+
     /// As the other rooms carry it.
     pub(super) fn position(&self) -> Position {
         // A tuple and a JSON value cannot fail to serialise.
@@ -135,6 +150,17 @@ mod tests {
         let named = Place::named(&token, time).unwrap().token().unwrap();
         let named = bson::serialize_to_raw_document_buf(&named.unwrap()).unwrap();
         assert_eq!(named, token);
+    }
+
+    #[test]
+    fn places_are_compared_by_tokens_that_sort_and_otherwise_for_being_the_same() {
+        let place = |data: &str| Place::named(&rawdoc! { "_data": data }, Time::default()).unwrap();
+        let (first, second) = (place("8264C1A5F00000000129"), place("8264C1A5F0000000012B"));
+        assert!(first.is_within(&second) && first.is_within(&first));
+        assert!(!second.is_within(&first));
+        let strange = [place("82-a"), place("82-b")];
+        assert!(!strange[0].is_within(&strange[1]) && strange[0].is_within(&strange[0]));
+        assert!(!first.is_within(&Place::after_time(Time::default())));
     }
 
     #[test]

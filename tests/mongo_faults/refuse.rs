@@ -1,0 +1,129 @@
+//! Surroundings in which nothing can work: one error that names the host, the cause and the fix.
+
+use lockstep::Error;
+use tokio::net::TcpListener;
+
+use super::connect;
+use crate::support::wire::{
+    AUTHENTICATION_FAILED, NAMESPACE_NOT_FOUND, Scripted, Setup, UNAUTHORIZED,
+};
+
+/// A user whose password must never be shown.
+const USER: &str = "ada:hunter2@";
+
+/// The one error, which is for a person to act on, with everything that it has to say.
+async fn refusal(setup: Setup, user: &str, options: &str, says: &[&str]) {
+    let server = Scripted::with(setup, []).await;
+    let url = server.url_of(user) + options;
+    let error = connect(&url).await.unwrap_err();
+    assert!(matches!(error, Error::Refused { .. }), "{error:?}");
+    assert_says(&error, &server.hosts(), says);
+}
+
+fn assert_says(error: &Error, host: &str, says: &[&str]) {
+    let text = error.chain();
+    println!("{text}");
+    for part in says.iter().chain([&host]) {
+        assert!(text.contains(part), "{part:?} is missing in {text:?}");
+    }
+    for secret in ["hunter2", "mongodb://"] {
+        assert!(
+            !text.contains(secret) && !format!("{error:?}").contains(secret),
+            "{error:?}"
+        );
+    }
+    assert!(!text.contains('\n'), "{text:?}");
+}
+
+fn refusing(command: &'static str, failure: crate::support::wire::Failure) -> Setup {
+    Setup {
+        refuses: vec![(command, failure)],
+        ..Setup::default()
+    }
+}
+
+#[tokio::test]
+async fn a_standalone_server() {
+    let setup = Setup {
+        standalone: true,
+        ..Setup::default()
+    };
+    refusal(
+        setup,
+        "",
+        "",
+        &["change streams need a replica set", "--replSet"],
+    )
+    .await;
+}
+
+/// The usual mistake: the URL names a replica set, and the server is none.
+#[tokio::test]
+async fn a_standalone_server_under_the_url_of_a_set() {
+    let setup = Setup {
+        standalone: true,
+        ..Setup::default()
+    };
+    let says = ["change streams need a replica set", "--replSet"];
+    refusal(
+        setup,
+        "",
+        "?replicaSet=scripted&serverSelectionTimeoutMS=300",
+        &says,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn wrong_credentials() {
+    let setup = refusing("saslStart", AUTHENTICATION_FAILED);
+    refusal(setup, USER, "", &["password", "source.url"]).await;
+}
+
+#[tokio::test]
+async fn no_permission_for_change_streams() {
+    let setup = refusing("aggregate", UNAUTHORIZED);
+    refusal(
+        setup,
+        USER,
+        "&authMechanism=PLAIN",
+        &["changeStream", "grant"],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn no_permission_for_anything() {
+    let setup = refusing("find", UNAUTHORIZED);
+    refusal(setup, USER, "&authMechanism=PLAIN", &["grant"]).await;
+}
+
+#[tokio::test]
+async fn a_missing_database() {
+    let setup = refusing("aggregate", NAMESPACE_NOT_FOUND);
+    refusal(setup, "", "", &["database", "source.database"]).await;
+}
+
+#[tokio::test]
+async fn a_version_that_is_not_supported() {
+    // MongoDB 4.2 and 3.6.
+    for wire_version in [8, 6] {
+        let setup = Setup {
+            wire_version,
+            ..Setup::default()
+        };
+        refusal(setup, "", "", &["use MongoDB 4.4 or later"]).await;
+    }
+}
+
+/// It may be there later: capture keeps trying.
+#[tokio::test]
+async fn an_unreachable_host() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let url = format!("mongodb://{USER}{host}/?serverSelectionTimeoutMS=200");
+    let error = connect(&url).await.unwrap_err();
+    assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+    assert_says(&error, &host, &["refused"]);
+}

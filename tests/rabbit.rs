@@ -98,13 +98,14 @@ fn left(batch: Vec<Outgoing>, confirms: &[Confirm]) -> Vec<Outgoing> {
 async fn drain(consumer: &mut RabbitConsumer, count: usize) -> Vec<u64> {
     let mut seen = Vec::new();
     while seen.len() < count {
-        for delivery in consumer.receive(64).await.unwrap() {
-            let number = number(&delivery);
+        let deliveries = consumer.receive(64).await.unwrap();
+        for number in deliveries.iter().map(number) {
             if !seen.contains(&number) {
                 seen.push(number);
             }
-            consumer.settle(vec![delivery.tag]).await.unwrap();
         }
+        let tags = deliveries.iter().map(|delivery| delivery.tag);
+        consumer.settle(tags.collect()).await.unwrap();
     }
     seen
 }

@@ -13,6 +13,8 @@
 mod body;
 mod broker;
 mod consumer;
+mod intake;
+mod link;
 mod parked;
 mod publish;
 mod shelf;
@@ -20,6 +22,7 @@ mod topology;
 mod wire;
 
 use std::collections::HashSet;
+use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -35,6 +38,7 @@ use crate::change::Lane;
 use crate::clock::Clock;
 use crate::{Error, Result};
 use broker::Broker;
+use link::Link;
 use publish::Publisher;
 use topology::Topology;
 
@@ -125,7 +129,7 @@ impl RabbitQueue {
         let broker = Broker::parse(&settings.url)?;
         let named = (settings.name.as_str(), settings.partitions);
         let topology = Topology::open(&broker, named, settings.seed_consumers.clone()).await?;
-        let publisher = Publisher::new(broker, topology, clock.clone(), &settings);
+        let publisher = Publisher::new(Link::new(broker, topology), clock.clone(), &settings);
         Ok(Self {
             publisher: Arc::new(publisher),
             in_hand: Arc::default(),
@@ -137,7 +141,28 @@ impl RabbitQueue {
 
     /// The name of a place's queue, for tools and tests.
     pub fn queue_name(&self, place: crate::change::Place) -> String {
-        self.publisher.topology().queue(place)
+        self.publisher.link.topology.queue(place)
+    }
+
+    /// Moves what the seed's producers send to their plain queue into ours, until `shutdown`; meant to
+    /// run beside the workers. The queue must not be the one of [`Settings::seed_consumers`].
+    ///
+    /// # Errors
+    /// The first one. What was not moved is still there: call it again after a pause.
+    pub async fn take_in(
+        &self,
+        queue: &str,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<()> {
+        if self.publisher.link.topology.seed_consumers.as_deref() == Some(queue) {
+            return Err(Error::Config {
+                setting: "queue.seed_producers".to_owned(),
+                why: format!(
+                    "{queue} is queue.seed_consumers too, and would take in its own copies"
+                ),
+            });
+        }
+        intake::run(&self.publisher, &self.clock, queue, shutdown).await
     }
 
     async fn list(&self, forgotten: &HashSet<Uuid>) -> Result<Vec<Parked>> {
@@ -184,7 +209,7 @@ impl Queue for RabbitQueue {
     type Consumer = RabbitConsumer;
 
     fn partitions(&self) -> u32 {
-        self.publisher.topology().partitions
+        self.publisher.link.topology.partitions
     }
 
     async fn publish(&self, batch: Vec<Outgoing>) -> Result<Vec<Confirm>> {
@@ -198,7 +223,7 @@ impl Queue for RabbitQueue {
         if let Some(partition) = partitions.iter().find(|one| **one >= count) {
             return Err(publish::no_partition(*partition, count));
         }
-        let places = self.publisher.topology().places();
+        let places = self.publisher.link.topology.places();
         let places = places
             .filter(|place| partitions.contains(&place.partition))
             .collect();
@@ -229,17 +254,17 @@ impl Queue for RabbitQueue {
     /// What the broker has ready, and what consumers of this process have in hand; not what those of
     /// others have. Barriers that wait in the broker are counted as changes: it does not know better.
     async fn depth(&self) -> Result<Depth> {
-        let topology = self.publisher.topology();
+        let topology = &self.publisher.link.topology;
         let count = async |place: crate::change::Place| {
             Ok::<_, Error>((
                 place.lane,
-                self.publisher.count(topology.queue(place)).await?,
+                self.publisher.link.count(topology.queue(place)).await?,
             ))
         };
         let mut depth = Depth {
             live: self.in_hand.live.load(Ordering::Relaxed),
             backfill: self.in_hand.backfill.load(Ordering::Relaxed),
-            parked: self.publisher.count(topology.parked()).await?,
+            parked: self.publisher.link.count(topology.parked()).await?,
         };
         for (lane, count) in try_join_all(topology.places().map(count)).await? {
             match lane {

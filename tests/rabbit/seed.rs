@@ -101,3 +101,48 @@ async fn a_seed_consumer_that_is_away_holds_publishing_up_before_its_queue_grows
         error.chain()
     );
 }
+
+#[tokio::test]
+async fn what_a_seed_producer_sends_to_its_own_queue_is_moved_to_ours() {
+    let settings = settings();
+    let queue = open(&settings).await;
+    let name = format!("{}-default", settings.name);
+    let (_connection, channel) = stranger(&settings.url).await;
+    let durable = QueueDeclareOptions {
+        durable: true,
+        ..QueueDeclareOptions::default()
+    };
+    let declare = channel.queue_declare(name.clone().into(), durable, FieldTable::default());
+    declare.await.unwrap();
+    let confirms = ConfirmSelectOptions::default();
+    channel.confirm_select(confirms).await.unwrap();
+    let (good, bad) = (r#"{"n": 1, "type": "posts", "entry_id": "a"}"#, "no json");
+    for body in [bad, good] {
+        let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
+        let publish = channel.basic_publish(
+            "".into(),
+            name.clone().into(),
+            options,
+            body.as_bytes(),
+            properties,
+        );
+        assert!(publish.await.unwrap().await.unwrap().is_ack());
+    }
+    let mut consumer = queue.consume(vec![0, 1]).await.unwrap();
+    let delivery = tokio::select! {
+        moved = queue.take_in(&name, std::future::pending()) => panic!("{moved:?}"),
+        delivery = consumer.receive(1) => delivery.unwrap().remove(0),
+    };
+    let Ok(Message::Change(change)) = delivery.message else {
+        panic!("{delivery:?}")
+    };
+    assert_eq!(change.key, DocumentKey::text("posts", "a"));
+    assert_eq!(
+        (change.version, change.committed_ms),
+        (Version::NONE, 5_000)
+    );
+    assert_eq!(delivery.place.partition, change.key.partition(PARTITIONS));
+    let parked = queue.parked(None, 10).await.unwrap();
+    assert_eq!(parked.len(), 1);
+    assert!(parked[0].reason.contains("no JSON"), "{}", parked[0].reason);
+}

@@ -76,7 +76,7 @@ impl RabbitConsumer {
         places: Vec<Place>,
         fetch_bytes: usize,
     ) -> Result<Self> {
-        let broker = publisher.broker();
+        let broker = &publisher.link.broker;
         let connection = broker.connect("consumer").await?;
         let channel = topology::channel(broker, &connection).await?;
         let line_bytes = fetch_bytes / places.len().max(1);
@@ -114,7 +114,7 @@ impl RabbitConsumer {
     fn subscribe(&mut self, subscribe: Subscribe) -> Subscribing {
         let place = self.shelf.places().nth(subscribe.line);
         let queue = place
-            .map(|place| self.publisher.topology().queue(place))
+            .map(|place| self.publisher.link.topology.queue(place))
             .unwrap_or_default();
         // Sorted by age, since the broker gives back in the order of these.
         let tag = format!("{:05}.{:010}", subscribe.line, subscribe.epoch);
@@ -161,7 +161,7 @@ impl RabbitConsumer {
             None if self.shelf.is_current(line, epoch) => {
                 let why = "the broker cancelled a subscription: its queue is gone or has moved";
                 return Err(Error::unavailable(
-                    self.publisher.broker().service(),
+                    self.publisher.link.broker.service(),
                     "deliver",
                 )(why));
             }
@@ -224,7 +224,7 @@ impl RabbitConsumer {
             if !acked.map_err(|error| self.gone(error))? {
                 let why = "the connection it came on is closed: it comes again";
                 return Err(Error::unavailable(
-                    self.publisher.broker().service(),
+                    self.publisher.link.broker.service(),
                     "settle",
                 )(why));
             }
@@ -233,7 +233,7 @@ impl RabbitConsumer {
     }
 
     fn gone(&self, error: lapin::Error) -> Error {
-        self.publisher.broker().fault("deliver", error)
+        self.publisher.link.broker.fault("deliver", error)
     }
 }
 

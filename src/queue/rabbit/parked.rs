@@ -68,16 +68,29 @@ pub(super) fn of_received(
     match wire::decode(properties, body) {
         Ok(Message::Change(change)) => Ok(of_change(&change, place, (reason, attempts), parked_ms)),
         Ok(Message::Barrier(_)) => Err(Error::malformed("a barrier", "it is never parked")),
-        Err(Unreadable { .. }) => Ok(Parked {
-            id: wire::message_id(properties, body),
-            key: None,
-            version: Version::NONE,
-            operation: None,
-            place,
-            reason,
-            attempts,
-            parked_ms,
-        }),
+        Err(Unreadable { .. }) => {
+            let received = (properties, body);
+            Ok(unreadable(received, place, (reason, attempts), parked_ms))
+        }
+    }
+}
+
+/// The record of bytes that are no message, or none that may be parked.
+pub(super) fn unreadable(
+    (properties, body): (&BasicProperties, &[u8]),
+    place: Place,
+    (reason, attempts): (String, u32),
+    parked_ms: u64,
+) -> Parked {
+    Parked {
+        id: wire::message_id(properties, body),
+        key: None,
+        version: Version::NONE,
+        operation: None,
+        place,
+        reason,
+        attempts,
+        parked_ms,
     }
 }
 
@@ -123,15 +136,9 @@ fn decode(delivery: &Delivery, topology: &topology::Topology) -> Parked {
     let counted = (reason, death.count);
     let place = place.unwrap_or(unknown);
     let record = of_received((properties, body), place, counted, death.time_ms);
-    record.unwrap_or_else(|error| Parked {
-        id: wire::message_id(properties, body),
-        key: None,
-        version: Version::NONE,
-        operation: None,
-        place,
-        reason: error.to_string(),
-        attempts: death.count,
-        parked_ms: death.time_ms,
+    record.unwrap_or_else(|error| {
+        let counted = (error.to_string(), death.count);
+        unreadable((properties, body), place, counted, death.time_ms)
     })
 }
 
@@ -183,15 +190,15 @@ pub(super) async fn list(
     now_ms: u64,
 ) -> Result<BTreeMap<Uuid, Parked>> {
     let marker = Uuid::new_v4();
-    let broker = publisher.broker();
-    let channel = publisher.side_channel().await?;
+    let broker = &publisher.link.broker;
+    let channel = publisher.link.side_channel().await?;
     let mut headers = FieldTable::default();
     let marked_ms = i64::try_from(now_ms).unwrap_or(i64::MAX);
     headers.insert(MARKED_HEADER.into(), AMQPValue::LongLongInt(marked_ms));
     publisher
         .park(Envelope::new(MARKER_KIND, marker, headers, Vec::new()))
         .await?;
-    let queue = publisher.topology().parked();
+    let queue = publisher.link.topology.parked();
     let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
     let consume = channel
         .basic_consume(queue.into(), "list".into(), options, none)
@@ -223,7 +230,7 @@ impl Listing {
         publisher: &Publisher,
         (marker, forgotten, now_ms): (Uuid, &HashSet<Uuid>, u64),
     ) -> Result<BTreeMap<Uuid, Parked>> {
-        let (broker, topology) = (publisher.broker(), publisher.topology());
+        let (broker, topology) = (&publisher.link.broker, &publisher.link.topology);
         let fault = |error| broker.fault("list parked messages", error);
         let mut listed: BTreeMap<Uuid, Parked> = BTreeMap::new();
         loop {

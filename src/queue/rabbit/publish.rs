@@ -9,51 +9,30 @@
 //! that the next call could take for its own.
 
 use std::collections::VecDeque;
-use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
-use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
-use lapin::{Channel, Confirmation, Connection, PublisherConfirm};
-use tokio::sync::{Mutex, MutexGuard};
+use lapin::options::BasicPublishOptions;
+use lapin::{Channel, Confirmation, PublisherConfirm};
 
 use super::Settings;
-use super::broker::Broker;
+use super::link::Link;
 use super::parked;
-use super::topology::{self, Topology};
 use super::wire::{self, Envelope};
 use crate::change::{Message, Operation};
 use crate::clock::Clock;
 use crate::queue::{Confirm, Outgoing};
 use crate::{Error, Result};
 
-/// How long an answer may take before it is looked into why.
-const PATIENCE: Duration = Duration::from_secs(1);
-
-/// The connection that publishes; it is opened anew after it broke.
+/// Publishes for everybody.
 #[derive(Debug)]
 pub(super) struct Publisher {
-    broker: Broker,
-    topology: Topology,
+    pub(super) link: Link,
     clock: Clock,
     window: usize,
     window_bytes: usize,
     seed_backlog_max: u64,
     /// Of a message, in bytes: the setting, or less where the broker says so.
     limit: AtomicUsize,
-    link: Mutex<Option<Link>>,
-}
-
-#[derive(Debug)]
-struct Link {
-    connection: Connection,
-    channel: Channel,
-}
-
-impl Link {
-    fn is_up(&self) -> bool {
-        self.connection.status().connected() && self.channel.status().connected()
-    }
 }
 
 /// Sent, and not answered yet.
@@ -67,30 +46,15 @@ struct Sent {
 }
 
 impl Publisher {
-    pub(super) fn new(
-        broker: Broker,
-        topology: Topology,
-        clock: Clock,
-        settings: &Settings,
-    ) -> Self {
+    pub(super) fn new(link: Link, clock: Clock, settings: &Settings) -> Self {
         Self {
-            broker,
-            topology,
+            link,
             clock,
             window: settings.window.max(1),
             window_bytes: settings.window_bytes,
             seed_backlog_max: settings.seed_backlog_max,
             limit: AtomicUsize::new(settings.message_bytes_max),
-            link: Mutex::new(None),
         }
-    }
-
-    pub(super) fn topology(&self) -> &Topology {
-        &self.topology
-    }
-
-    pub(super) fn broker(&self) -> &Broker {
-        &self.broker
     }
 
     /// Publishes in order; see [`Queue::publish`](crate::queue::Queue::publish).
@@ -103,7 +67,7 @@ impl Publisher {
         let broken = self.send_all(batch, &mut answers).await.err();
         if let Some(error) = broken {
             // Its state may say "connected" for a while yet.
-            self.forget_link().await;
+            self.link.forget().await;
             if answers.iter().all(Option::is_none) {
                 return Err(error);
             }
@@ -120,7 +84,7 @@ impl Publisher {
         if batch.is_empty() {
             return Ok(());
         }
-        let channel = self.channel().await?;
+        let channel = self.link.channel().await?;
         self.wait_for_seed_consumers().await?;
         let mut sent = VecDeque::new();
         let mut bytes = 0;
@@ -158,8 +122,8 @@ impl Publisher {
         answers: &mut [Option<Confirm>],
     ) -> Vec<(String, Envelope)> {
         let Outgoing { place, message } = outgoing;
-        if place.partition >= self.topology.partitions {
-            let error = no_partition(place.partition, self.topology.partitions);
+        if place.partition >= self.link.topology.partitions {
+            let error = no_partition(place.partition, self.link.topology.partitions);
             set(answers, index, Confirm::Failed(error));
             return Vec::new();
         }
@@ -174,14 +138,23 @@ impl Publisher {
                 let reason = too_large(&change.key.to_string(), size, limit).to_string();
                 let now_ms = self.clock.now_ms();
                 let stub = parked::of_change(&change, place, (reason, 0), now_ms);
-                envelopes.push((self.topology.parked(), parked::encode(&stub, Vec::new())));
+                envelopes.push((
+                    self.link.topology.parked(),
+                    parked::encode(&stub, Vec::new()),
+                ));
             }
             change => {
                 let copied = change.is_some_and(|change| change.operation != Operation::Delete);
-                if let Some(queue) = self.topology.seed_consumers.as_ref().filter(|_| copied) {
+                if let Some(queue) = self
+                    .link
+                    .topology
+                    .seed_consumers
+                    .as_ref()
+                    .filter(|_| copied)
+                {
                     envelopes.push((queue.clone(), envelope.clone()));
                 }
-                envelopes.push((self.topology.queue(place), envelope));
+                envelopes.push((self.link.topology.queue(place), envelope));
             }
         }
         envelopes
@@ -189,9 +162,9 @@ impl Publisher {
 
     /// Sets a message aside, for good once this returns.
     pub(super) async fn park(&self, envelope: Envelope) -> Result<()> {
-        let channel = self.channel().await?;
+        let channel = self.link.channel().await?;
         let confirm = self
-            .send(&channel, &self.topology.parked(), envelope)
+            .send(&channel, &self.link.topology.parked(), envelope)
             .await?;
         let mut answers = [None];
         let mut sent = VecDeque::from([Sent {
@@ -204,21 +177,6 @@ impl Publisher {
         match answers {
             [Some(Confirm::Failed(error))] => Err(error),
             _ => Ok(()),
-        }
-    }
-
-    /// Messages ready in a queue.
-    pub(super) async fn count(&self, queue: String) -> Result<u64> {
-        let channel = self.side_channel().await?;
-        topology::count(&self.broker, &channel, queue).await
-    }
-
-    /// A channel for anything but publishing, so that an error on it disturbs no confirm.
-    pub(super) async fn side_channel(&self) -> Result<Channel> {
-        self.channel().await?;
-        match self.link.lock().await.as_ref() {
-            Some(link) => topology::channel(&self.broker, &link.connection).await,
-            None => Err(self.no_answer()),
         }
     }
 
@@ -235,7 +193,7 @@ impl Publisher {
             ..BasicPublishOptions::default()
         };
         let publish = channel.basic_publish("".into(), queue.into(), options, &body, properties);
-        let sent = self.patiently(publish).await;
+        let sent = self.link.patiently(publish).await;
         sent.map_err(|error| self.broken(error))
     }
 
@@ -255,6 +213,7 @@ impl Publisher {
             return Ok(0);
         };
         let confirm = self
+            .link
             .patiently(confirm)
             .await
             .map_err(|error| self.broken(error))?;
@@ -262,7 +221,7 @@ impl Publisher {
             // The broker returns a message before it confirms it.
             Confirmation::Ack(None) => None,
             Confirmation::Ack(Some(returned)) => {
-                self.forget_link().await;
+                self.link.forget().await;
                 let queue = returned.routing_key.to_string();
                 Some(format!("queue {queue} is gone; it is declared anew"))
             }
@@ -273,66 +232,11 @@ impl Publisher {
             None if last => set(answers, index, Confirm::Confirmed),
             None => {}
             Some(why) => {
-                let error = Error::unavailable(self.broker.service(), "take a message")(why);
+                let error = Error::unavailable(self.link.broker.service(), "take a message")(why);
                 set(answers, index, Confirm::Failed(error));
             }
         }
         Ok(bytes)
-    }
-
-    /// Says it once when the wait is long because the broker has blocked us.
-    async fn patiently<T>(&self, wait: impl Future<Output = T>) -> T {
-        let mut wait = std::pin::pin!(wait);
-        let mut said = false;
-        loop {
-            tokio::select! {
-                done = wait.as_mut() => return done,
-                () = tokio::time::sleep(PATIENCE), if !said => {
-                    if self.is_blocked().await {
-                        let service = self.broker.service();
-                        tracing::warn!(service, "it is short of memory or disk and blocks publishers: waiting");
-                        said = true;
-                    }
-                }
-            }
-        }
-    }
-
-    async fn is_blocked(&self) -> bool {
-        let link = self.link.lock().await;
-        link.as_ref()
-            .is_some_and(|link| link.connection.status().blocked())
-    }
-
-    /// The channel that publishes; connected anew when it broke.
-    async fn channel(&self) -> Result<Channel> {
-        let mut link = self.link.lock().await;
-        match link.as_ref().filter(|link| link.is_up()) {
-            Some(link) => Ok(link.channel.clone()),
-            None => self.open(&mut link).await,
-        }
-    }
-
-    async fn open(&self, link: &mut MutexGuard<'_, Option<Link>>) -> Result<Channel> {
-        // The old one first: what it still had is void.
-        **link = None;
-        let connection = self.broker.connect("publisher").await?;
-        self.topology.declare(&self.broker, &connection).await?;
-        let channel = topology::channel(&self.broker, &connection).await?;
-        let confirms = channel
-            .confirm_select(ConfirmSelectOptions::default())
-            .await;
-        confirms.map_err(|error| self.broker.fault("confirm", error))?;
-        **link = Some(Link {
-            connection,
-            channel: channel.clone(),
-        });
-        Ok(channel)
-    }
-
-    /// The next call connects and declares anew.
-    async fn forget_link(&self) {
-        *self.link.lock().await = None;
     }
 
     /// Nothing sent before is answered any more.
@@ -341,20 +245,20 @@ impl Publisher {
             tracing::warn!(limit, "the broker takes smaller messages only");
             self.limit.fetch_min(limit, Ordering::Relaxed);
         }
-        self.broker.fault("confirm what was published", error)
+        self.link.broker.fault("confirm what was published", error)
     }
 
     fn no_answer(&self) -> Error {
         let why = "the connection was lost before the answer";
-        Error::unavailable(self.broker.service(), "confirm a message")(why)
+        Error::unavailable(self.link.broker.service(), "confirm a message")(why)
     }
 
     /// The seed's consumers bound us: their queue has no bound of its own, as they declare it plainly.
     async fn wait_for_seed_consumers(&self) -> Result<()> {
-        let Some(queue) = &self.topology.seed_consumers else {
+        let Some(queue) = &self.link.topology.seed_consumers else {
             return Ok(());
         };
-        let backlog = self.count(queue.clone()).await?;
+        let backlog = self.link.count(queue.clone()).await?;
         if backlog < self.seed_backlog_max {
             return Ok(());
         }
@@ -362,7 +266,7 @@ impl Publisher {
             "{backlog} copies wait in {queue}: start its consumer, or unset queue.seed_consumers"
         );
         Err(Error::unavailable(
-            self.broker.service(),
+            self.link.broker.service(),
             "take a copy for the seed's consumers",
         )(why))
     }

@@ -161,42 +161,46 @@ impl Topology {
 
     /// Declares every queue; harmless where they are there.
     pub(super) async fn declare(&self, broker: &Broker, connection: &Connection) -> Result<()> {
-        self.declare_one(broker, connection, self.parked(), parked_arguments())
-            .await?;
+        declare_one(broker, connection, self.parked(), parked_arguments()).await?;
         let arguments = place_arguments(&self.parked());
-        let places = self.places().map(|place| {
-            self.declare_one(broker, connection, self.queue(place), arguments.clone())
-        });
+        let places = self
+            .places()
+            .map(|place| declare_one(broker, connection, self.queue(place), arguments.clone()));
         try_join_all(places).await?;
         if let Some(queue) = &self.seed_consumers {
-            // As the seed declares it: anything more would make its own declaration fail.
-            let plain = FieldTable::default();
-            self.declare_one(broker, connection, queue.clone(), plain)
-                .await?;
+            declare_plain(broker, connection, queue).await?;
         }
         Ok(())
     }
+}
 
-    /// On a channel of its own, since a refused declaration closes it.
-    async fn declare_one(
-        &self,
-        broker: &Broker,
-        connection: &Connection,
-        queue: String,
-        arguments: FieldTable,
-    ) -> Result<()> {
-        let channel = channel(broker, connection).await?;
-        let options = QueueDeclareOptions {
-            durable: true,
-            ..QueueDeclareOptions::default()
-        };
-        match channel
-            .queue_declare(queue.clone().into(), options, arguments)
-            .await
-        {
-            Ok(_) => Ok(()),
-            Err(error) => Err(not_declared(broker, &queue, error)),
-        }
+/// A queue as the seed declares it: anything more would make its own declaration fail.
+pub(super) async fn declare_plain(
+    broker: &Broker,
+    connection: &Connection,
+    queue: &str,
+) -> Result<()> {
+    declare_one(broker, connection, queue.to_owned(), FieldTable::default()).await
+}
+
+/// On a channel of its own, since a refused declaration closes it.
+async fn declare_one(
+    broker: &Broker,
+    connection: &Connection,
+    queue: String,
+    arguments: FieldTable,
+) -> Result<()> {
+    let channel = channel(broker, connection).await?;
+    let options = QueueDeclareOptions {
+        durable: true,
+        ..QueueDeclareOptions::default()
+    };
+    match channel
+        .queue_declare(queue.clone().into(), options, arguments)
+        .await
+    {
+        Ok(_) => Ok(()),
+        Err(error) => Err(not_declared(broker, &queue, error)),
     }
 }
 

@@ -1,0 +1,119 @@
+//! Takes in what the seed's producers send to a queue of their own.
+//!
+//! ```text
+//! plain queue ──> decode ──> publish to the key's partition, confirmed ──> acknowledged
+//!                    └─no message of theirs──> parked ─────────────────────────┘
+//! ```
+//!
+//! They do not know our partitions, and a plain queue counts no attempts. So what they send is moved
+//! to our queues first, where it is counted, parked and ordered like everything else.
+
+use std::future::Future;
+
+use futures_util::{FutureExt as _, StreamExt as _};
+use lapin::message::Delivery;
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::types::FieldTable;
+
+use super::publish::Publisher;
+use super::{parked, topology, wire};
+use crate::change::{Lane, Message, Place};
+use crate::clock::Clock;
+use crate::queue::{Confirm, Outgoing};
+use crate::{Error, Result};
+
+/// Messages moved at once.
+const BATCH: u16 = 100;
+
+/// Moves messages until `shutdown`.
+///
+/// # Errors
+/// The first one; what was not acknowledged is still in the queue, so call it again after a pause.
+pub(super) async fn run(
+    publisher: &Publisher,
+    clock: &Clock,
+    queue: &str,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<()> {
+    let broker = &publisher.link.broker;
+    let fault = |error| broker.fault("deliver what the seed's producers sent", error);
+    let connection = broker.connect("intake").await?;
+    topology::declare_plain(broker, &connection, queue).await?;
+    let channel = topology::channel(broker, &connection).await?;
+    let qos = channel.basic_qos(BATCH, BasicQosOptions::default());
+    qos.await.map_err(fault)?;
+    let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
+    let consume = channel.basic_consume(queue.into(), "intake".into(), options, none);
+    let mut deliveries = consume.await.map_err(fault)?;
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        let first = tokio::select! {
+            biased;
+            () = shutdown.as_mut() => return Ok(()),
+            first = deliveries.next() => first,
+        };
+        let Some(first) = first else {
+            let why = "the subscription was cancelled: its queue is gone";
+            return Err(Error::unavailable(broker.service(), "deliver")(why));
+        };
+        let mut batch = vec![first.map_err(fault)?];
+        while batch.len() < usize::from(BATCH)
+            && let Some(Some(next)) = deliveries.next().now_or_never()
+        {
+            batch.push(next.map_err(fault)?);
+        }
+        move_on(publisher, clock, batch).await?;
+    }
+}
+
+/// Publishes a batch, then acknowledges what was confirmed.
+async fn move_on(publisher: &Publisher, clock: &Clock, batch: Vec<Delivery>) -> Result<()> {
+    let mut outgoing = Vec::with_capacity(batch.len());
+    let mut moved = Vec::with_capacity(batch.len());
+    for delivery in batch {
+        match wire::decode(&delivery.properties, &delivery.data) {
+            Ok(Message::Change(mut change)) => {
+                if change.committed_ms == 0 {
+                    change.committed_ms = clock.now_ms();
+                }
+                let partitions = publisher.link.topology.partitions;
+                outgoing.push(Outgoing::change(change, Lane::Live, partitions));
+                moved.push(delivery);
+            }
+            Ok(Message::Barrier(_)) => set_aside(publisher, clock, &delivery, "a barrier").await?,
+            Err(unreadable) => set_aside(publisher, clock, &delivery, &unreadable.why).await?,
+        }
+    }
+    let mut failed = None;
+    for (delivery, confirm) in moved.iter().zip(publisher.publish(outgoing).await?) {
+        match confirm {
+            Confirm::Confirmed => acknowledge(publisher, delivery).await?,
+            Confirm::Failed(error) => drop(failed.get_or_insert(error)),
+        }
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+async fn set_aside(
+    publisher: &Publisher,
+    clock: &Clock,
+    delivery: &Delivery,
+    why: &str,
+) -> Result<()> {
+    let place = Place {
+        partition: 0,
+        lane: Lane::Live,
+    };
+    let reason = (format!("a seed producer sent {why}"), 1);
+    let received = (&delivery.properties, delivery.data.as_slice());
+    let record = parked::unreadable(received, place, reason, clock.now_ms());
+    let envelope = parked::encode(&record, delivery.data.clone());
+    publisher.park(envelope).await?;
+    acknowledge(publisher, delivery).await
+}
+
+async fn acknowledge(publisher: &Publisher, delivery: &Delivery) -> Result<()> {
+    let acked = delivery.acker.ack(BasicAckOptions::default()).await;
+    let fault = |error| publisher.link.broker.fault("settle", error);
+    acked.map(drop).map_err(fault)
+}

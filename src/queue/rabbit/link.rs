@@ -1,0 +1,121 @@
+//! The connection that publishes: opened when it is needed, and anew after it broke.
+//!
+//! ```text
+//! channel ──> is it up? ──no──> connect, declare every queue, confirms on ──> channel
+//! ```
+
+use std::future::Future;
+use std::time::Duration;
+
+use lapin::options::ConfirmSelectOptions;
+use lapin::{Channel, Connection};
+use tokio::sync::Mutex;
+
+use super::broker::Broker;
+use super::topology::{self, Topology};
+use crate::{Error, Result};
+
+/// How long an answer may take before it is looked into why.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// One for all who publish; no state of a broken connection is left to the next.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) broker: Broker,
+    pub(super) topology: Topology,
+    open: Mutex<Option<Open>>,
+}
+
+#[derive(Debug)]
+struct Open {
+    connection: Connection,
+    channel: Channel,
+}
+
+impl Open {
+    fn is_up(&self) -> bool {
+        self.connection.status().connected() && self.channel.status().connected()
+    }
+}
+
+impl Link {
+    pub(super) fn new(broker: Broker, topology: Topology) -> Self {
+        Self {
+            broker,
+            topology,
+            open: Mutex::new(None),
+        }
+    }
+
+    /// The channel that publishes, with confirms.
+    pub(super) async fn channel(&self) -> Result<Channel> {
+        let mut open = self.open.lock().await;
+        if let Some(open) = open.as_ref().filter(|open| open.is_up()) {
+            return Ok(open.channel.clone());
+        }
+        // The old one first: what it still had is void.
+        *open = None;
+        let connection = self.broker.connect("publisher").await?;
+        self.topology.declare(&self.broker, &connection).await?;
+        let channel = topology::channel(&self.broker, &connection).await?;
+        let confirms = channel.confirm_select(ConfirmSelectOptions::default());
+        confirms
+            .await
+            .map_err(|error| self.broker.fault("confirm", error))?;
+        *open = Some(Open {
+            connection,
+            channel: channel.clone(),
+        });
+        Ok(channel)
+    }
+
+    /// A channel for anything but publishing, so that an error on it disturbs no confirm.
+    pub(super) async fn side_channel(&self) -> Result<Channel> {
+        self.channel().await?;
+        match self.open.lock().await.as_ref() {
+            Some(open) => topology::channel(&self.broker, &open.connection).await,
+            None => Err(Error::unavailable(self.broker.service(), "open a channel")(
+                "the connection was lost",
+            )),
+        }
+    }
+
+    /// Messages ready in a queue.
+    pub(super) async fn count(&self, queue: String) -> Result<u64> {
+        let channel = self.side_channel().await?;
+        topology::count(&self.broker, &channel, queue).await
+    }
+
+    /// The next call connects and declares anew.
+    pub(super) async fn forget(&self) {
+        *self.open.lock().await = None;
+    }
+
+    /// Waits, and says it once when that is long because the broker has blocked us.
+    pub(super) async fn patiently<T>(&self, wait: impl Future<Output = T>) -> T {
+        let mut wait = std::pin::pin!(wait);
+        let mut said = false;
+        loop {
+            tokio::select! {
+                biased;
+                done = wait.as_mut() => return done,
+                () = tokio::time::sleep(PATIENCE), if !said => said = self.say_if_blocked().await,
+            }
+        }
+    }
+
+    async fn say_if_blocked(&self) -> bool {
+        let open = self.open.lock().await;
+        let blocked = open
+            .as_ref()
+            .is_some_and(|open| open.connection.status().blocked());
+        if blocked {
+            let service = self.broker.service();
+            tracing::warn!(
+                service,
+                "it is short of memory or disk and blocks publishers: waiting"
+            );
+        }
+        blocked
+    }
+}

@@ -153,7 +153,12 @@ impl MongoWatch {
 
     fn event(&mut self, sent: RawDocumentBuf) -> Result<()> {
         (self.is_fresh, self.reached) = (false, None);
-        match self.joiner.take(sent)? {
+        let joined = self.joiner.take(sent).map_err(|error| {
+            // Read again from the last place, it comes whole.
+            let service = self.server.service.clone();
+            Error::unavailable(service, "send a large change whole")(error)
+        });
+        match joined? {
             Some(event) => self.log.event(&event),
             None => Ok(()),
         }

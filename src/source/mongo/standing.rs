@@ -51,7 +51,7 @@ impl MongoSource {
         Ok(Standing {
             owner: owner.map(str::to_owned),
             paused: state.get_bool("paused").unwrap_or(false),
-            time: place.transpose()?.map(|place| place.time()),
+            time: place.map(|place| place.time()),
             checkpoint,
             window,
         })

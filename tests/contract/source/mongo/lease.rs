@@ -32,7 +32,10 @@ async fn a_standby_takes_over_an_expired_lease_and_the_other_cannot_save() {
     old.save(checkpoint(1)).await.unwrap();
     let new = second.acquire("second").await.unwrap();
     assert!(new.fence() > old.fence());
-    assert_eq!(first.owner().await.unwrap().as_deref(), Some("second"));
+    assert_eq!(
+        first.standing().await.unwrap().owner.as_deref(),
+        Some("second")
+    );
     fenced(&old.save(checkpoint(2)).await);
     fenced(&old.keep().await);
     assert_eq!(new.load().await.unwrap(), Some(checkpoint(1)));
@@ -60,7 +63,7 @@ async fn a_kept_lease_is_not_taken_and_a_released_one_at_once() {
     kept.release().await.unwrap();
     home.settings.lease = Duration::from_hours(1);
     let third = home.open().await;
-    assert_eq!(third.owner().await.unwrap(), None);
+    assert_eq!(third.standing().await.unwrap().owner, None);
     // With this lease, waiting for another question would take twenty minutes.
     let taken = tokio::time::timeout(Duration::from_mins(1), third.acquire("third"));
     taken.await.unwrap().unwrap();

@@ -151,21 +151,21 @@ mod tests {
 
     use super::*;
 
-    fn event(operation: &str, more: RawDocumentBuf) -> RawDocumentBuf {
+    fn event(operation: &str, more: &RawDocumentBuf) -> RawDocumentBuf {
         let mut event = rawdoc! {
             "_id": { "_data": "82" },
             "operationType": operation,
             "clusterTime": Timestamp { time: 7, increment: 2 },
             "ns": { "db": "twin", "coll": "posts" },
         };
-        for field in &more {
+        for field in more {
             let (name, value) = field.unwrap();
             event.append(name, value);
         }
         event
     }
 
-    fn deed(operation: &str, more: RawDocumentBuf) -> Deed {
+    fn deed(operation: &str, more: &RawDocumentBuf) -> Deed {
         told(&event(operation, more)).unwrap().deed
     }
 
@@ -179,13 +179,13 @@ mod tests {
             operation: Operation::Replace,
             fields: json!({"a": 1}).as_object().cloned(),
         };
-        assert_eq!(deed("replace", more), expected);
+        assert_eq!(deed("replace", &more), expected);
     }
 
     #[test]
     fn an_update_whose_document_is_gone_has_no_fields() {
         let more = rawdoc! { "documentKey": { "_id": "a" }, "fullDocument": bson::RawBson::Null };
-        let Deed::Edited { fields: None, .. } = deed("update", more) else {
+        let Deed::Edited { fields: None, .. } = deed("update", &more) else {
             panic!("fields out of nothing");
         };
     }
@@ -193,28 +193,28 @@ mod tests {
     #[test]
     fn whole_collections_are_told_by_name() {
         let kind = "posts".to_owned();
-        assert_eq!(deed("drop", rawdoc! {}), Deed::Dropped { kind });
-        let renamed = deed("rename", rawdoc! { "to": { "db": "twin", "coll": "old" } });
+        assert_eq!(deed("drop", &rawdoc! {}), Deed::Dropped { kind });
+        let renamed = deed("rename", &rawdoc! { "to": { "db": "twin", "coll": "old" } });
         let (from, to) = ("posts".to_owned(), "old".to_owned());
         assert_eq!(renamed, Deed::Renamed { from, to });
-        assert_eq!(deed("dropDatabase", rawdoc! {}), Deed::DatabaseDropped);
-        assert_eq!(deed("invalidate", rawdoc! {}), Deed::Invalidated);
-        assert_eq!(deed("createIndexes", rawdoc! {}), Deed::Other);
+        assert_eq!(deed("dropDatabase", &rawdoc! {}), Deed::DatabaseDropped);
+        assert_eq!(deed("invalidate", &rawdoc! {}), Deed::Invalidated);
+        assert_eq!(deed("createIndexes", &rawdoc! {}), Deed::Other);
     }
 
     #[test]
     fn the_commit_is_dated_by_the_wall_clock_where_the_server_tells_it() {
         let wall = rawdoc! { "wallTime": bson::DateTime::from_millis(9_123) };
-        assert_eq!(told(&event("drop", wall)).unwrap().committed_ms, 9_123);
+        assert_eq!(told(&event("drop", &wall)).unwrap().committed_ms, 9_123);
         assert_eq!(
-            told(&event("drop", rawdoc! {})).unwrap().committed_ms,
+            told(&event("drop", &rawdoc! {})).unwrap().committed_ms,
             7_000
         );
     }
 
     #[test]
     fn an_event_without_its_key_is_malformed() {
-        assert!(told(&event("insert", rawdoc! {})).is_err());
+        assert!(told(&event("insert", &rawdoc! {})).is_err());
         assert!(told(&rawdoc! { "operationType": "insert" }).is_err());
     }
 }

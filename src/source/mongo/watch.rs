@@ -15,6 +15,7 @@ use std::sync::Arc;
 use bson::RawDocumentBuf;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use mongodb::change_stream::event::ResumeToken;
 
 use super::connect::Server;
 use super::fault::fault;
@@ -135,19 +136,19 @@ impl MongoWatch {
 
     /// Takes in one answer.
     fn take(&mut self, (stream, next): Answer) {
-        let is_alive = stream.is_alive();
-        let token = stream.resume_token();
-        self.reading = Reading::Here(Box::new(stream));
+        let is_over = matches!(next, Ok(None)) && !stream.is_alive();
         let outcome = match next {
             Ok(Some(sent)) => self.event(sent),
-            Ok(None) if is_alive => self.nothing(token.as_ref()),
-            Ok(None) => self.ended(),
+            Ok(None) if is_over => self.over(),
+            Ok(None) => self.nothing(stream.resume_token().as_ref()),
             Err(error) => Err(fault(&self.server.service, "send its changes")(error)),
         };
-        if let Err(error) = outcome {
-            self.reading = Reading::Ended;
-            self.failed = Some(error);
-        }
+        self.reading = if is_over || outcome.is_err() {
+            Reading::Ended
+        } else {
+            Reading::Here(Box::new(stream))
+        };
+        self.failed = outcome.err();
     }
 
     fn event(&mut self, sent: RawDocumentBuf) -> Result<()> {
@@ -164,10 +165,7 @@ impl MongoWatch {
     }
 
     /// The server answered that nothing has happened.
-    fn nothing(
-        &mut self,
-        token: Option<&mongodb::change_stream::event::ResumeToken>,
-    ) -> Result<()> {
+    fn nothing(&mut self, token: Option<&ResumeToken>) -> Result<()> {
         self.is_quiet = true;
         let reached = self.reached.take();
         let token = token.map(bson::serialize_to_raw_document_buf).transpose();
@@ -185,14 +183,15 @@ impl MongoWatch {
             .nothing(token.as_deref(), certain.or(reached), now_ms)
     }
 
-    fn ended(&mut self) -> Result<()> {
-        self.reading = Reading::Ended;
+    /// The server closed the stream: after an invalidate the next one is opened.
+    fn over(&self) -> Result<()> {
         if self.log.was_invalidated() {
             return Ok(());
         }
         let service = self.server.service.clone();
+        let cause = "its cursor was closed";
         Err(Error::unavailable(service, "keep the change stream open")(
-            "its cursor was closed",
+            cause,
         ))
     }
 

@@ -21,14 +21,14 @@ fn at(increment: u32) -> Time {
     }
 }
 
-fn raw(operation: &str, increment: u32, token: &str, more: RawDocumentBuf) -> RawDocumentBuf {
+fn raw(operation: &str, increment: u32, token: &str, more: &RawDocumentBuf) -> RawDocumentBuf {
     let mut raw = rawdoc! {
         "_id": { "_data": token },
         "operationType": operation,
         "clusterTime": Timestamp { time: 7, increment },
         "ns": { "db": "twin", "coll": "articles" },
     };
-    for field in &more {
+    for field in more {
         let (name, value) = field.unwrap();
         raw.append(name, value);
     }
@@ -37,7 +37,7 @@ fn raw(operation: &str, increment: u32, token: &str, more: RawDocumentBuf) -> Ra
 
 fn insert(increment: u32, token: &str) -> RawDocumentBuf {
     let more = rawdoc! { "documentKey": { "_id": token }, "fullDocument": { "_id": token } };
-    raw("insert", increment, token, more)
+    raw("insert", increment, token, &more)
 }
 
 fn rename(from: &str, to: &str) -> RawDocumentBuf {
@@ -133,10 +133,11 @@ fn out_is_the_rename_of_a_temporary_collection_and_replaces_its_target() {
 #[test]
 fn a_dropped_database_drops_what_is_left_of_it() {
     let mut log = plain();
-    log.event(&raw("drop", 2, "a", rawdoc! {})).unwrap();
-    log.event(&raw("dropDatabase", 3, "b", rawdoc! {})).unwrap();
+    log.event(&raw("drop", 2, "a", &rawdoc! {})).unwrap();
+    log.event(&raw("dropDatabase", 3, "b", &rawdoc! {}))
+        .unwrap();
     assert!(!log.was_invalidated());
-    log.event(&raw("invalidate", 3, "c", rawdoc! {})).unwrap();
+    log.event(&raw("invalidate", 3, "c", &rawdoc! {})).unwrap();
     assert!(log.was_invalidated());
     assert_eq!(bodies(&mut log), [dropped("articles"), dropped("posts")]);
 }
@@ -148,7 +149,7 @@ fn on_shards_a_delete_is_read_again_and_may_be_none() {
             "delete",
             2,
             token,
-            rawdoc! { "documentKey": { "_id": token } },
+            &rawdoc! { "documentKey": { "_id": token } },
         )
     };
     let mut log = log(|_| {}, true);
@@ -180,11 +181,11 @@ fn on_shards_a_delete_is_read_again_and_may_be_none() {
 fn where_the_server_keeps_images_a_missing_one_is_read_again() {
     let more = || rawdoc! { "documentKey": { "_id": "a" } };
     let mut kept = log(|it| it.images = Images::WhenAvailable, false);
-    kept.event(&raw("update", 2, "a", more())).unwrap();
+    kept.event(&raw("update", 2, "a", &more())).unwrap();
     assert_eq!(kept.unclear().len(), 1);
     // With a lookup, none means deleted since.
     let mut looked_up = plain();
-    looked_up.event(&raw("update", 2, "a", more())).unwrap();
+    looked_up.event(&raw("update", 2, "a", &more())).unwrap();
     assert!(looked_up.unclear().is_empty());
 }
 
@@ -199,7 +200,7 @@ fn a_batch_is_bounded_in_bytes_and_holds_at_least_one() {
             "insert",
             u32::try_from(increment).unwrap(),
             &increment.to_string(),
-            more,
+            &more,
         )
     };
     for increment in 2..5 {

@@ -19,7 +19,7 @@ fn checkpoint(epoch: u32) -> Checkpoint {
     }
 }
 
-fn fenced<T: std::fmt::Debug>(result: Result<T, Error>) {
+fn fenced<T: std::fmt::Debug>(result: &Result<T, Error>) {
     assert!(matches!(result, Err(Error::Fenced { .. })), "{result:?}");
 }
 
@@ -33,8 +33,8 @@ async fn a_standby_takes_over_an_expired_lease_and_the_other_cannot_save() {
     let new = second.acquire("second").await.unwrap();
     assert!(new.fence() > old.fence());
     assert_eq!(first.owner().await.unwrap().as_deref(), Some("second"));
-    fenced(old.save(checkpoint(2)).await);
-    fenced(old.keep().await);
+    fenced(&old.save(checkpoint(2)).await);
+    fenced(&old.keep().await);
     assert_eq!(new.load().await.unwrap(), Some(checkpoint(1)));
     new.save(checkpoint(3)).await.unwrap();
     assert_eq!(first.checkpoint().await.unwrap(), Some(checkpoint(3)));
@@ -99,11 +99,11 @@ async fn a_request_is_answered_by_the_active_capture() {
         }
         seen
     };
-    let asked = async {
+    let asking = async {
         let first = asker.ask(&keys).await.unwrap();
         (first, asker.ask(&kind).await.unwrap())
     };
-    let (seen, counts) = tokio::join!(answered, asked);
+    let (seen, counts) = tokio::join!(answered, asking);
     assert_eq!((seen, counts), (vec![keys.clone(), kind.clone()], (7, 8)));
     assert!(lease.take_requests().await.unwrap().is_empty());
 }

@@ -22,7 +22,6 @@ async fn refusal(setup: Setup, user: &str, options: &str, says: &[&str]) {
 
 fn assert_says(error: &Error, host: &str, says: &[&str]) {
     let text = error.chain();
-    println!("{text}");
     for part in says.iter().chain([&host]) {
         assert!(text.contains(part), "{part:?} is missing in {text:?}");
     }

@@ -18,12 +18,12 @@ const INTERRUPTED: Failure = Failure::new(11601, "Interrupted");
 const SHUTDOWN: Failure = Failure::new(91, "ShutdownInProgress");
 
 /// Each event once, at its own time, in order.
-fn assert_all(heard: &[Event], server: &Scripted) {
+fn assert_all(heard: &[Event], server: &Scripted, run: &str) {
     let times = server.times();
-    assert_eq!(heard.len(), times.len());
+    assert_eq!(heard.len(), times.len(), "{run}");
     for ((event, time), n) in heard.iter().zip(times).zip(1..) {
-        assert_eq!(said(event), format!("insert {n} first"));
-        assert_eq!(event.time, at(time), "{event:?}");
+        assert_eq!(said(event), format!("insert {n} first"), "{run}");
+        assert_eq!(event.time, at(time), "{run}: {event:?}");
     }
 }
 
@@ -38,7 +38,7 @@ async fn read_over(steps: impl IntoIterator<Item = Step>) {
     server.play([events([insert(1), insert(2)])]);
     server.play(steps);
     server.play([events([insert(4)])]);
-    assert_all(&reader.events(4).await, &server);
+    assert_all(&reader.events(4).await, &server, "a fault between");
     assert!(server.is_through());
 }
 
@@ -84,7 +84,7 @@ async fn a_fault_before_the_first_event_loses_nothing() {
         let (server, source) = open(setup).await;
         let mut reader = Reader::new(source).await;
         server.play([fault, cut_open()]);
-        assert_all(&reader.events(1).await, &server);
+        assert_all(&reader.events(1).await, &server, "a fault at first");
     }
 }
 
@@ -115,9 +115,8 @@ async fn read_over_any(seed: u64) {
     }
     let last = ids.next().unwrap();
     server.play([events([insert(last)])]);
-    println!("seed {seed}");
     let heard = reader.events(usize::try_from(last).unwrap()).await;
-    assert_all(&heard, &server);
+    assert_all(&heard, &server, &format!("seed {seed}"));
 }
 
 fn any_step(rng: &mut Rng, ids: &mut impl Iterator<Item = i32>) -> Step {

@@ -39,14 +39,15 @@ pub(crate) fn shared_url() -> String {
     SHARED.get_or_init(Broker::start).url()
 }
 
+/// Held by a test with a broker of its own, so that a small machine runs few at once.
+pub(crate) async fn alone() -> tokio::sync::MutexGuard<'static, ()> {
+    static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    ALONE.lock().await
+}
+
 impl Broker {
     /// Starts one and waits until it serves.
     pub(crate) fn start() -> Self {
-        Self::start_with("")
-    }
-
-    /// The same with these lines in its configuration.
-    pub(crate) fn start_with(configuration: &str) -> Self {
         assert!(
             std::fs::exists(SERVER).unwrap(),
             "no {SERVER}: run `make setup-test`, or install rabbitmq-server"
@@ -57,7 +58,7 @@ impl Broker {
         let folder = folder.unwrap().keep();
         let [port, dist, epmd] = free_ports();
         std::fs::write(folder.join("plugins"), "[].").unwrap();
-        std::fs::write(folder.join("rabbitmq.conf"), configuration).unwrap();
+        std::fs::write(folder.join("rabbitmq.conf"), "").unwrap();
         let inside = |name: &str| folder.join(name).into_os_string();
         let mut keeper = Command::new("/bin/sh");
         keeper

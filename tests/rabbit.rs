@@ -2,6 +2,7 @@
 
 mod fault;
 mod open;
+mod program;
 mod seed;
 mod unusual;
 

@@ -102,6 +102,8 @@ pub struct Queue {
     pub message_bytes_max: usize,
     /// A plain durable queue that gets a copy of every change but deletes; empty: none.
     pub seed_consumers: String,
+    /// A plain durable queue whose messages are taken in; empty: none.
+    pub seed_producers: String,
 }
 
 impl Default for Queue {
@@ -117,6 +119,7 @@ impl Default for Queue {
             // What RabbitMQ 4 takes by default, and MongoDB's own limit.
             message_bytes_max: 16 << 20,
             seed_consumers: String::new(),
+            seed_producers: String::new(),
         }
     }
 }

@@ -142,6 +142,7 @@ impl Service {
             let ended = tokio::select! {
                 biased;
                 fenced = self.kept(&lease) => fenced,
+                error = self.taking_in() => Err(error),
                 ended = self.active(&lease) => ended,
             };
             match ended? {
@@ -177,6 +178,26 @@ impl Service {
             Ok(never) => match never {},
             Err(Error::Fenced { .. }) => Ok(Ended::Fenced),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Moves what the seed's producers send to our queues. Ends only with an error that trying again
+    /// cannot mend.
+    async fn taking_in(&self) -> Error {
+        let queue = &self.config.queue.seed_producers;
+        if queue.is_empty() {
+            return pending().await;
+        }
+        let mut backoff = Backoff::jittered(Some(random()));
+        loop {
+            let Err(error) = self.queue.take_in(queue, pending()).await else {
+                return pending().await;
+            };
+            let Recovery::Retry(pause) = error.recovery() else {
+                return error;
+            };
+            tracing::warn!(error = %error.chain(), queue, "producers are heard again soon");
+            sleep(backoff.next(pause)).await;
         }
     }
 

@@ -42,7 +42,7 @@ impl MongoServer {
         let server = server();
         assert!(
             server.is_file(),
-            "no {}: run `scripts/setup-tests-mongo` with the folder that should hold it",
+            "no {}: run `scripts/setup-tests` with the folder that should hold it",
             server.display(),
         );
         let mut process = Command::new("sh")
@@ -102,21 +102,26 @@ impl MongoServer {
     }
 }
 
-/// `LOCKSTEP_TEST_MONGO`, otherwise below `lockstep-tests` in the target folder.
+/// `LOCKSTEP_TEST_MONGO`, otherwise the one that `make setup-test` installed.
 #[expect(
     clippy::disallowed_methods,
     reason = "a test is told by its environment where the server is"
 )]
 fn server() -> PathBuf {
-    std::env::var("LOCKSTEP_TEST_MONGO").map_or_else(
-        |_| {
-            // The test's own file is at <target>/<profile>/deps/<name>.
-            let file = std::env::current_exe().unwrap();
-            let target = file.ancestors().nth(3).unwrap();
-            target.join("lockstep-tests/venv/bin/secantusd-py")
-        },
-        PathBuf::from,
-    )
+    std::env::var("LOCKSTEP_TEST_MONGO").map_or_else(|_| installed("secantusd-py"), PathBuf::from)
+}
+
+/// A Python that has pika and pymongo.
+pub(crate) fn python() -> PathBuf {
+    installed("python3")
+}
+
+/// A program of the tests' virtual environment.
+fn installed(program: &str) -> PathBuf {
+    // The test's own file is at <target>/<profile>/deps/<name>.
+    let file = std::env::current_exe().unwrap();
+    let target = file.ancestors().nth(3).unwrap();
+    target.join("lockstep-tests/venv/bin").join(program)
 }
 
 /// A database of the shared server that no other test has.

@@ -41,11 +41,11 @@ impl MongoSource {
         let held = self.is_held().await?;
         let owner = state.get_str("owner").ok().filter(|_| held);
         let checkpoint = self.checkpoint().await?;
-        let place = checkpoint
-            .as_ref()
-            .map(|saved| Place::read(&saved.position));
-        let window = match &checkpoint {
-            Some(saved) => self.oplog_window(&saved.position).await?,
+        let position = checkpoint.as_ref().map(|saved| &saved.position);
+        // The position of another source has no time here; capture says so when it starts.
+        let place = position.and_then(|position| Place::read(position).ok());
+        let window = match position.filter(|_| place.is_some()) {
+            Some(position) => self.oplog_window(position).await?,
             None => None,
         };
         Ok(Standing {

@@ -60,7 +60,9 @@ fn execute(arguments: Arguments, lookup: impl Fn(&str) -> Option<String>) -> Res
             telemetry::start(&config.log)?;
             runtime()?.block_on(async {
                 let done = shutdown::until_insisted(|shutdown| run::capture(config, shutdown));
-                Ok(done.await?.map_or(Exit::Interrupted, |()| Exit::Done))
+                Ok(Box::pin(done)
+                    .await?
+                    .map_or(Exit::Interrupted, |()| Exit::Done))
             })
         }
         Command::Control(control) => {

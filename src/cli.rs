@@ -89,7 +89,7 @@ fn execute(arguments: Arguments, lookup: impl Fn(&str) -> Option<String>) -> Res
 /// A command's own work is told by its answer; the log is for what goes wrong.
 fn quiet(mut config: Config) -> Result<Config> {
     if config.log == config::Log::default() {
-        config.log.filter = "error,lockstep=warn".into();
+        config.log.filter = "error,lapin=off,lockstep=warn".into();
     }
     telemetry::start(&config.log)?;
     Ok(config)

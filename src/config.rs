@@ -260,8 +260,9 @@ pub struct Log {
 impl Default for Log {
     fn default() -> Self {
         Self {
-            // Starts, stops and what needs a person; the engine's own words only when it fails.
-            filter: "error,lockstep=info".into(),
+            // Starts, stops and what needs a person; the engine's own words only when it fails. What
+            // the AMQP client says, we say with the cause and the fix.
+            filter: "error,lapin=off,lockstep=info".into(),
             // For a person at a terminal.
             format: LogFormat::Text,
         }

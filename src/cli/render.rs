@@ -85,15 +85,15 @@ pub(super) fn stance(stance: &Stance) -> String {
     if stance.paused {
         lines.push("paused; `lockstep resume capture` lets it go on".to_owned());
     }
-    match (stance.position_seconds, stance.epoch) {
-        (Some(seconds), Some(epoch)) => lines.push(format!(
-            "position: everything up to {seconds} s since 1970 is sent, epoch {epoch}"
+    match (&stance.position, stance.epoch) {
+        (Some(moment), Some(epoch)) => lines.push(format!(
+            "position: everything up to {moment} is sent, epoch {epoch}"
         )),
         _ => lines.push("no position yet: everything will be read".to_owned()),
     }
     if let Some(window) = stance.oplog_window_seconds {
         lines.push(format!(
-            "the source knows that position for {window} s more"
+            "the source's log reaches back {window} s before that"
         ));
     }
     if !stance.snapshot.is_empty() {

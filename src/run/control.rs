@@ -51,9 +51,9 @@ pub struct Stance {
     pub paused: bool,
     /// The epoch that versions carry; none before the first position.
     pub epoch: Option<u32>,
-    /// The saved position on the source's clock: seconds since 1970, UTC.
-    pub position_seconds: Option<u32>,
-    /// How long the source will still know that position, in seconds.
+    /// The saved position on the source's clock: RFC 3339, to the second.
+    pub position: Option<String>,
+    /// How far the source's log reaches back before that position, in seconds.
     pub oplog_window_seconds: Option<u64>,
     /// Types whose snapshots are under way or to come.
     pub snapshot: Vec<String>,
@@ -69,7 +69,7 @@ impl From<Standing> for Stance {
             epoch: saved.map(|saved| saved.epoch),
             snapshot: kinds.unwrap_or_default(),
             resets: saved.map_or(0, |saved| saved.resets),
-            position_seconds: standing.time.map(|time| time.seconds),
+            position: standing.moment(),
             oplog_window_seconds: standing.window.map(|window| window.as_secs()),
             owner: standing.owner,
             paused: standing.paused,

@@ -29,9 +29,18 @@ pub struct Standing {
     pub checkpoint: Option<Checkpoint>,
     /// The saved position's place on the source's clock.
     pub time: Option<Time>,
-    /// How long the server will still know the position if nothing moves it; none where that cannot
-    /// be known.
+    /// How far the server's log reaches back before the position; none where that cannot be known.
     pub window: Option<Duration>,
+}
+
+impl Standing {
+    /// The saved position as a moment, RFC 3339, to the second.
+    pub fn moment(&self) -> Option<String> {
+        let millis = i64::from(self.time?.seconds) * 1_000;
+        bson::DateTime::from_millis(millis)
+            .try_to_rfc3339_string()
+            .ok()
+    }
 }
 
 impl MongoSource {
@@ -116,9 +125,10 @@ impl MongoSource {
 
     /// Whether a process holds the lease, by the server's clock.
     async fn is_held(&self) -> Result<bool> {
+        // As numbers: not every server with MongoDB's protocol compares a date with this variable.
         let held = doc! {
             "_id": self.server.state_id(),
-            "$expr": { "$gt": ["$expires", "$$NOW"] },
+            "$expr": { "$gt": [{ "$toLong": "$expires" }, { "$toLong": "$$NOW" }] },
         };
         let positions = self.server.state(POSITIONS);
         let found = positions.find_one(held).await;

@@ -148,7 +148,9 @@ impl Server {
     /// When a lease taken or renewed now ends, by the server's clock.
     fn expiry(&self) -> Bson {
         let lease_ms = i64::try_from(self.settings.lease.as_millis()).unwrap_or(i64::MAX);
-        doc! { "$add": ["$$NOW", lease_ms] }.into()
+        // As numbers, which every server adds alike.
+        let expires = doc! { "$add": [{ "$toLong": "$$NOW" }, lease_ms] };
+        doc! { "$toDate": expires }.into()
     }
 
     /// Takes the lease if it is free or has expired; gives its fencing number.

@@ -1,0 +1,137 @@
+//! The product's own capture, in this process, with a queue that says what it has confirmed.
+
+use std::time::Duration;
+
+use lockstep::Result;
+use lockstep::capture::{self, Ports, Settings};
+use lockstep::change::{Lane, Message, Place};
+use lockstep::clock::Clock;
+use lockstep::queue::rabbit::{self, RabbitConsumer, RabbitQueue};
+use lockstep::queue::{Confirm, Depth, Outgoing, Parked, Queue};
+use lockstep::source::Checkpoints as _;
+use lockstep::source::mongo::MongoSource;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::backlog::Backlog;
+use crate::{Bench, Outcome, bare};
+
+/// As many as the settings have where nobody says another number.
+const PARTITIONS: u32 = 4;
+
+/// Carries the backlog; the seconds from the start of reading until all of it is confirmed.
+pub(crate) async fn carry(bench: &Bench, backlog: &Backlog, name: &str) -> Outcome<f64> {
+    let queue = Counted::open(bench, name).await?;
+    let (start, end) = run(backlog, &queue, queue.reached(backlog.count)).await?;
+    queue.remove(bench).await?;
+    Ok((end - start).as_secs_f64())
+}
+
+/// Runs capture from before the backlog until `stop`; when it began, and when the last change was
+/// confirmed.
+pub(crate) async fn run(
+    backlog: &Backlog,
+    queue: &Counted,
+    stop: impl Future<Output = ()> + Send,
+) -> Outcome<(Instant, Instant)> {
+    let clock = Clock::system();
+    let source = MongoSource::open(backlog.settings.clone(), clock.clone()).await?;
+    let lease = source.acquire("bench").await?;
+    lease.save(backlog.before.clone()).await?;
+    let ports = Ports {
+        source: &source,
+        checkpoints: &lease,
+        queue,
+        clock: &clock,
+    };
+    let (_nobody_asks, requests) = mpsc::channel(1);
+    let start = Instant::now();
+    capture::run(ports, &Settings::default(), requests, stop).await?;
+    lease.release().await?;
+    Ok((start, queue.confirmed().1))
+}
+
+/// Counts changes that are confirmed, and remembers when the last was.
+pub(crate) struct Counted {
+    queue: RabbitQueue,
+    confirmed: watch::Sender<(usize, Instant)>,
+}
+
+impl Counted {
+    pub(crate) async fn open(bench: &Bench, name: &str) -> Result<Self> {
+        let settings = rabbit::Settings {
+            name: name.to_owned(),
+            ..rabbit::Settings::new(bench.broker.url(), PARTITIONS)
+        };
+        Ok(Self {
+            queue: RabbitQueue::open(settings, Clock::system()).await?,
+            confirmed: watch::Sender::new((0, Instant::now())),
+        })
+    }
+
+    /// How many, and when the last was.
+    pub(crate) fn confirmed(&self) -> (usize, Instant) {
+        *self.confirmed.borrow()
+    }
+
+    /// Ready when so many are.
+    pub(crate) fn reached(&self, count: usize) -> impl Future<Output = ()> + Send + use<> {
+        let mut confirmed = self.confirmed.subscribe();
+        async move { drop(confirmed.wait_for(|(now, _)| *now >= count).await) }
+    }
+
+    pub(crate) async fn remove(self, bench: &Bench) -> Outcome<()> {
+        let places = (0..PARTITIONS).flat_map(|partition| {
+            [Lane::Live, Lane::Backfill].map(|lane| Place { partition, lane })
+        });
+        let names: Vec<String> = places.map(|place| self.queue.queue_name(place)).collect();
+        drop(self);
+        let connection = bare::connect(bench).await?;
+        bare::delete(&connection.create_channel().await?, &names).await
+    }
+}
+
+impl Queue for Counted {
+    type Consumer = RabbitConsumer;
+
+    fn partitions(&self) -> u32 {
+        self.queue.partitions()
+    }
+
+    async fn publish(&self, batch: Vec<Outgoing>) -> Result<Vec<Confirm>> {
+        let is_change = |outgoing: &Outgoing| matches!(outgoing.message, Message::Change(_));
+        let changes: Vec<bool> = batch.iter().map(is_change).collect();
+        let confirms = self.queue.publish(batch).await?;
+        let done = confirms.iter().zip(changes);
+        let done =
+            done.filter(|(confirm, change)| *change && matches!(confirm, Confirm::Confirmed));
+        let count = done.count();
+        if count > 0 {
+            self.confirmed.send_modify(|(confirmed, at)| {
+                *confirmed += count;
+                *at = Instant::now();
+            });
+        }
+        Ok(confirms)
+    }
+
+    async fn consume(&self, partitions: Vec<u32>) -> Result<RabbitConsumer> {
+        self.queue.consume(partitions).await
+    }
+
+    async fn parked(&self, after: Option<Uuid>, limit: usize) -> Result<Vec<Parked>> {
+        self.queue.parked(after, limit).await
+    }
+
+    async fn forget(&self, ids: Vec<Uuid>) -> Result<()> {
+        self.queue.forget(ids).await
+    }
+
+    async fn depth(&self) -> Result<Depth> {
+        self.queue.depth().await
+    }
+}
+
+/// Between two documents that come alone.
+pub(crate) const PAUSE: Duration = Duration::from_millis(23);

@@ -116,10 +116,9 @@ impl MongoSource {
 
     /// Whether a process holds the lease, by the server's clock.
     async fn is_held(&self) -> Result<bool> {
-        let held = doc! {
-            "_id": self.server.state_id(),
-            "$expr": { "$gt": ["$expires", "$$NOW"] },
-        };
+        // As numbers, which every server compares alike.
+        let held = doc! { "$gt": [{ "$toLong": "$expires" }, { "$toLong": "$$NOW" }] };
+        let held = doc! { "_id": self.server.state_id(), "$expr": held };
         let positions = self.server.state(POSITIONS);
         let found = positions.find_one(held).await;
         Ok(found

@@ -162,23 +162,15 @@ impl<Q: Queue, V: VectorStore, E: Embedder> Worker<'_, Q, V, E> {
             };
             let tags = deliveries.iter().map(|delivery| delivery.tag).collect();
             let ledger = Ledger::sort(deliveries, self.settings.attempts_max);
-            let Err(error) = self.process(&mut consumer, ledger).await else {
-                backoff.reset();
-                continue;
-            };
-            let Recovery::Retry(pause) = error.recovery() else {
+            if let Err(error) = self.process(&mut consumer, ledger).await {
+                if let Recovery::Retry(pause) = error.recovery()
+                    && let Err(error) = consumer.release(tags, pause).await
+                {
+                    tracing::debug!(error = %error.chain(), "what was in hand comes again and is counted");
+                }
                 return Err(error);
-            };
-            // The same consumer goes on: giving it up would charge every message that it has
-            // fetched with an attempt, and an outage of the store is no fault of theirs.
-            let pause = backoff.next(pause);
-            consumer.release(tags, pause).await?;
-            tracing::warn!(error = %error.chain(), pause_ms = pause.as_millis(), "work is tried again");
-            tokio::select! {
-                biased;
-                () = shutdown.as_mut() => return Ok(()),
-                () = tokio::time::sleep(pause) => {}
             }
+            backoff.reset();
         }
     }
 

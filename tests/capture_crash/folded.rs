@@ -10,6 +10,7 @@
 //! watermark above it, came before.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fmt;
 
 use lockstep::change::{
     Act, Barrier, Change, DocumentKey, Lane, Message, Operation, Place, Time, Version,
@@ -52,6 +53,14 @@ pub(super) struct Late {
     pub(super) version: Version,
     pub(super) operation: Operation,
     pub(super) after: Version,
+}
+
+impl fmt::Display for Late {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (operation, key, version, after) =
+            (self.operation, &self.key, self.version, self.after);
+        write!(f, "{operation:?} of {key} at {version}, after {after}")
+    }
 }
 
 impl Folded {

@@ -143,7 +143,10 @@ impl Record {
     pub(super) async fn catch_up(&mut self) -> Time {
         self.marked += 1;
         let mark = self.marked;
-        self.marks.insert_one(doc! { "_id": mark }).await.unwrap();
+        let insert = async { self.marks.insert_one(doc! { "_id": mark }).await };
+        patiently("the source to take a mark", insert)
+            .await
+            .unwrap();
         let marked = self.history.wait_for(|history| history.marks >= mark);
         let history = patiently("the mark in the test's own stream", marked).await;
         history.unwrap().last

@@ -58,7 +58,7 @@ impl Scene {
         let (_, address) = at_broker.rsplit_once('@').unwrap();
         let to_queue = Proxy::start(address.to_owned()).await;
         let mut settings = rabbit::Settings::new(broker.url(), PARTITIONS);
-        settings.name = QUEUE.to_owned();
+        QUEUE.clone_into(&mut settings.name);
         let folder = Folder::start(settings).await;
         let database = server.client().await.database(DATABASE);
         let each = u32::try_from(documents).unwrap() / 3;
@@ -110,7 +110,8 @@ impl Scene {
 
     /// Nothing up to the saved position is missing from the queue, and nothing came out of order.
     pub(super) async fn check_position(&mut self) {
-        let saved = self.source.standing().await.unwrap().time.unwrap();
+        let standing = patiently("the saved position", self.source.standing()).await;
+        let saved = standing.unwrap().time.unwrap();
         self.record.catch_up().await;
         self.folder.drain().await;
         let (history, folded) = (self.record.history(), self.folder.folded());
@@ -126,7 +127,7 @@ impl Scene {
         let late = folded.late().iter().filter(|late| {
             late.operation != Operation::Update || !history.is_undone(&late.key, late.version.time)
         });
-        let late: Vec<_> = late.take(SHOWN).collect();
+        let late: Vec<_> = late.take(SHOWN).map(ToString::to_string).collect();
         assert!(
             late.is_empty(),
             "new, and behind a newer one: {late:#?}\n{}",

@@ -1,9 +1,11 @@
 //! Writers that do at random what users do to a source, until they are told to stop.
 
+use std::sync::Arc;
+
 use fastrand::Rng;
 use mongodb::bson::{Bson, DateTime, Document, doc, oid::ObjectId};
 use mongodb::{Client, ClientSession, Collection, Database};
-use tokio::sync::watch;
+use tokio::sync::{RwLock, watch};
 use tokio::task::JoinSet;
 
 use super::WATCHED;
@@ -36,12 +38,14 @@ impl Writers {
     pub(super) fn start(database: &Database, documents: u32, random: &mut Rng) -> Self {
         let (stop, stopped) = watch::channel(false);
         let mut writing = JoinSet::new();
+        let quiet = Arc::default();
         for number in 0..WRITERS {
             let writer = Writer {
                 database: database.clone(),
                 documents,
                 is_first: number == 0,
                 random: random.fork(),
+                quiet: Arc::clone(&quiet),
             };
             writing.spawn(writer.run(stopped.clone()));
         }
@@ -75,6 +79,9 @@ struct Writer {
     documents: u32,
     is_first: bool,
     random: Rng,
+    /// Held alone while whole collections change: the tests' server stands still for ever now and then
+    /// when a drop or a rename meets a transaction.
+    quiet: Arc<RwLock<()>>,
 }
 
 impl Writer {
@@ -91,9 +98,12 @@ impl Writer {
     }
 
     async fn write(&mut self) -> Done {
+        let quiet = Arc::clone(&self.quiet);
         if self.is_first && self.random.u32(0..WHOLE) == 0 {
+            let _alone = quiet.write().await;
             return self.whole().await;
         }
+        let _among_others = quiet.read().await;
         if self.random.u8(0..10) == 0 {
             return self.transaction().await;
         }

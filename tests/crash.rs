@@ -183,7 +183,7 @@ async fn check_searches(client: &Client, pages: &Edited, count: usize) {
     clippy::disallowed_methods,
     reason = "a test is told by its environment how long to go on"
 )]
-fn number(name: &str) -> Option<u64> {
+pub(crate) fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
     Some(text.parse().unwrap())
 }

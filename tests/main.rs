@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
 mod bad_input;
+mod capture_crash;
 mod contract {
     mod embedder;
     mod queue;
@@ -24,6 +25,7 @@ mod support {
     pub(crate) mod export;
     pub(crate) mod model;
     pub(crate) mod mongo;
+    pub(crate) mod proxy;
     pub(crate) mod wire;
 }
 mod wire;

@@ -1,0 +1,203 @@
+//! What a reader of the queue knows: the newest of every key, less what floors have voided. No IO.
+//!
+//! ```text
+//! change ──newer than what is folded, above the floor──> documents
+//! floor at once ──first sight──────────┐
+//! floor when passed ──all partitions──>┴──> void at or below it
+//! ```
+//!
+//! It also notes what must not be: a change that nobody has seen, in a place where a newer one, or a
+//! watermark above it, came before.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fmt;
+
+use lockstep::change::{
+    Act, Barrier, Change, DocumentKey, Lane, Message, Operation, Place, Time, Version,
+};
+use lockstep::document::Fields;
+use uuid::Uuid;
+
+/// A floor of this type is the test's own, and voids nothing.
+pub(super) const DRAIN: &str = "drain";
+
+/// The state folded from every message received so far.
+#[derive(Debug, Default)]
+pub(super) struct Folded {
+    documents: HashMap<DocumentKey, (Version, Option<Fields>)>,
+    floors: HashMap<String, Version>,
+    /// The partitions that each waiting floor has passed.
+    passed: HashMap<Uuid, BTreeSet<u32>>,
+    /// The places that have handed out each of the test's own barriers.
+    drained: HashMap<Uuid, HashSet<Place>>,
+    /// Every change of a live lane.
+    seen: HashSet<(DocumentKey, Version)>,
+    /// The keys and types that something was said of at a time, by an event.
+    edits: HashSet<(DocumentKey, Time)>,
+    voids: HashSet<(String, Time)>,
+    /// The newest change or watermark of each live lane.
+    newest: HashMap<Place, Version>,
+    watermarks: HashMap<Place, Time>,
+    /// Changes that came first after a newer one of their place.
+    late: Vec<Late>,
+    /// Changes of live lanes, repeats included.
+    received: usize,
+    rows: usize,
+    repeats: usize,
+}
+
+/// A change that was first seen after a newer one of its place.
+#[derive(Debug, Clone)]
+pub(super) struct Late {
+    pub(super) key: DocumentKey,
+    pub(super) version: Version,
+    pub(super) operation: Operation,
+    pub(super) after: Version,
+}
+
+impl fmt::Display for Late {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (operation, key, version, after) =
+            (self.operation, &self.key, self.version, self.after);
+        write!(f, "{operation:?} of {key} at {version}, after {after}")
+    }
+}
+
+impl Folded {
+    /// Folds one message; `partitions` is how many a floor has to pass.
+    pub(super) fn fold(&mut self, place: Place, message: Message, partitions: u32) {
+        match message {
+            Message::Change(change) => self.change(place, change),
+            Message::Barrier(Barrier::Watermark { version, .. }) => {
+                let reached = self.watermarks.entry(place).or_default();
+                *reached = version.time.max(*reached);
+                self.passes(place, version);
+            }
+            Message::Barrier(Barrier::Floor { id, kind, .. }) if kind == DRAIN => {
+                self.drained.entry(id).or_default().insert(place);
+            }
+            Message::Barrier(Barrier::Floor {
+                id,
+                kind,
+                version,
+                act,
+            }) => match act {
+                Act::AtOnce => {
+                    self.voids.insert((kind.clone(), version.time));
+                    self.void(kind, version);
+                }
+                Act::WhenPassed => {
+                    let passed = self.passed.entry(id).or_default();
+                    passed.insert(place.partition);
+                    if passed.len() == partitions as usize {
+                        self.void(kind, version);
+                    }
+                }
+            },
+        }
+    }
+
+    fn change(&mut self, place: Place, change: Change) {
+        let Change {
+            key,
+            version,
+            operation,
+            fields,
+            ..
+        } = change;
+        if place.lane == Lane::Live {
+            self.received += 1;
+            self.edits.insert((key.clone(), version.time));
+            let is_new = self.seen.insert((key.clone(), version));
+            self.repeats += usize::from(!is_new);
+            let newest = self.newest.get(&place).copied().unwrap_or_default();
+            if is_new && version < newest {
+                self.late.push(Late {
+                    key: key.clone(),
+                    version,
+                    operation,
+                    after: newest,
+                });
+            }
+            self.passes(place, version);
+        } else {
+            self.rows += 1;
+        }
+        let floor = self.floors.get(&key.kind).copied().unwrap_or_default();
+        let folded = self.documents.entry(key).or_default();
+        if version > floor && version >= folded.0 {
+            *folded = (version, fields);
+        }
+    }
+
+    fn passes(&mut self, place: Place, version: Version) {
+        let newest = self.newest.entry(place).or_default();
+        *newest = version.max(*newest);
+    }
+
+    fn void(&mut self, kind: String, version: Version) {
+        for (key, (folded, fields)) in &mut self.documents {
+            if key.kind == kind && *folded <= version {
+                *fields = None;
+            }
+        }
+        let floor = self.floors.entry(kind).or_default();
+        *floor = version.max(*floor);
+    }
+
+    /// The documents that there are.
+    pub(super) fn documents(&self) -> BTreeMap<DocumentKey, Fields> {
+        let there = self.documents.iter();
+        there
+            .filter_map(|(key, (_, fields))| Some((key.clone(), fields.clone()?)))
+            .collect()
+    }
+
+    /// The newest version of a key, if it was ever heard of.
+    pub(super) fn version(&self, key: &DocumentKey) -> Option<Version> {
+        self.documents.get(key).map(|(version, _)| *version)
+    }
+
+    /// Whether an edit of this key came, with this time.
+    pub(super) fn has_edit(&self, key: &DocumentKey, time: Time) -> bool {
+        self.edits.contains(&(key.clone(), time))
+    }
+
+    /// Whether the floor of this type came, with this time.
+    pub(super) fn has_void(&self, kind: &str, time: Time) -> bool {
+        self.voids.contains(&(kind.to_owned(), time))
+    }
+
+    /// How many places have handed out this barrier of the test's own.
+    pub(super) fn drained(&self, id: Uuid) -> usize {
+        self.drained.get(&id).map_or(0, HashSet::len)
+    }
+
+    /// How many places have a watermark at or after this time.
+    pub(super) fn watermarked(&self, time: Time) -> usize {
+        let reached = self.watermarks.values();
+        reached.filter(|reached| **reached >= time).count()
+    }
+
+    /// What came late.
+    pub(super) fn late(&self) -> &[Late] {
+        &self.late
+    }
+
+    /// Changes of live lanes so far, repeats included.
+    pub(super) fn received(&self) -> usize {
+        self.received
+    }
+
+    /// How much came, in words.
+    pub(super) fn tally(&self) -> String {
+        format!(
+            "{} changes ({} repeats), {} rows of snapshots, {} floors, {} late updates",
+            self.received,
+            self.repeats,
+            self.rows,
+            self.voids.len() + self.passed.len(),
+            self.late.len(),
+        )
+    }
+}

@@ -79,6 +79,20 @@ impl Backlog {
         }
     }
 
+    /// What the product has the server do with each event before it is sent.
+    pub(crate) fn asked(&self) -> Vec<BsonDocument> {
+        let kind = doc! { "$in": [&self.kind] };
+        vec![
+            doc! { "$match": { "$or": [
+                { "ns.coll": &kind },
+                { "to.coll": &kind },
+                { "operationType": { "$in": ["dropDatabase", "invalidate"] } },
+            ] } },
+            doc! { "$unset": "updateDescription" },
+            doc! { "$changeStreamSplitLargeEvent": {} },
+        ]
+    }
+
     /// Some of the documents, as the server stores them.
     pub(crate) async fn bodies(&self) -> Outcome<Vec<Vec<u8>>> {
         let collection = self.database.collection::<bson::RawDocumentBuf>(&self.kind);

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use bson::RawDocumentBuf;
+use bson::{Document as BsonDocument, RawDocumentBuf};
 use futures_util::TryStreamExt as _;
 use lapin::PublisherConfirm;
 use lapin::options::{
@@ -26,7 +26,7 @@ const EVENTS: u32 = 1_000;
 pub(crate) async fn carry(bench: &Bench, backlog: &Backlog, queues: usize) -> Outcome<f64> {
     let mut publisher = Publisher::open(bench, queues).await?;
     let start = Instant::now();
-    let mut stream = stream(backlog).await?;
+    let mut stream = stream(backlog, Vec::new()).await?;
     for _ in 0..backlog.count {
         let event = stream.try_next().await?.ok_or("the stream ended")?;
         publisher
@@ -39,10 +39,10 @@ pub(crate) async fn carry(bench: &Bench, backlog: &Backlog, queues: usize) -> Ou
     Ok(seconds)
 }
 
-/// The change stream alone.
-pub(crate) async fn drain(backlog: &Backlog) -> Outcome<f64> {
+/// The change stream alone, after these stages of the server.
+pub(crate) async fn drain(backlog: &Backlog, stages: Vec<BsonDocument>) -> Outcome<f64> {
     let start = Instant::now();
-    let mut stream = stream(backlog).await?;
+    let mut stream = stream(backlog, stages).await?;
     for _ in 0..backlog.count {
         stream.try_next().await?.ok_or("the stream ended")?;
     }
@@ -66,8 +66,11 @@ pub(crate) async fn publish(
     Ok(seconds)
 }
 
-async fn stream(backlog: &Backlog) -> Outcome<ChangeStream<RawDocumentBuf>> {
-    let watch = backlog.database.watch().batch_size(EVENTS);
+async fn stream(
+    backlog: &Backlog,
+    stages: Vec<BsonDocument>,
+) -> Outcome<ChangeStream<RawDocumentBuf>> {
+    let watch = backlog.database.watch().pipeline(stages).batch_size(EVENTS);
     let watch = watch.start_at_operation_time(backlog.first());
     Ok(watch
         .max_await_time(Duration::from_secs(1))

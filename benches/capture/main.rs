@@ -42,7 +42,7 @@ const BYTES: usize = 1_500;
 const ROUNDS: usize = 3;
 /// Events that the seed's way carries: it is slow.
 const SEED_EVENTS: usize = 400;
-/// Documents that are near the limit of what they may be.
+/// Large documents, and their bytes.
 const LARGE: (usize, usize) = (200, 4 << 20);
 
 /// The servers, and what runs against them.
@@ -70,7 +70,7 @@ async fn main() -> Outcome<()> {
     if wants("backlog") || wants("seed") || wants("memory") {
         let backlog = Backlog::fill(&bench, kind::ARTICLES, (changes, BYTES)).await?;
         if wants("backlog") {
-            report["backlog"] = rates(&bench, &backlog).await?;
+            report["backlog"] = rates(&bench, &backlog, &parts).await?;
             say("backlog", &report["backlog"]);
         }
         if wants("seed") {
@@ -87,8 +87,8 @@ async fn main() -> Outcome<()> {
         }
     }
     if wants("large") {
-        let backlog = Backlog::fill(&bench, kind::POSTS, LARGE).await?;
-        report["large"] = process::peak(&bench, &backlog).await?;
+        let empty = Backlog::fill(&bench, kind::POSTS, (0, LARGE.1)).await?;
+        report["large"] = process::peak_of_large(&bench, &empty, LARGE).await?;
         say("large", &report["large"]);
     }
     if wants("idle") {
@@ -101,24 +101,32 @@ async fn main() -> Outcome<()> {
 }
 
 /// The product and what it is measured against, in turns; medians, in changes a second.
-async fn rates(bench: &Bench, backlog: &Backlog) -> Outcome<Value> {
+async fn rates(bench: &Bench, backlog: &Backlog, parts: &[&String]) -> Outcome<Value> {
     let bodies = backlog.bodies().await?;
-    let mut rounds: [(&str, Vec<f64>); 6] = [
+    let figures = [
         "ours",
         "bare_1",
         "bare_4",
         "drain",
+        "drain_asked",
+        "our_drain",
         "publish_1",
         "publish_4",
-    ]
-    .map(|it| (it, Vec::new()));
+        "our_publish",
+    ];
+    let named = |figure: &str| parts.iter().any(|one| *one == figure);
+    let some = figures.iter().any(|figure| named(figure));
+    let mut rounds = figures.map(|it| (it, Vec::new()));
     for round in 0..ROUNDS {
-        for (what, rates) in &mut rounds {
+        for (what, rates) in rounds.iter_mut().filter(|it| !some || named(it.0)) {
             let seconds = match *what {
                 "ours" => product::carry(bench, backlog, &format!("round{round}")).await?,
                 "bare_1" => bare::carry(bench, backlog, 1).await?,
                 "bare_4" => bare::carry(bench, backlog, 4).await?,
-                "drain" => bare::drain(backlog).await?,
+                "drain" => bare::drain(backlog, Vec::new()).await?,
+                "drain_asked" => bare::drain(backlog, backlog.asked()).await?,
+                "our_drain" => product::drain(backlog).await?,
+                "our_publish" => product::publish(bench, backlog).await?,
                 "publish_1" => bare::publish(bench, &bodies, (backlog.count, 1)).await?,
                 _ => bare::publish(bench, &bodies, (backlog.count, 4)).await?,
             };

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use lockstep::Result;
 use lockstep::capture::{self, Ports, Settings};
-use lockstep::change::{Lane, Message, Place};
+use lockstep::change::{Change, Lane, Message, Operation, Place, Version};
 use lockstep::clock::Clock;
 use lockstep::queue::rabbit::{self, RabbitConsumer, RabbitQueue};
 use lockstep::queue::{Confirm, Depth, Outgoing, Parked, Queue};
-use lockstep::source::Checkpoints as _;
 use lockstep::source::mongo::MongoSource;
+use lockstep::source::{Checkpoints as _, Source as _, Watch as _};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -19,6 +19,8 @@ use crate::{Bench, Outcome, bare};
 
 /// As many as the settings have where nobody says another number.
 const PARTITIONS: u32 = 4;
+/// As many as capture asks for and publishes at once.
+const BATCH: usize = 500;
 
 /// Carries the backlog; the seconds from the start of reading until all of it is confirmed.
 pub(crate) async fn carry(bench: &Bench, backlog: &Backlog, name: &str) -> Outcome<f64> {
@@ -26,6 +28,39 @@ pub(crate) async fn carry(bench: &Bench, backlog: &Backlog, name: &str) -> Outco
     let (start, end) = run(backlog, &queue, queue.reached(backlog.count)).await?;
     queue.remove(bench).await?;
     Ok((end - start).as_secs_f64())
+}
+
+/// The product's watch alone.
+pub(crate) async fn drain(backlog: &Backlog) -> Outcome<f64> {
+    let source = MongoSource::open(backlog.settings.clone(), Clock::system()).await?;
+    let start = Instant::now();
+    let mut watch = source.watch(Some(backlog.before.position.clone())).await?;
+    let mut count = 0;
+    while count < backlog.count {
+        count += watch.next(BATCH).await?.len();
+    }
+    Ok(start.elapsed().as_secs_f64())
+}
+
+/// The product's queue alone: some of the documents again and again, a batch at a time.
+pub(crate) async fn publish(bench: &Bench, backlog: &Backlog) -> Outcome<f64> {
+    let source = MongoSource::open(backlog.settings.clone(), Clock::system()).await?;
+    let rows = source.page(&backlog.kind, None, BATCH).await?.found;
+    let changes = rows.into_iter().map(|row| {
+        let fields = Some(row.fields);
+        Change::new(row.key, Version::NONE, Operation::Insert, fields, 0)
+    });
+    let batch: Vec<_> = changes
+        .map(|change| Outgoing::change(change, Lane::Live, PARTITIONS))
+        .collect();
+    let queue = Counted::open(bench, "publish").await?;
+    let start = Instant::now();
+    while queue.confirmed().0 < backlog.count {
+        queue.publish(batch.clone()).await?;
+    }
+    let seconds = (queue.confirmed().1 - start).as_secs_f64();
+    queue.remove(bench).await?;
+    Ok(seconds)
 }
 
 /// Runs capture from before the backlog until `stop`; when it began, and when the last change was

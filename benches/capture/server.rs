@@ -23,6 +23,9 @@ const KEEPER: &str = r#"
 const INSTALL: &str = "cargo install secantus-mdb --version 0.5.3-beta.196 --ignore-rust-version \
                        --locked --root";
 
+/// The whole backlog, and whatever else is written meanwhile.
+const LOG_ENTRIES: &str = "2000000";
+
 /// The database of a backlog's kind, or of what is inserted one by one.
 const DATABASE: &str = "twin";
 
@@ -39,7 +42,7 @@ impl Mongo {
         let mut keeper = Command::new("sh")
             .args(["-c", KEEPER, "sh"])
             .arg(program)
-            .args(["--port", "0"])
+            .args(["--port", "0", "--oplog-max-entries", LOG_ENTRIES])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;

@@ -77,8 +77,8 @@ async fn a_full_queue_fails_its_messages_and_takes_them_in_order_once_there_is_r
     broker.control(&["set_policy", "--apply-to", "queues", "full", &full, limit]);
     // The limit is soft: of these some more than that may still be taken, or be refused already.
     let filler = (1_000..1_010).map(|it| edit(0, it, 10)).collect();
-    let filled = queue.publish(filler).await.unwrap();
-    assert!(filled.iter().any(is_confirmed));
+    let confirms = queue.publish(filler).await.unwrap();
+    assert!(confirms.iter().any(is_confirmed));
     let batch: Vec<_> = (0..40)
         .map(|it| edit(u32::from(it % 2 == 1), it, 10))
         .collect();

@@ -15,7 +15,7 @@ const ATTIC: &str = "attic";
 /// Writers at once.
 const WRITERS: u64 = 3;
 /// One in so many writes of the first writer concerns a whole collection.
-const WHOLE: u32 = 120;
+const WHOLE: u32 = 60;
 
 type Done = mongodb::error::Result<()>;
 
@@ -139,17 +139,22 @@ impl Writer {
         session.commit_transaction().await
     }
 
-    /// Drops a collection, or renames one out of what is watched, into it, or within it.
+    /// Drops a collection; renames one out of what is watched, into it, or within it; or edits all of
+    /// its documents, so that much is on its way at once.
     async fn whole(&mut self) -> Done {
         let random = &mut self.random;
         let kind = random.choice(WATCHED).unwrap();
         let other = random.choice(WATCHED).unwrap();
-        match random.u8(0..5) {
-            0 | 1 => self.database.collection::<Document>(kind).drop().await,
-            2 => self.rename(kind, ATTIC).await,
-            3 => self.rename(ATTIC, kind).await,
-            _ if kind != other => self.rename(kind, other).await,
-            _ => Ok(()),
+        let collection = self.database.collection::<Document>(kind);
+        match random.u8(0..8) {
+            0 => collection.drop().await,
+            1 => self.rename(kind, ATTIC).await,
+            2 => self.rename(ATTIC, kind).await,
+            3 if kind != other => self.rename(kind, other).await,
+            _ => {
+                let edit = doc! { "$set": { "text": text(random) } };
+                collection.update_many(doc! {}, edit).await.map(drop)
+            }
         }
     }
 

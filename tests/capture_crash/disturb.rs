@@ -7,13 +7,6 @@ use tokio::task::block_in_place;
 
 use super::scene::Scene;
 
-/// Has every queue without a leader elect one. RabbitMQ 3.10 on one node leaves a queue without, for
-/// ever, when it was asked for something before its recovery was over (its issue 10070).
-const ELECT: &str = "[case ra:members(amqqueue:get_pid(Q), 1000) of \
-    {ok, _, Leader} when Leader =/= undefined -> ok; \
-    _ -> ra:trigger_election(amqqueue:get_pid(Q)) \
-    end || Q <- rabbit_amqqueue:list(), amqqueue:is_quorum(Q)].";
-
 /// Something that happens while everybody works.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Disturbance {
@@ -106,10 +99,7 @@ impl Scene {
                 block_in_place(|| self.broker.kill());
                 self.wait(Moment::After(Duration::from_millis(random.u64(0..=300))))
                     .await;
-                block_in_place(|| {
-                    self.broker.restart();
-                    self.broker.control(&["eval", ELECT]);
-                });
+                block_in_place(|| self.broker.restart());
             }
             Disturbance::CutSource => self.to_source.cut(),
             Disturbance::CutQueue => self.to_queue.cut(),

@@ -1,5 +1,7 @@
 //! The commands and their arguments, with their help.
 
+mod control;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -7,9 +9,10 @@ use clap_complete::Shell;
 
 use crate::command::Request;
 use crate::config::Place;
-use crate::run::Order;
 use crate::search::Query;
 use crate::{Error, Result, crawl};
+
+pub(super) use control::Control;
 
 const DATA_HELP: &str =
     "The folder that holds all data [env: LOCKSTEP_DATA; default: the platform's data folder]";
@@ -78,62 +81,6 @@ pub(super) enum Command {
         /// Which shell
         shell: Shell,
     },
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum Control {
-    /// Show or move the position of the capture of a MongoDB
-    #[command(subcommand)]
-    Position(Position),
-    /// Let the capture of a MongoDB stand still, also over restarts
-    #[command(after_help = "Examples:\n  lockstep pause capture")]
-    Pause {
-        /// What is to stand still
-        role: Role,
-    },
-    /// Let it go on
-    #[command(after_help = "Examples:\n  lockstep resume capture")]
-    Resume {
-        /// What is to go on
-        role: Role,
-    },
-    /// Ask the capture of a MongoDB to read a type again, or everything
-    #[command(after_help = "Examples:\n  lockstep snapshot\n  lockstep snapshot articles")]
-    Snapshot {
-        /// The type
-        #[arg(value_name = "TYPE")]
-        kind: Option<String>,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum Position {
-    /// Say where it is, who captures, and how long the source will still know it
-    #[command(after_help = "Examples:\n  lockstep position show --json")]
-    Show,
-    /// Forget it and read everything again; capture has to be paused
-    #[command(
-        after_help = "Examples:\n  lockstep position reset\n  lockstep position reset --new-epoch"
-    )]
-    Reset {
-        /// Make every version newer than all before: after the source was restored or replaced
-        #[arg(long)]
-        new_epoch: bool,
-    },
-    /// Go back to a moment and send everything since then again; capture has to be paused
-    #[command(after_help = "Examples:\n  lockstep position rewind --to 2026-01-31T12:00:00Z")]
-    Rewind {
-        /// The moment, RFC 3339
-        #[arg(long)]
-        to: String,
-    },
-}
-
-/// What can stand still.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum Role {
-    /// MongoDB to RabbitMQ
-    Capture,
 }
 
 #[derive(Debug, Subcommand)]
@@ -283,24 +230,6 @@ impl Arguments {
         Place {
             data: self.data.clone(),
             file: self.config.clone(),
-        }
-    }
-}
-
-impl Control {
-    /// What capture is to do.
-    pub(super) fn order(self) -> Order {
-        match self {
-            Self::Position(Position::Show) => Order::Show,
-            Self::Position(Position::Reset { new_epoch }) => Order::Reset { new_epoch },
-            Self::Position(Position::Rewind { to }) => Order::Rewind { to },
-            Self::Pause {
-                role: Role::Capture,
-            } => Order::Pause,
-            Self::Resume {
-                role: Role::Capture,
-            } => Order::Resume,
-            Self::Snapshot { kind } => Order::Snapshot { kind },
         }
     }
 }

@@ -29,7 +29,8 @@ Exit codes:
 or damaged
 
 Every command works on the data folder: through the running process when there is one, otherwise \
-by itself, until the index has caught up.
+by itself, until the index has caught up. `capture`, `position`, `pause`, `resume` and `snapshot` work on \
+the MongoDB of source.url instead.
 
 Settings are read from lockstep.toml in the data folder and from LOCKSTEP_… variables; \
 docs/configuration.md lists them.";

@@ -122,10 +122,48 @@ pub async fn control(config: &Config, order: Order) -> Result<Stance> {
                 Some(kind) => vec![kind],
                 None => config.source.collections.clone(),
             };
+            is_carried(&source.standing().await?)?;
             for kind in kinds {
                 source.ask(&Resync::Kind(kind)).await?;
             }
         }
     }
     Ok(source.standing().await?.into())
+}
+
+/// Whether somebody would do now what is asked of capture; otherwise the asker would wait for ever.
+fn is_carried(standing: &Standing) -> Result<()> {
+    let (why, fix) = match standing {
+        Standing { owner: None, .. } => ("no process captures", "start `lockstep capture`"),
+        Standing { paused: true, .. } => (
+            "it is paused",
+            "let it go on with `lockstep resume capture`",
+        ),
+        Standing { .. } => return Ok(()),
+    };
+    Err(Error::Refused {
+        service: "capture".into(),
+        why: why.into(),
+        fix: fix.into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_would_do_is_refused_with_the_reason() {
+        let standing = |owner: Option<&str>, paused| Standing {
+            owner: owner.map(str::to_owned),
+            paused,
+            checkpoint: None,
+            time: None,
+            window: None,
+        };
+        let told = |standing: Standing| is_carried(&standing).unwrap_err().to_string();
+        assert!(told(standing(None, false)).contains("start `lockstep capture`"));
+        assert!(told(standing(Some("a:1"), true)).contains("lockstep resume capture"));
+        assert!(is_carried(&standing(Some("a:1"), false)).is_ok());
+    }
 }

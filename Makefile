@@ -56,6 +56,7 @@ setup: ## Install what the build needs (Debian, Ubuntu)
 
 setup-test: setup ## Install what the tests need
 	@scripts/setup test
+	@scripts/setup-tests "$(TARGET)/lockstep-tests"
 	@scripts/fetch-model "$(LOCKSTEP_TEST_MODEL)"
 
 install-tools: setup ## Install cargo-deny where it is missing

@@ -1,5 +1,7 @@
 //! The promises, checked after every step and at rest.
 
+mod rest;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -336,102 +338,4 @@ impl Checker {
         self.carried = self.carried.max(saved);
         Ok(())
     }
-
-    /// At rest the index equals F(source).
-    pub(super) fn at_rest(
-        &self,
-        source: &SourceModel,
-        _queue: &QueueModel,
-        store: &VectorModel,
-        calm: bool,
-    ) -> Result<(), String> {
-        let (source, store) = (source.state(), store.state());
-        let mut named = 0;
-        for (key, fields) in &source.documents {
-            let Content::Text { ids, prepared } = self.content(key, Some(fields)) else {
-                return Err(format!("{key} is still poisoned"));
-            };
-            let manifest = store
-                .manifests
-                .get(key)
-                .ok_or_else(|| format!("{key} is missing"))?;
-            let void = store.control.voids(&key.kind, manifest.version);
-            if manifest.deleted || void || manifest.point_ids() != ids {
-                return Err(format!("{key} differs: {manifest:?}"));
-            }
-            if manifest.metadata != prepared.metadata || manifest.text != prepared.text {
-                return Err(format!("{key} has other metadata or text: {manifest:?}"));
-            }
-            named += ids.len();
-            points_fit(manifest, &prepared, &store)?;
-        }
-        let live = store
-            .manifests
-            .values()
-            .filter(|manifest| !manifest.deleted)
-            .count();
-        if live != source.documents.len() {
-            return Err(format!(
-                "{live} documents in the index, {} there",
-                source.documents.len()
-            ));
-        }
-        if store.points.len() != named {
-            return Err(format!(
-                "{} points stored, {named} named",
-                store.points.len()
-            ));
-        }
-        if calm {
-            self.nothing_embedded_twice()
-        } else {
-            Ok(())
-        }
-    }
-
-    fn nothing_embedded_twice(&self) -> Result<(), String> {
-        for (text, times) in self.embedder.asked() {
-            let allowed = self.allowed.get(&text).copied().unwrap_or(0);
-            if times > allowed {
-                return Err(format!(
-                    "{text:?} was new {allowed} times and embedded {times} times"
-                ));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Every named point is there, with this version, rank, text and metadata.
-fn points_fit(
-    manifest: &Manifest,
-    prepared: &Prepared,
-    store: &super::vector::State,
-) -> Result<(), String> {
-    let key = &manifest.key;
-    if !manifest
-        .points
-        .windows(2)
-        .all(|pair| pair[0].rank < pair[1].rank)
-    {
-        return Err(format!(
-            "the ranks of {key} do not grow: {:?}",
-            manifest.points
-        ));
-    }
-    for (entry, text) in manifest.points.iter().zip(&prepared.chunks) {
-        let point = store
-            .points
-            .get(&entry.id)
-            .ok_or_else(|| format!("{key}: no {}", entry.id))?;
-        let fits = point.key == *key
-            && point.version == manifest.version
-            && point.rank == entry.rank
-            && point.content == *text
-            && point.metadata == manifest.metadata;
-        if !fits {
-            return Err(format!("{key} at {} has {point:?}", manifest.version));
-        }
-    }
-    Ok(())
 }

@@ -155,8 +155,7 @@ impl World {
             self.pass_time(500).await;
             if round > 8 && self.is_at_rest() {
                 self.checker.nothing_orphaned(&self.store)?;
-                self.checker
-                    .at_rest(&self.source, &self.queue, &self.store, self.calm)?;
+                self.checker.at_rest(&self.source, &self.store, self.calm)?;
                 return Ok(());
             }
         }

@@ -8,7 +8,7 @@ use crate::vector::Manifest;
 
 impl Checker {
     /// At rest the index equals F(source).
-    pub(super) fn at_rest(
+    pub(in crate::simulate) fn at_rest(
         &self,
         source: &SourceModel,
         store: &VectorModel,

@@ -113,7 +113,7 @@ pub(crate) async fn ids_that_look_alike_stay_apart<S: Subject>(subject: S) {
             Write::Manifest(Box::new(tombstone(key, at(2)))),
             Write::Sweep {
                 key: key.clone(),
-                version: at(2),
+                stamp: at(2).into(),
                 keep: Vec::new(),
             },
         ];
@@ -205,7 +205,7 @@ pub(crate) async fn what_was_deleted_is_not_near<S: Subject>(subject: S) {
     let points = fan(&subject).await;
     let sweep = Write::Sweep {
         key: points[0].key.clone(),
-        version: at(1),
+        stamp: at(1).into(),
         keep: Vec::new(),
     };
     write(&subject, [sweep]).await;
@@ -218,7 +218,7 @@ pub(crate) async fn what_was_raised_is_found_by_its_new_author<S: Subject>(subje
     let points = fan(&subject).await;
     let raise = Write::Raise {
         key: points[0].key.clone(),
-        version: at(2),
+        stamp: at(2).into(),
         metadata: fields(json!({"author_id": "new"})),
         points: vec![Entry {
             id: points[0].id,
@@ -233,7 +233,7 @@ pub(crate) async fn what_was_raised_is_found_by_its_new_author<S: Subject>(subje
     assert_eq!(steps(&find(&subject, by("new")).await), ["0"]);
     assert_eq!(steps(&find(&subject, by("a")).await), ["3"]);
     let moved = Point {
-        version: at(2),
+        stamp: at(2).into(),
         vector: unit(90.0),
         ..points[3].clone()
     };
@@ -259,7 +259,7 @@ pub(crate) async fn documents_tombstones_and_points_are_counted<S: Subject>(subj
     assert_eq!(found, counts(2, 1, 18));
     let sweep = Write::Sweep {
         key: named.key.clone(),
-        version: at(2),
+        stamp: at(2).into(),
         keep: Vec::new(),
     };
     let gone = Write::Manifest(Box::new(tombstone(&named.key, at(2))));

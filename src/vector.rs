@@ -8,6 +8,8 @@
 //! safe is decided by [`crate::feature`], once for every backend.
 
 pub mod edge;
+pub mod lexical;
+pub mod qdrant;
 mod stamp;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -13,6 +13,7 @@ mod contract {
 mod crash;
 mod mongo_faults;
 mod pipeline;
+mod qdrant;
 mod rabbit;
 mod simulation;
 mod spine;
@@ -26,6 +27,8 @@ mod support {
     pub(crate) mod model;
     pub(crate) mod mongo;
     pub(crate) mod proxy;
+    pub(crate) mod qdrant;
+    pub(crate) mod services;
     pub(crate) mod wire;
 }
 mod wire;

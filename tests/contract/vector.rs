@@ -6,6 +6,7 @@ mod control;
 mod edge;
 mod model;
 mod points;
+mod qdrant;
 mod random;
 mod reads;
 mod versions;

@@ -322,7 +322,7 @@ mod tests {
         assert!(weight("queue queue") > weight("queue"));
         assert!(weight(&"queue ".repeat(500)) < SATURATION + 1.0);
         // In a longer text one word says less.
-        let long = format!("queue {}", "other ".repeat(300));
+        let long = format!("queue {}", "word ".repeat(300));
         let of_queue = of_question("queue").ids[0];
         let words = of_text(&long);
         let at = words.ids.iter().position(|id| *id == of_queue).unwrap();

@@ -5,7 +5,11 @@ use lockstep::feature::embed::Model;
 use lockstep::vector::qdrant::{Edition, QdrantStore, Settings};
 use lockstep::vector::{VectorStore, lexical};
 use qdrant_client::qdrant::vector_output::Vector;
-use qdrant_client::qdrant::{CreateCollectionBuilder, GetPointsBuilder};
+use qdrant_client::qdrant::vectors_config::Config;
+use qdrant_client::qdrant::{
+    CreateAliasBuilder, CreateCollectionBuilder, Distance, GetPointsBuilder, VectorParamsBuilder,
+    VectorParamsMap, VectorsConfigBuilder, VectorsSelector,
+};
 
 use super::{assert_stops, client, contents, document, model, open};
 use crate::support::qdrant::Server;
@@ -40,13 +44,12 @@ async fn vectors_of_another_dimension_are_refused_with_the_command_that_builds_t
     store.write(document("posts", "one")).await.unwrap();
     let client = client(&server);
     client.delete_collection("vector_posts@1").await.unwrap();
-    let mut sizes = qdrant_client::qdrant::VectorsConfigBuilder::default();
-    let params =
-        qdrant_client::qdrant::VectorParamsBuilder::new(8, qdrant_client::qdrant::Distance::Cosine);
+    let mut sizes = VectorsConfigBuilder::default();
+    let params = VectorParamsBuilder::new(8, Distance::Cosine);
     sizes.add_named_vector_params("dense", params);
     let create = CreateCollectionBuilder::new("vector_posts@1").vectors_config(sizes);
     client.create_collection(create).await.unwrap();
-    let alias = qdrant_client::qdrant::CreateAliasBuilder::new("vector_posts@1", "vector_posts");
+    let alias = CreateAliasBuilder::new("vector_posts@1", "vector_posts");
     client.create_alias(alias).await.unwrap();
     let opened = open(&server, Edition::Current).await;
     assert_stops(
@@ -77,7 +80,7 @@ async fn a_type_that_was_half_made_is_made_whole() {
     let server = Server::start().await;
     let store = open(&server, Edition::Current).await.unwrap();
     let half = CreateCollectionBuilder::new("cleaned_posts@1")
-        .vectors_config(qdrant_client::qdrant::VectorsConfigBuilder::default());
+        .vectors_config(Config::ParamsMap(VectorParamsMap::default()));
     client(&server).create_collection(half).await.unwrap();
     store.write(document("posts", "one")).await.unwrap();
     assert_eq!(contents(&store).await, ["one"]);
@@ -110,7 +113,9 @@ async fn the_words_of_a_chunk_stand_beside_its_meaning() {
     let id = PointId::new(&key, text, 0).to_string();
     let get = GetPointsBuilder::new("vector_posts", vec![id.into()])
         .with_payload(true)
-        .with_vectors(vec!["sparse".to_owned()]);
+        .with_vectors(VectorsSelector {
+            names: vec!["sparse".to_owned()],
+        });
     let found = client(&server).get_points(get).await.unwrap().result;
     let vectors = found[0].vectors.as_ref().unwrap();
     let Some(Vector::Sparse(words)) = vectors.get_vector_by_name("sparse") else {

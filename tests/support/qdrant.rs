@@ -13,9 +13,9 @@ mod state;
 
 use std::sync::{Arc, Mutex};
 
-use qdrant_client::qdrant::collections_server::CollectionsServer;
-use qdrant_client::qdrant::points_server::PointsServer;
-use qdrant_client::qdrant::qdrant_server::QdrantServer;
+use ::qdrant_client::qdrant::collections_server::CollectionsServer;
+use ::qdrant_client::qdrant::points_server::PointsServer;
+use ::qdrant_client::qdrant::qdrant_server::QdrantServer;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tonic::transport::Server as Transport;

@@ -6,14 +6,17 @@
 
 use std::collections::BTreeSet;
 
+use qdrant_client::QdrantError;
 use qdrant_client::qdrant::alias_operations::Action;
 use qdrant_client::qdrant::collections_client::CollectionsClient;
-use qdrant_client::qdrant::{AliasOperations, ChangeAliases, CreateAlias, DeleteAlias};
+use qdrant_client::qdrant::{
+    AliasDescription, AliasOperations, ChangeAliases, CreateAlias, DeleteAlias,
+};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{ClientTlsConfig, Endpoint};
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status, TimeoutExpired};
 
-use super::link::Link;
+use super::link::{CONNECTIONS, Link};
 use super::name::Family;
 use super::{QdrantStore, control};
 use crate::{Error, Result};
@@ -36,8 +39,7 @@ impl QdrantStore {
     /// # Errors
     /// As every request; see [`Error::recovery`].
     pub async fn current_edition(&self) -> Result<u32> {
-        let answer = self.link.client.list_aliases().await;
-        let aliases = answer.map_err(self.link.fault("list the aliases"))?.aliases;
+        let aliases = aliases(&self.link).await?;
         let editions = aliases
             .iter()
             .filter_map(|alias| self.names.edition(&alias.collection_name));
@@ -59,8 +61,7 @@ impl QdrantStore {
         }
         let has = |kind: &str| new.iter().any(|(_, has)| has == kind);
         let gone = old.iter().filter(|(_, kind)| !has(kind));
-        let answer = self.link.client.list_aliases().await;
-        let aliases = answer.map_err(self.link.fault("list the aliases"))?.aliases;
+        let aliases = aliases(&self.link).await?;
         let is_there = |name: &String| aliases.iter().any(|alias| alias.alias_name == *name);
         let names = |kinds: Vec<&String>| -> BTreeSet<(Family, String)> {
             let pairs = kinds
@@ -119,6 +120,31 @@ impl QdrantStore {
         }
         Ok(())
     }
+}
+
+/// Every alias of the server.
+async fn aliases(link: &Link) -> Result<Vec<AliasDescription>> {
+    let mut broken = 0;
+    loop {
+        match link.client.list_aliases().await {
+            Ok(answer) => return Ok(answer.aliases),
+            // After a restart each of its connections is broken once, and here the client does not ask
+            // again by itself, as it does when it reads and writes points.
+            Err(error) if broken < CONNECTIONS && is_broken(&error) => broken += 1,
+            Err(error) => return Err(link.fault("list the aliases")(error)),
+        }
+    }
+}
+
+/// Whether the connection, and not the server, failed. A server that is slow is not asked again here.
+fn is_broken(error: &QdrantError) -> bool {
+    let QdrantError::ResponseError { status } = error else {
+        return false;
+    };
+    let cause = std::error::Error::source(status);
+    let is_slow = cause.is_some_and(<dyn std::error::Error>::is::<TimeoutExpired>);
+    let broken = [Code::Unknown, Code::Unavailable, Code::Cancelled];
+    broken.contains(&status.code()) && !is_slow
 }
 
 /// Changes several aliases at once, which the client's own functions do one by one.

@@ -11,7 +11,7 @@
 //! Floors and watermarks hold for every edition: they say what the queues have brought.
 
 use qdrant_client::qdrant::points_update_operation::Operation;
-use qdrant_client::qdrant::{Condition, Filter, Value};
+use qdrant_client::qdrant::{Filter, Value};
 use uuid::Uuid;
 
 use super::guard::{self, KIND, VERSION, WATERMARK, at_or_below, not_newer};
@@ -83,8 +83,8 @@ pub(super) fn operation(write: &Write) -> Option<Operation> {
             ))
         }
         Write::Acted(floor) => Some(operation::delete(Filter::must([
-            Condition::matches(WHAT, PASSED.to_owned()),
-            Condition::matches(FLOOR_ID, floor.to_string()),
+            guard::equals(WHAT, PASSED),
+            guard::equals(FLOOR_ID, &floor.to_string()),
         ]))),
         Write::Watermark { place, mark } => {
             let components = guard::watermark_components(*mark);
@@ -134,7 +134,7 @@ fn lane_name(lane: Lane) -> &'static str {
 /// Reads floors and watermarks.
 pub(super) async fn read(link: &Link, names: &Names) -> Result<Control> {
     let here = [FLOOR, PASSED, MARK].map(str::to_owned);
-    let filter = Filter::must([Condition::matches(WHAT, here.to_vec())]);
+    let filter = Filter::must([guard::equals_one(WHAT, here.to_vec())]);
     let mut control = Control::default();
     for payload in read::payloads(link, &names.control(), filter).await? {
         take(&mut control, Reader(payload)).ok_or_else(malformed)?;
@@ -195,7 +195,7 @@ impl Reader {
 
 /// The types of every edition.
 pub(super) async fn types(link: &Link, names: &Names) -> Result<Vec<(u32, String)>> {
-    let filter = Filter::must([Condition::matches(WHAT, TYPE.to_owned())]);
+    let filter = Filter::must([guard::equals(WHAT, TYPE)]);
     let payloads = read::payloads(link, &names.control(), filter).await?;
     let types = payloads.into_iter().map(|payload| {
         let mut payload = Reader(payload);
@@ -257,7 +257,7 @@ fn dimension(dimension: usize) -> i64 {
 pub(super) async fn forget_edition(link: &Link, names: &Names, edition: u32) -> Result<()> {
     let here = [TYPE, EDITION].map(str::to_owned);
     let gone = Filter::must([
-        Condition::matches(WHAT, here.to_vec()),
+        guard::equals_one(WHAT, here.to_vec()),
         guard::is(EDITION, edition.into()),
     ]);
     write::send(link, &names.control(), vec![operation::delete(gone)]).await

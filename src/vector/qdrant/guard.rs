@@ -8,7 +8,8 @@
 //! a < 1  or  (a = 1  and  (b < 2  or  (b = 2  and  c <= 3)))
 //! ```
 
-use qdrant_client::qdrant::{Condition, Filter, Range};
+use qdrant_client::qdrant::r#match::MatchValue;
+use qdrant_client::qdrant::{Condition, Filter, Range, RepeatedStrings};
 
 use crate::change::{DocumentKey, PointId, Version};
 use crate::vector::Watermark;
@@ -79,15 +80,26 @@ pub(super) fn of_version(version: Version) -> impl Iterator<Item = Condition> {
 
 /// Whether it belongs to the document.
 pub(super) fn of_document(key: &DocumentKey) -> [Condition; 2] {
-    [
-        Condition::matches(KEY_ID, key.id.clone()),
-        Condition::matches(KIND, key.kind.clone()),
-    ]
+    [equals(KEY_ID, &key.id), equals(KIND, &key.kind)]
 }
 
 /// Whether it is one of these points.
 pub(super) fn one_of(ids: impl IntoIterator<Item = PointId>) -> Condition {
     Condition::has_id(ids.into_iter().map(|id| id.0.to_string()))
+}
+
+/// A field that is exactly this text. The client's own conversion would search for the words of a text
+/// that has several.
+pub(super) fn equals(name: &str, text: &str) -> Condition {
+    Condition::matches(name, MatchValue::Keyword(text.to_owned()))
+}
+
+/// A field that is exactly one of these texts.
+pub(super) fn equals_one(name: &str, texts: Vec<String>) -> Condition {
+    Condition::matches(
+        name,
+        MatchValue::Keywords(RepeatedStrings { strings: texts }),
+    )
 }
 
 /// A field that is exactly this number.
@@ -106,7 +118,6 @@ pub(super) fn range(name: &str, set: impl FnOnce(&mut Range)) -> Condition {
 mod tests {
     use proptest::prelude::*;
     use qdrant_client::qdrant::condition::ConditionOneOf;
-    use qdrant_client::qdrant::r#match::MatchValue;
 
     use super::*;
 
@@ -160,5 +171,15 @@ mod tests {
             let (first, second) = (watermark_components(a), watermark_components(b));
             prop_assert_eq!(first.cmp(&second), a.cmp(&b));
         }
+    }
+
+    #[test]
+    fn a_text_of_several_words_is_compared_as_a_whole() {
+        let condition = equals("key_id", "\"two words\"");
+        let Some(ConditionOneOf::Field(field)) = condition.condition_one_of else {
+            panic!("a condition on a field");
+        };
+        let wanted = MatchValue::Keyword("\"two words\"".to_owned());
+        assert_eq!(field.r#match.unwrap().match_value, Some(wanted));
     }
 }

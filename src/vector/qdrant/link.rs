@@ -1,7 +1,5 @@
 //! The connection, and what its errors mean.
 
-use std::fmt::Display;
-
 use qdrant_client::qdrant::{
     ReadConsistency, ReadConsistencyType, WriteOrdering, WriteOrderingType, read_consistency,
 };
@@ -13,6 +11,9 @@ use crate::{Error, Result};
 
 /// The first version that weighs an upsert against what is stored.
 const VERSION_MIN: (u64, u64) = (1, 16);
+
+/// Connections of a client: batches to several collections travel side by side.
+pub(super) const CONNECTIONS: usize = 3;
 
 /// A server that answers, of a version that does what is needed.
 pub(super) struct Link {
@@ -35,13 +36,22 @@ impl Link {
     /// [`Error::Config`] for an address that is none, [`Error::Unavailable`] where nobody answers,
     /// [`Error::Refused`] for a wrong key or an old version.
     pub(super) async fn open(settings: Settings) -> Result<Self> {
+        let schemes = ["http://", "https://"];
+        if !schemes
+            .iter()
+            .any(|scheme| settings.url.starts_with(scheme))
+        {
+            return Err(address_fault(&settings.url));
+        }
         let mut config = Qdrant::from_url(&settings.url)
             .timeout(settings.timeout)
             .connect_timeout(settings.timeout)
             // It prints; we refuse.
             .skip_compatibility_check();
         config.api_key.clone_from(&settings.api_key);
-        let client = config.build().map_err(|error| address_fault(&error))?;
+        config.set_pool_size(CONNECTIONS);
+        let client = config.build();
+        let client = client.map_err(|_| address_fault(&settings.url))?;
         let link = Self { client, settings };
         let reply = link.client.health_check().await;
         let reply = reply.map_err(link.fault("answer"))?;
@@ -72,7 +82,10 @@ impl Link {
         move |error| match error {
             QdrantError::ResponseError { status }
             | QdrantError::ResourceExhaustedError { status, .. } => self.status(action, &status),
-            other => Error::malformed(format!("what Qdrant was asked to {action}"), text(&other)),
+            other => {
+                let thing = format!("what Qdrant was asked to {action}");
+                Error::malformed(thing, other.to_string())
+            }
         }
     }
 
@@ -127,14 +140,10 @@ impl Link {
     }
 }
 
-fn text(error: &impl Display) -> String {
-    error.to_string()
-}
-
-fn address_fault(error: &QdrantError) -> Error {
+fn address_fault(url: &str) -> Error {
     Error::Config {
         setting: "vector.url".to_owned(),
-        why: format!("{error}; it should be like http://host:6334"),
+        why: format!("{url:?} is no address of a server, which is like http://host:6334"),
     }
 }
 

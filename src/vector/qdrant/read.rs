@@ -6,13 +6,13 @@ use futures_util::future::try_join_all;
 use qdrant_client::qdrant::point_id::PointIdOptions;
 use qdrant_client::qdrant::with_vectors_selector::SelectorOptions;
 use qdrant_client::qdrant::{
-    Condition, CountPoints, Filter, GetPoints, PointId as WireId, Query, QueryPoints,
-    RetrievedPoint, ScrollPoints, VectorsOutput, VectorsSelector, WithPayloadSelector,
-    WithVectorsSelector,
+    CountPoints, Filter, GetPoints, PointId as WireId, Query, QueryPoints, RetrievedPoint,
+    ScrollPoints, VectorsOutput, VectorsSelector, WithPayloadSelector, WithVectorsSelector,
 };
 use uuid::Uuid;
 
 use super::QdrantStore;
+use super::guard::equals_one;
 
 use super::link::Link;
 use super::name::Family;
@@ -233,7 +233,7 @@ impl QdrantStore {
     async fn search(&self, name: &str, question: &Nearest) -> Result<Vec<Near>> {
         let authors = &question.author_ids;
         let filter = (!authors.is_empty())
-            .then(|| Filter::must([Condition::matches(payload::AUTHOR_ID, authors.clone())]));
+            .then(|| Filter::must([equals_one(payload::AUTHOR_ID, authors.clone())]));
         let request = QueryPoints {
             collection_name: name.to_owned(),
             query: Some(Query::new_nearest(question.vector.clone())),

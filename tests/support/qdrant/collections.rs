@@ -1,8 +1,8 @@
 //! Requests about collections and aliases.
 
-use qdrant_client::qdrant::alias_operations::Action;
-use qdrant_client::qdrant::vectors_config::Config;
-use qdrant_client::qdrant::*;
+use ::qdrant_client::qdrant::alias_operations::Action;
+use ::qdrant_client::qdrant::vectors_config::Config;
+use ::qdrant_client::qdrant::*;
 use tonic::Status;
 
 use super::state::{Collection, State, nothing_else, unknown, wrong};
@@ -59,6 +59,7 @@ pub(super) fn list(
     })
 }
 
+#[expect(deprecated, reason = "servers of version 1.16 know no other flag")]
 pub(super) fn create(
     state: &mut State,
     mut request: CreateCollection,

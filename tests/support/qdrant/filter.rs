@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use qdrant_client::qdrant::condition::ConditionOneOf;
-use qdrant_client::qdrant::r#match::MatchValue;
-use qdrant_client::qdrant::point_id::PointIdOptions;
-use qdrant_client::qdrant::value::Kind;
-use qdrant_client::qdrant::{Condition, FieldCondition, Filter, PointId, Range, Value};
+use ::qdrant_client::qdrant::condition::ConditionOneOf;
+use ::qdrant_client::qdrant::r#match::MatchValue;
+use ::qdrant_client::qdrant::point_id::PointIdOptions;
+use ::qdrant_client::qdrant::value::Kind;
+use ::qdrant_client::qdrant::{Condition, FieldCondition, Filter, PointId, Range, Value};
 use tonic::Status;
 use uuid::Uuid;
 

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use qdrant_client::qdrant::points_selector::PointsSelectorOneOf;
-use qdrant_client::qdrant::points_update_operation::{Operation, PointStructList, SetPayload};
-use qdrant_client::qdrant::query::Variant;
-use qdrant_client::qdrant::value::Kind;
-use qdrant_client::qdrant::vector_input::Variant as Input;
-use qdrant_client::qdrant::*;
+use ::qdrant_client::qdrant::points_selector::PointsSelectorOneOf;
+use ::qdrant_client::qdrant::points_update_operation::{Operation, PointStructList, SetPayload};
+use ::qdrant_client::qdrant::query::Variant;
+use ::qdrant_client::qdrant::value::Kind;
+use ::qdrant_client::qdrant::vector_input::Variant as Input;
+use ::qdrant_client::qdrant::*;
 use tonic::Status;
 use uuid::Uuid;
 

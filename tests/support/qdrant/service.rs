@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use qdrant_client::qdrant::collections_server::Collections;
-use qdrant_client::qdrant::points_server::Points;
-use qdrant_client::qdrant::qdrant_server::Qdrant;
-use qdrant_client::qdrant::*;
+use ::qdrant_client::qdrant::collections_server::Collections;
+use ::qdrant_client::qdrant::points_server::Points;
+use ::qdrant_client::qdrant::qdrant_server::Qdrant;
+use ::qdrant_client::qdrant::*;
 use tonic::{Request, Response, Status};
 
 use super::state::State;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use qdrant_client::qdrant::{CreateCollection, FieldType, SparseVector, Value};
+use ::qdrant_client::qdrant::{CreateCollection, FieldType, SparseVector, Value};
 use tonic::Status;
 use uuid::Uuid;
 

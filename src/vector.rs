@@ -233,7 +233,8 @@ pub struct Counts {
 ///
 /// - Writes of one call take effect in their order. When the call returns they are durable; after
 ///   an error or a crash any first part of them may be done, each write wholly, or an `Upsert`,
-///   `Raise` or `Sweep` for some of its points.
+///   `Raise` or `Sweep` for some of its points. Of neighbouring writes of one sort (of points, of
+///   manifests, of control state) it may be a first part of those of each type.
 /// - A manifest is never durable before the points written earlier in its call.
 /// - A reading that starts after a write returned sees it.
 /// - Concurrent callers are served; each single write is atomic towards the others.

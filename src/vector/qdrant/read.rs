@@ -1,6 +1,6 @@
 //! The hand that reads.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use futures_util::future::try_join_all;
 use qdrant_client::qdrant::point_id::PointIdOptions;
@@ -99,14 +99,14 @@ impl QdrantStore {
         &self,
         name: &str,
         ids: &[PointId],
-        with_vectors: WithVectorsSelector,
+        (with_payload, with_vectors): (bool, WithVectorsSelector),
     ) -> Result<Vec<RetrievedPoint>> {
         let mut found = Vec::with_capacity(ids.len());
         for ids in ids.chunks(IDS_MAX) {
             let request = GetPoints {
                 collection_name: name.to_owned(),
                 ids: ids.iter().copied().map(wire_id).collect(),
-                with_payload: Some(everything()),
+                with_payload: Some(with_payload.into()),
                 with_vectors: Some(with_vectors.clone()),
                 read_consistency: self.link.consistency(),
                 ..GetPoints::default()
@@ -137,13 +137,33 @@ impl QdrantStore {
             ids.dedup();
             let name = self.collection(Family::Cleaned, kind);
             let none = WithVectorsSelector::from(false);
-            for point in self.get(&name, &ids, none).await? {
+            for point in self.get(&name, &ids, (true, none)).await? {
                 let manifest = payload::manifest(point_id(point.id)?, point.payload)?;
                 found.insert(manifest.key.clone(), manifest);
             }
         }
         let in_order = keys.iter().filter_map(|key| found.get(key).cloned());
         Ok(in_order.collect())
+    }
+
+    /// Which of these points are there; their ids are given by type.
+    pub(super) async fn there(
+        &self,
+        ids: BTreeMap<String, Vec<PointId>>,
+    ) -> Result<HashSet<PointId>> {
+        let mut found = HashSet::new();
+        if ids.values().all(Vec::is_empty) {
+            return Ok(found);
+        }
+        let kinds = self.all_types().await?;
+        for (kind, ids) in ids.iter().filter(|(kind, _)| kinds.contains(*kind)) {
+            let name = self.collection(Family::Vector, kind);
+            let none = (false, WithVectorsSelector::from(false));
+            for point in self.get(&name, ids, none).await? {
+                found.insert(point_id(point.id)?);
+            }
+        }
+        Ok(found)
     }
 
     /// The points of these ids that are there, in this order.
@@ -158,7 +178,7 @@ impl QdrantStore {
         let (distinct, names) = (&distinct, self.vectors_of(&kinds));
         let reads = names
             .iter()
-            .map(|name| self.get(name, distinct, dense_only()));
+            .map(|name| self.get(name, distinct, (true, dense_only())));
         let mut found = HashMap::new();
         for point in try_join_all(reads).await?.into_iter().flatten() {
             let point = read_point(point)?;

@@ -21,6 +21,7 @@ use super::link::Link;
 use super::name::Family;
 use super::{control, operation};
 use crate::Result;
+use crate::change::PointId;
 use crate::vector::{Point, Write};
 
 /// A batch is sent when it holds as many bytes, so that one answer never takes long.
@@ -135,7 +136,7 @@ fn runs(points: Vec<Point>) -> Vec<(Point, Vec<Point>)> {
 
 impl QdrantStore {
     pub(super) async fn perform(&self, writes: Vec<Write>) -> Result<()> {
-        let phases = plan(writes);
+        let phases = plan(self.without_absent(writes).await?);
         let is_control = |target: &Target| *target == Target::Control;
         let mut made = if phases.iter().flat_map(BTreeMap::keys).all(is_control) {
             BTreeSet::new()
@@ -154,6 +155,27 @@ impl QdrantStore {
             try_join_all(sends).await?;
         }
         Ok(())
+    }
+
+    /// Leaves out what raising would not find, where nothing else is written: a document that is new is
+    /// then one reading, and not one operation a point. A point that is stored in between counts as
+    /// stored after the raising.
+    async fn without_absent(&self, mut writes: Vec<Write>) -> Result<Vec<Write>> {
+        let mut ids: BTreeMap<String, Vec<PointId>> = BTreeMap::new();
+        for write in &writes {
+            let Write::Raise { key, points, .. } = write else {
+                return Ok(writes);
+            };
+            let of_kind = ids.entry(key.kind.clone()).or_default();
+            of_kind.extend(points.iter().map(|entry| entry.id));
+        }
+        let there = self.there(ids).await?;
+        for write in &mut writes {
+            if let Write::Raise { points, .. } = write {
+                points.retain(|entry| there.contains(&entry.id));
+            }
+        }
+        Ok(writes)
     }
 
     async fn send_to(
@@ -239,7 +261,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::change::{DocumentKey, PointId, Version};
+    use crate::change::{DocumentKey, Version};
     use crate::document::Fields;
     use crate::vector::Manifest;
 

@@ -330,6 +330,7 @@ impl Shape {
         use with_vectors_selector::SelectorOptions as Names;
         let fields = match payload.and_then(|it| it.selector_options) {
             Some(Fields::Enable(true)) => None,
+            Some(Fields::Enable(false)) => Some(Vec::new()),
             Some(Fields::Include(include)) => Some(include.fields),
             other => return Err(unknown(other)),
         };

@@ -57,6 +57,7 @@ macro_rules! suite {
             reads: what_is_not_there_is_left_out,
             reads: points_are_paged_in_the_order_of_their_ids,
             reads: manifests_are_paged_by_type_then_id,
+            reads: keys_that_begin_alike_are_paged_in_their_order,
             reads: ids_that_look_alike_stay_apart,
             reads: the_nearest_come_first_with_their_cosine,
             reads: the_nearest_are_narrowed_by_type_and_author,

@@ -93,6 +93,42 @@ pub(crate) async fn manifests_are_paged_by_type_then_id<S: Subject>(subject: S) 
     assert_eq!(found[0].key.kind, "a", "an é comes after every z");
 }
 
+/// Keys as sources make them: most of a page shares its first letters, some of it very many.
+pub(crate) async fn keys_that_begin_alike_are_paged_in_their_order<S: Subject>(subject: S) {
+    let path = "https://example.org/one/rather/long/path/that/all/of/them/share";
+    let ids = (0..40_u32).flat_map(|number| {
+        [
+            json!({"$oid": format!("65f0a1b2c3d4e5f6a7b8c9{:02x}", number * 5)}),
+            json!({"$oid": format!("65f0a1{number:02x}c3d4e5f6a7b8c9d0")}),
+            json!(format!("{path}/{number}")),
+            json!(number),
+        ]
+    });
+    let mut expected: Vec<_> = ids
+        .map(|id| DocumentKey::from_json("posts", &id).unwrap())
+        .collect();
+    // Written in an order that is not theirs.
+    expected.sort_by_key(|key| key.hash());
+    let writes = expected.iter().map(|key| {
+        let manifest = manifest(key, at(1), &[]);
+        Write::Manifest(Box::new(manifest))
+    });
+    write(&subject, writes.collect::<Vec<_>>()).await;
+    expected.sort();
+    let mut found: Vec<DocumentKey> = Vec::new();
+    loop {
+        let after = found.last().cloned();
+        let select = Select::After { after, limit: 7 };
+        let page = subject.store().manifests(select).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        assert!(page.len() <= 7);
+        found.extend(page.into_iter().map(|manifest| manifest.key));
+    }
+    assert_eq!(found, expected);
+}
+
 pub(crate) async fn ids_that_look_alike_stay_apart<S: Subject>(subject: S) {
     let of = |kind: &str, id: Value| DocumentKey::from_json(kind, &id).unwrap();
     let keys = [

@@ -110,7 +110,7 @@ async fn index_all(link: &Link, name: &str, indexes: &[(&'static str, Index)]) -
             field_index_params: params.map(|params| PayloadIndexParams {
                 index_params: Some(params),
             }),
-            ordering: Link::ordering(),
+            ordering: Some(Link::ordering()),
             timeout: None,
         };
         let made = link.client.create_field_index(request).await;

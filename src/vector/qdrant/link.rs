@@ -55,13 +55,13 @@ impl Link {
         let link = Self { client, settings };
         let reply = link.client.health_check().await;
         let reply = reply.map_err(link.fault("answer"))?;
-        match too_old(&reply.version) {
-            false => Ok(link),
-            true => Err(link.refused(
+        if too_old(&reply.version) {
+            return Err(link.refused(
                 format!("it is version {}", reply.version),
                 "Lockstep needs Qdrant 1.16 or later, upgrade the server",
-            )),
+            ));
         }
+        Ok(link)
     }
 
     /// The service with its address, for a person. The address holds no secret.
@@ -127,10 +127,10 @@ impl Link {
     }
 
     /// Writes go to one copy, which gives them to the others in its order.
-    pub(super) fn ordering() -> Option<WriteOrdering> {
-        Some(WriteOrdering {
+    pub(super) fn ordering() -> WriteOrdering {
+        WriteOrdering {
             r#type: WriteOrderingType::Strong.into(),
-        })
+        }
     }
 
     /// A majority has every answered write, so a majority is asked.

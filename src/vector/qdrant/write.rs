@@ -218,7 +218,7 @@ pub(super) async fn send(link: &Link, name: &str, operations: Vec<Operation>) ->
             collection_name: name.to_owned(),
             wait: Some(true),
             operations: operations.collect(),
-            ordering: Link::ordering(),
+            ordering: Some(Link::ordering()),
             timeout: None,
         };
         let written = link.client.update_points_batch(request).await;

@@ -59,13 +59,12 @@ impl Subject for Served {
     type Store = QdrantStore;
 
     async fn open() -> Self {
-        let (server, url) = match services::url(services::QDRANT) {
-            Some(url) => (None, url),
-            None => {
-                let server = Server::start().await;
-                let url = server.url();
-                (Some(server), url)
-            }
+        let (server, url) = if let Some(url) = services::url(services::QDRANT) {
+            (None, url)
+        } else {
+            let server = Server::start().await;
+            let url = server.url();
+            (Some(server), url)
         };
         let settings = Settings {
             name: format!("test{}", Uuid::new_v4().simple()),

@@ -108,7 +108,7 @@ pub(crate) async fn keys_that_begin_alike_are_paged_in_their_order<S: Subject>(s
         .map(|id| DocumentKey::from_json("posts", &id).unwrap())
         .collect();
     // Written in an order that is not theirs.
-    expected.sort_by_key(|key| key.hash());
+    expected.sort_by_key(DocumentKey::hash);
     let writes = expected.iter().map(|key| {
         let manifest = manifest(key, at(1), &[]);
         Write::Manifest(Box::new(manifest))

@@ -1,5 +1,11 @@
 //! Requests about collections and aliases.
 
+#![expect(
+    clippy::needless_pass_by_value,
+    clippy::unnecessary_wraps,
+    reason = "every request has a function of one form"
+)]
+
 use ::qdrant_client::qdrant::alias_operations::Action;
 use ::qdrant_client::qdrant::vectors_config::Config;
 use ::qdrant_client::qdrant::*;

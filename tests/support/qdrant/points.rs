@@ -294,10 +294,10 @@ pub(super) fn query(state: &mut State, mut request: QueryPoints) -> Answer<Query
     }
     let mut scored = Vec::new();
     for id in meeting(collection, filter.as_ref())? {
-        let stored = &collection.points[&id];
-        if let Some(vector) = stored.dense.get(&using) {
+        let found = &collection.points[&id];
+        if let Some(vector) = found.dense.get(&using) {
             let score: f32 = vector.iter().zip(&question).map(|(a, b)| a * b).sum();
-            let RetrievedPoint { id, payload, .. } = shape.point(id, stored);
+            let RetrievedPoint { id, payload, .. } = shape.point(id, found);
             scored.push(ScoredPoint {
                 id,
                 payload,

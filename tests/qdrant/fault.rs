@@ -107,6 +107,19 @@ async fn a_write_whose_answer_is_lost_is_done_and_may_be_repeated() {
 }
 
 #[tokio::test]
+async fn a_write_that_is_answered_before_it_is_done_is_repeated() {
+    let server = Server::start().await;
+    let store = open(&server, Edition::Current).await.unwrap();
+    store.write(document("posts", "one")).await.unwrap();
+    server.script(|script| script.faults.push(("points.update_batch", Fault::Late)));
+    let written = store.write(document("posts", "two")).await;
+    assert_retries(written, &["did not write", "WaitTimeout"]);
+    assert_eq!(contents(&store).await, ["one"]);
+    store.write(document("posts", "two")).await.unwrap();
+    assert_eq!(contents(&store).await.len(), 2);
+}
+
+#[tokio::test]
 async fn a_connection_that_was_cut_is_opened_again() {
     let server = Server::start().await;
     let proxy = Proxy::start(server.address()).await;

@@ -33,6 +33,8 @@ pub(crate) enum Fault {
     Lose,
     /// It is refused for now.
     Busy,
+    /// It is answered before it is done, which only a write can be.
+    Late,
 }
 
 /// How a server is set up, and what is to go wrong.

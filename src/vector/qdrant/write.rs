@@ -14,15 +14,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future::try_join_all;
 use prost::Message as _;
 use qdrant_client::qdrant::points_update_operation::Operation;
-use qdrant_client::qdrant::{PointsUpdateOperation, UpdateBatchPoints};
+use qdrant_client::qdrant::{PointsUpdateOperation, UpdateBatchPoints, UpdateResult, UpdateStatus};
 
 use super::QdrantStore;
 use super::link::Link;
 use super::name::Family;
 use super::{control, operation};
-use crate::Result;
 use crate::change::PointId;
 use crate::vector::{Point, Write};
+use crate::{Error, Result};
 
 /// A batch is sent when it holds as many bytes, so that one answer never takes long.
 const BATCH_BYTES: usize = 4 << 20;
@@ -222,7 +222,13 @@ pub(super) async fn send(link: &Link, name: &str, operations: Vec<Operation>) ->
             timeout: None,
         };
         let written = link.client.update_points_batch(request).await;
-        written.map_err(link.fault("write"))?;
+        let written = written.map_err(link.fault("write"))?;
+        let completed = |result: &UpdateResult| result.status() == UpdateStatus::Completed;
+        if let Some(late) = written.result.iter().find(|result| !completed(result)) {
+            // Taken, and not done within the server's own patience: it is repeated.
+            let why = format!("it answered {}", late.status().as_str_name());
+            return Err(Error::unavailable(link.service(), "write")(why));
+        }
     }
     Ok(())
 }

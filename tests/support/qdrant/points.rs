@@ -45,6 +45,7 @@ pub(super) fn update_batch(
     state: &mut State,
     mut request: UpdateBatchPoints,
 ) -> Answer<UpdateBatchResponse> {
+    let late = state.late;
     let collection = state.collection(&std::mem::take(&mut request.collection_name))?;
     if request.wait.take() != Some(true) {
         return Err(unknown("a write that does not wait"));
@@ -52,6 +53,16 @@ pub(super) fn update_batch(
     request.ordering = None;
     let operations = std::mem::take(&mut request.operations);
     nothing_else(request)?;
+    if late {
+        let result = operations.iter().map(|_| UpdateResult {
+            operation_id: Some(0),
+            status: UpdateStatus::WaitTimeout.into(),
+        });
+        return Ok(UpdateBatchResponse {
+            result: result.collect(),
+            ..UpdateBatchResponse::default()
+        });
+    }
     let mut result = Vec::new();
     for operation in operations {
         match operation.operation {

@@ -32,7 +32,11 @@ impl Service {
         if fault == Some(Fault::Hold) {
             std::future::pending::<()>().await;
         }
-        let answer = work(&mut self.state.lock().unwrap(), request.into_inner());
+        let answer = {
+            let mut state = self.state.lock().unwrap();
+            state.late = fault == Some(Fault::Late);
+            work(&mut state, request.into_inner())
+        };
         if fault == Some(Fault::Lose) {
             std::future::pending::<()>().await;
         }

@@ -11,6 +11,8 @@ pub(super) struct State {
     pub(super) collections: BTreeMap<String, Collection>,
     /// Alias to collection.
     pub(super) aliases: BTreeMap<String, String>,
+    /// Whether the write in hand is answered before it is done.
+    pub(super) late: bool,
 }
 
 #[derive(Debug)]

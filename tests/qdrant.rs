@@ -49,7 +49,7 @@ fn document(kind: &str, content: &str) -> Vec<Write> {
     let point = Point {
         id: PointId::new(&key, content, 0),
         key: key.clone(),
-        version: version(1),
+        stamp: version(1).into(),
         rank: 0,
         content: content.to_owned(),
         metadata: Fields::new(),
@@ -57,7 +57,7 @@ fn document(kind: &str, content: &str) -> Vec<Write> {
     };
     let manifest = Manifest {
         key,
-        version: version(1),
+        stamp: version(1).into(),
         deleted: false,
         committed_ms: 0,
         fingerprint: String::new(),

@@ -15,7 +15,7 @@ use qdrant_client::qdrant::{
     SparseVectorConfig, SparseVectorParams, VectorParams, VectorParamsMap, VectorsConfig,
 };
 
-use super::guard::{KEY_ID, KIND, VERSION};
+use super::guard::{KEY_ID, KIND, STAMP};
 use super::link::Link;
 use super::name::Family;
 use super::settings::{Quantisation, Settings};
@@ -44,7 +44,7 @@ fn indexes(family: Family) -> Vec<(&'static str, Index)> {
         (KEY_ID, Index::Keyword),
         (payload::AUTHOR_ID, Index::Keyword),
     ];
-    indexes.extend(VERSION.map(|name| (name, Index::Number)));
+    indexes.extend(STAMP.map(|name| (name, Index::Number)));
     indexes.extend(payload::DATES.map(|name| (name, Index::Date)));
     if family == Family::Cleaned {
         indexes.push((payload::DELETED, Index::Truth));

@@ -14,7 +14,7 @@ use qdrant_client::qdrant::points_update_operation::Operation;
 use qdrant_client::qdrant::{Filter, Value};
 use uuid::Uuid;
 
-use super::guard::{self, KIND, VERSION, WATERMARK, at_or_below, not_newer};
+use super::guard::{self, KIND, VERSION, WATERMARK, at_or_below, not_above};
 use super::link::Link;
 use super::name::Names;
 use super::operation;
@@ -57,7 +57,7 @@ pub(super) fn operation(write: &Write) -> Option<Operation> {
             let mut payload = of(FLOOR, [(KIND, kind.as_str().into())]);
             payload.extend(payload::of_version(*version));
             let point = operation::bare(id(&[FLOOR, kind]), payload);
-            let lower = not_newer(*version);
+            let lower = not_above(*version);
             Some(operation::upsert(vec![point], Some(lower)))
         }
         Write::Passed { floor, place } => {

@@ -1,7 +1,7 @@
 //! Conditions on what is stored. Pure.
 //!
 //! A server compares numbers as 64-bit floats, into which one packed version would not fit. So what
-//! orders two versions is a list of components of 32 bits, most significant first, each in a field of
+//! orders two stamps is a list of components of 32 bits, most significant first, each in a field of
 //! its own, and "at or below" is a nested filter:
 //!
 //! ```text
@@ -12,9 +12,18 @@ use qdrant_client::qdrant::r#match::MatchValue;
 use qdrant_client::qdrant::{Condition, Filter, Range, RepeatedStrings};
 
 use crate::change::{DocumentKey, PointId, Version};
-use crate::vector::Watermark;
+use crate::vector::{Stamp, Watermark};
 
-/// Components of a version, most significant first; as many as [`components`] gives.
+/// Components of a stamp, most significant first, as [`Stamp::words`] gives them.
+pub(super) const STAMP: [&str; 6] = [
+    VERSION[0],
+    VERSION[1],
+    VERSION[2],
+    VERSION[3],
+    "version_edition",
+    "version_digest",
+];
+/// Components of a version: those that a stamp begins with.
 pub(super) const VERSION: [&str; 4] = [
     "version_epoch",
     "version_seconds",
@@ -65,12 +74,17 @@ pub(super) fn at_or_below(names: &[&str], components: &[u32]) -> Filter {
     })
 }
 
+/// Whether the stored stamp is this one or a lower one.
+pub(super) fn not_newer(stamp: Stamp) -> Filter {
+    at_or_below(&STAMP, &stamp.words())
+}
+
 /// Whether the stored version is this one or an older one.
-pub(super) fn not_newer(version: Version) -> Filter {
+pub(super) fn not_above(version: Version) -> Filter {
     at_or_below(&VERSION, &components(version))
 }
 
-/// Whether the stored version is exactly this one.
+/// Whether the stored version is exactly this one, whatever else the stamp says.
 pub(super) fn of_version(version: Version) -> impl Iterator<Item = Condition> {
     VERSION
         .iter()

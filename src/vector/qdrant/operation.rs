@@ -12,7 +12,7 @@ use super::guard::{not_newer, of_document, of_version, one_of};
 use super::payload::{self, Payload};
 use crate::change::{DocumentKey, PointId, Version};
 use crate::document::Fields;
-use crate::vector::{Entry, Manifest, Point, lexical};
+use crate::vector::{Entry, Manifest, Point, Stamp, lexical};
 
 /// Stores each point where there is none, or where what is stored meets the filter.
 pub(super) fn upsert(points: Vec<PointStruct>, update_filter: Option<Filter>) -> Operation {
@@ -46,10 +46,10 @@ pub(super) fn bare(id: PointId, payload: Payload) -> PointStruct {
     }
 }
 
-/// Stores points of one version, where none is newer.
-pub(super) fn upsert_points(points: Vec<Point>, version: Version) -> Operation {
+/// Stores points of one stamp, where none is newer.
+pub(super) fn upsert_points(points: Vec<Point>, stamp: Stamp) -> Operation {
     let points = points.into_iter().map(whole).collect();
-    upsert(points, Some(not_newer(version)))
+    upsert(points, Some(not_newer(stamp)))
 }
 
 fn whole(point: Point) -> PointStruct {
@@ -70,25 +70,20 @@ fn whole(point: Point) -> PointStruct {
 }
 
 /// Raises one point, where it is the document's and not newer.
-pub(super) fn raise(
-    key: &DocumentKey,
-    version: Version,
-    metadata: &Fields,
-    entry: Entry,
-) -> Operation {
-    let mut conditions = vec![one_of([entry.id]), not_newer(version).into()];
+pub(super) fn raise(key: &DocumentKey, stamp: Stamp, metadata: &Fields, entry: Entry) -> Operation {
+    let mut conditions = vec![one_of([entry.id]), not_newer(stamp).into()];
     conditions.extend(of_document(key));
     Operation::SetPayload(SetPayload {
-        payload: payload::raised(version, entry.rank, metadata),
+        payload: payload::raised(stamp, entry.rank, metadata),
         points_selector: Some(selected(Filter::must(conditions))),
         ..SetPayload::default()
     })
 }
 
 /// Deletes the document's points that are not newer, but for those that are kept.
-pub(super) fn sweep(key: &DocumentKey, version: Version, keep: Vec<PointId>) -> Operation {
+pub(super) fn sweep(key: &DocumentKey, stamp: Stamp, keep: Vec<PointId>) -> Operation {
     let mut conditions: Vec<Condition> = of_document(key).into();
-    conditions.push(not_newer(version).into());
+    conditions.push(not_newer(stamp).into());
     let kept = (!keep.is_empty()).then(|| one_of(keep));
     delete(Filter {
         must: conditions,
@@ -101,7 +96,7 @@ pub(super) fn sweep(key: &DocumentKey, version: Version, keep: Vec<PointId>) -> 
 pub(super) fn put_manifest(manifest: &Manifest) -> Operation {
     let id = payload::manifest_id(&manifest.key);
     let point = bare(id, payload::of_manifest(manifest));
-    upsert(vec![point], Some(not_newer(manifest.version)))
+    upsert(vec![point], Some(not_newer(manifest.stamp)))
 }
 
 /// Deletes the manifest, where it is a tombstone of exactly this version.

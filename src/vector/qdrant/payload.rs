@@ -7,7 +7,7 @@
 //! | `platform`, `link`, `author_id`, ... | metadata that clients of the seed know, under their names |
 //! | `metadata` | all metadata as one object |
 //! | `metadata_json` | the same as text, where a server would not keep it exactly |
-//! | `version_*` | the version, in components; see `guard` |
+//! | `version_*` | the stamp, in components; see `guard` |
 //! | `rank` | a point's place in its document |
 //! | `deleted`, `committed_ms`, `fingerprint`, `point_ids`, `point_ranks` | the rest of a manifest |
 //! | `order_*` | a manifest's place among the others; see `order` |
@@ -21,12 +21,12 @@ use qdrant_client::qdrant::value::Kind;
 use serde_json::Value as Json;
 use uuid::Uuid;
 
-use super::guard::{KEY_ID, KIND, VERSION, components};
+use super::guard::{KEY_ID, KIND, STAMP, VERSION, components};
 use super::order;
 use super::value::{self, is_kept};
 use crate::change::{DocumentKey, PointId, Time, Version};
 use crate::document::Fields;
-use crate::vector::{Entry, Manifest, Point};
+use crate::vector::{Entry, Manifest, Point, Stamp};
 use crate::{Error, Result};
 
 /// A payload on its way.
@@ -81,15 +81,15 @@ pub(super) fn manifest_id(key: &DocumentKey) -> PointId {
 /// The payload of a new point.
 pub(super) fn of_point(point: &Point) -> Payload {
     let mut payload = of_document(&point.key, &point.content);
-    payload.extend(raised(point.version, point.rank, &point.metadata));
+    payload.extend(raised(point.stamp, point.rank, &point.metadata));
     payload.retain(|_, value| !matches!(value.kind, Some(Kind::NullValue(_))));
     payload
 }
 
 /// What raising assigns; a null removes what was there.
-pub(super) fn raised(version: Version, rank: i64, metadata: &Fields) -> Payload {
+pub(super) fn raised(stamp: Stamp, rank: i64, metadata: &Fields) -> Payload {
     let mut payload = of_metadata(metadata, false);
-    payload.extend(of_version(version));
+    payload.extend(of_stamp(stamp));
     payload.insert(RANK.to_owned(), rank.into());
     payload
 }
@@ -100,7 +100,7 @@ pub(super) fn of_manifest(manifest: &Manifest) -> Payload {
     // Its fields keep their order, which an object does not.
     payload.extend(of_metadata(&manifest.metadata, true));
     payload.retain(|_, value| !matches!(value.kind, Some(Kind::NullValue(_))));
-    payload.extend(of_version(manifest.version));
+    payload.extend(of_stamp(manifest.stamp));
     let ids = manifest.points.iter().map(|entry| entry.id.0.to_string());
     let ranks = manifest.points.iter().map(|entry| entry.rank);
     let mut set = |name: &str, value: Value| payload.insert(name.to_owned(), value);
@@ -129,6 +129,14 @@ fn of_document(key: &DocumentKey, content: &str) -> Payload {
     ]
     .map(|(name, text)| (name.to_owned(), text.into()))
     .into()
+}
+
+/// The components of a stamp as fields.
+fn of_stamp(stamp: Stamp) -> impl Iterator<Item = (String, Value)> {
+    STAMP
+        .iter()
+        .zip(stamp.words())
+        .map(|(name, component)| ((*name).to_owned(), i64::from(component).into()))
 }
 
 /// The components of a version as fields.
@@ -171,7 +179,7 @@ fn read_point(id: PointId, mut payload: Reader, vector: Vec<f32>) -> Option<Poin
     Some(Point {
         id,
         key: payload.key()?,
-        version: payload.version()?,
+        stamp: payload.stamp()?,
         rank: payload.integer(RANK)?,
         content: payload.text(CONTENT)?,
         metadata: payload.metadata()?,
@@ -203,7 +211,7 @@ fn read_manifest(mut payload: Reader) -> Option<Manifest> {
     Some(Manifest {
         points: points.collect::<Option<_>>()?,
         key: payload.key()?,
-        version: payload.version()?,
+        stamp: payload.stamp()?,
         deleted: payload.json(DELETED)?.as_bool()?,
         committed_ms: payload.integer(COMMITTED)?.try_into().ok()?,
         fingerprint: payload.text(FINGERPRINT)?,
@@ -250,6 +258,14 @@ impl Reader {
         })
     }
 
+    fn stamp(&mut self) -> Option<Stamp> {
+        let mut words = [0; STAMP.len()];
+        for (word, name) in words.iter_mut().zip(STAMP) {
+            *word = self.component(name)?;
+        }
+        Some(Stamp::from_words(words))
+    }
+
     /// The version.
     pub(super) fn version(&mut self) -> Option<Version> {
         let mut components = [0; VERSION.len()];
@@ -289,7 +305,7 @@ mod tests {
         Point {
             id: PointId::new(&key, "text", 0),
             key,
-            version: Version::NONE,
+            stamp: Version::NONE.into(),
             rank: i64::MIN,
             content: "text".to_owned(),
             metadata: fields(metadata),
@@ -328,7 +344,7 @@ mod tests {
 
     #[test]
     fn raising_removes_what_is_no_longer_there() {
-        let raised = raised(Version::NONE, 1, &fields(&json!({"link": "x"})));
+        let raised = raised(Version::NONE.into(), 1, &fields(&json!({"link": "x"})));
         assert_eq!(value::json(raised["author_id"].clone()), Json::Null);
         assert_eq!(value::json(raised["metadata_json"].clone()), Json::Null);
         assert_eq!(value::json(raised["link"].clone()), "x");

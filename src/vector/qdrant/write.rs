@@ -84,24 +84,24 @@ fn add(operations: &mut Operations, write: Write) {
     match write {
         Write::Raise {
             key,
-            version,
+            stamp,
             metadata,
             points,
         } => {
             for entry in points {
-                let raise = operation::raise(&key, version, &metadata, entry);
+                let raise = operation::raise(&key, stamp, &metadata, entry);
                 push(vectors(&key.kind), raise);
             }
         }
         Write::Upsert(points) => {
             for alike in runs(points) {
-                let (kind, version) = (vectors(&alike.0.key.kind), alike.0.version);
+                let (kind, stamp) = (vectors(&alike.0.key.kind), alike.0.stamp);
                 let points = [alike.0].into_iter().chain(alike.1).collect();
-                push(kind, operation::upsert_points(points, version));
+                push(kind, operation::upsert_points(points, stamp));
             }
         }
-        Write::Sweep { key, version, keep } => {
-            push(vectors(&key.kind), operation::sweep(&key, version, keep));
+        Write::Sweep { key, stamp, keep } => {
+            push(vectors(&key.kind), operation::sweep(&key, stamp, keep));
         }
         Write::Manifest(manifest) => {
             let target = cleaned(&manifest.key.kind);
@@ -118,13 +118,13 @@ fn add(operations: &mut Operations, write: Write) {
     }
 }
 
-/// Runs of points of one type and one version, which one condition covers: a first one, and more.
+/// Runs of points of one type and one stamp, which one condition covers: a first one, and more.
 fn runs(points: Vec<Point>) -> Vec<(Point, Vec<Point>)> {
     let mut runs: Vec<(Point, Vec<Point>)> = Vec::new();
     for point in points {
         match runs.last_mut() {
             Some((first, more))
-                if first.version == point.version && first.key.kind == point.key.kind =>
+                if first.stamp == point.stamp && first.key.kind == point.key.kind =>
             {
                 more.push(point);
             }
@@ -283,7 +283,7 @@ mod tests {
         Point {
             id: PointId::new(&key, content, 0),
             key,
-            version: version(order),
+            stamp: version(order).into(),
             rank: 0,
             content: content.to_owned(),
             metadata: Fields::new(),
@@ -309,7 +309,7 @@ mod tests {
     #[test]
     fn manifests_wait_for_the_points_before_them_and_control_for_both() {
         let point = point("a", 1, "one");
-        let manifest = Manifest::tombstone(point.key.clone(), version(1), 0);
+        let manifest = Manifest::tombstone(point.key.clone(), version(1).into(), 0);
         let writes = vec![
             Write::Upsert(vec![point]),
             Write::Manifest(Box::new(manifest)),
@@ -332,7 +332,8 @@ mod tests {
     #[test]
     fn a_batch_is_bounded_and_holds_at_least_one() {
         let text = "x".repeat(BATCH_BYTES / 3);
-        let upsert = |text: &str| operation::upsert_points(vec![point("a", 1, text)], version(1));
+        let upsert =
+            |text: &str| operation::upsert_points(vec![point("a", 1, text)], version(1).into());
         let operations = [&text[..], &text, &text, "x", &text.repeat(4), "x"].map(upsert);
         let sizes: Vec<_> = batches(operations.into()).iter().map(Vec::len).collect();
         assert_eq!(sizes, [2, 2, 1, 1]);

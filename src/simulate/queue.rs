@@ -119,9 +119,9 @@ impl QueueModel {
         let mut strays = Vec::new();
         state.parked.retain(|_, (parked, change)| {
             let stray = change.take_if(|change| !parked.version.is_some() && !is_poison(change));
-            let stays = stray.is_none();
+            let keep = stray.is_none();
             strays.extend(stray);
-            stays
+            keep
         });
         strays
     }

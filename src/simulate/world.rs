@@ -123,7 +123,7 @@ impl World {
                 17 if !self.calm => self.misfortune(),
                 18 => self.ask(),
                 19 => self.stray(),
-                20 | 21 if !self.calm => self.hardship().await,
+                20..24 if !self.calm => self.hardship().await,
                 _ => {
                     // A burst of polls of one role, so that it sometimes gets through.
                     let role = self.chaos.below(self.roles.len());

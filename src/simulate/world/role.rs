@@ -34,7 +34,13 @@ impl World {
         let workers = self.roles.len() - 1;
         let mut shares = vec![Vec::new(); workers];
         for partition in 0..PARTITIONS {
-            shares[self.chaos.below(workers)].push(partition);
+            let owner = self.chaos.below(workers);
+            shares[owner].push(partition);
+            let other = self.chaos.below(workers);
+            // One that does not know that it has lost its place.
+            if other != owner && self.chaos.luck(25) {
+                shares[other].push(partition);
+            }
         }
         for (role, share) in self.roles.iter_mut().skip(1).zip(shares) {
             if role.partitions != share {

@@ -81,12 +81,13 @@ impl World {
     /// A producer of the seed sends messages that have no version, mostly of documents that the source
     /// does not know.
     pub(super) fn stray(&mut self) {
-        for _ in 0..=self.chaos.below(2) {
-            let key = if self.chaos.luck(25) {
-                self.key()
-            } else {
-                DocumentKey::text(STRAY_KIND, &self.chaos.below(2).to_string())
-            };
+        let key = if self.chaos.luck(25) {
+            self.key()
+        } else {
+            DocumentKey::text(STRAY_KIND, &self.chaos.below(2).to_string())
+        };
+        for _ in 0..=self.chaos.below(3) {
+            let key = key.clone();
             let fields = (!self.chaos.luck(15)).then(|| self.content());
             let operation = match &fields {
                 Some(_) => Operation::Insert,

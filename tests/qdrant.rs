@@ -1,6 +1,7 @@
 //! A Qdrant server that is away, strange, or has been tampered with; and several of its editions.
 
 mod edition;
+mod engine;
 mod fault;
 mod whole;
 

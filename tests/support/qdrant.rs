@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 use tonic::transport::Server as Transport;
 use tonic::transport::server::TcpIncoming;
 
+pub(crate) use self::filter::meets;
 use self::service::Service;
 use self::state::State;
 

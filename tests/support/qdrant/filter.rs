@@ -15,7 +15,7 @@ use super::state::{nothing_else, unknown, wrong};
 type Payload = HashMap<String, Value>;
 
 /// Whether a point meets the filter.
-pub(super) fn meets(filter: &Filter, id: Uuid, payload: &Payload) -> Result<bool, Status> {
+pub(crate) fn meets(filter: &Filter, id: Uuid, payload: &Payload) -> Result<bool, Status> {
     if filter.min_should.is_some() {
         return Err(unknown("min_should"));
     }

@@ -28,6 +28,8 @@ use uuid::Uuid;
 pub const BEAT_EVERY: Duration = Duration::from_secs(1);
 /// A worker that was not heard for so long is dead.
 pub const DEAD_AFTER: Duration = Duration::from_secs(10);
+/// One that did not look for so long stood still itself, and knows nothing of the others.
+const STOOD_STILL: Duration = Duration::from_secs(5);
 /// How long one listens before it takes anything: every live worker has beaten by then.
 pub const LISTEN: Duration = Duration::from_secs(2);
 
@@ -65,6 +67,8 @@ pub struct Share {
     holds: BTreeSet<u32>,
     others: BTreeMap<Uuid, Other>,
     hearing: Hearing,
+    /// When it last looked at the others.
+    looked: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -91,12 +95,14 @@ impl Share {
             holds: BTreeSet::new(),
             others: BTreeMap::new(),
             hearing: Hearing::Deaf,
+            looked: None,
         }
     }
 
     /// From now on others are heard; say [`Says::Hello`]. Who lived before has all its time again.
     pub fn connected(&mut self, now: Instant) {
         self.hearing = Hearing::Since(now);
+        self.looked = Some(now);
         for other in self.others.values_mut() {
             other.heard = now;
         }
@@ -149,6 +155,11 @@ impl Share {
     /// The partitions to consume from now on: take those that are not held, drain and release held
     /// ones that are not among them. Ask again at every beat, heard or said.
     pub fn wanted(&mut self, now: Instant) -> BTreeSet<u32> {
+        let looked = self.looked.replace(now);
+        if self.hearing != Hearing::Deaf && looked.is_some_and(|looked| looked + STOOD_STILL < now)
+        {
+            self.connected(now);
+        }
         let Hearing::Since(since) = self.hearing else {
             return self.holds.clone();
         };

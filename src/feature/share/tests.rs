@@ -47,6 +47,15 @@ fn listened(me: u128, partitions: u32) -> (Share, Instant) {
     (share, now + LISTEN)
 }
 
+/// Looks at every beat until then, as a worker does; what it wants at last.
+fn wanted_at(share: &mut Share, mut now: Instant, then: Instant) -> BTreeSet<u32> {
+    while now < then {
+        share.wanted(now);
+        now += BEAT_EVERY;
+    }
+    share.wanted(then)
+}
+
 #[test]
 fn the_weight_of_a_worker_is_pinned() {
     let worker = Uuid::from_u128(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
@@ -163,7 +172,7 @@ async fn a_silent_worker_is_dead_after_ten_seconds_and_replaced() {
     share.heard(alive(2, &[0, 1]), now);
     assert_eq!(share.wanted(now), set(&[]));
     let almost = now + DEAD_AFTER - Duration::from_millis(1);
-    assert_eq!(share.wanted(almost), set(&[]));
+    assert_eq!(wanted_at(&mut share, now, almost), set(&[]));
     assert_eq!(share.wanted(now + DEAD_AFTER), set(&[0, 1]));
 }
 
@@ -189,7 +198,20 @@ async fn who_hears_nobody_keeps_what_it_holds_and_takes_nothing() {
     assert_eq!(share.wanted(later), set(&[0, 1]));
     share.connected(later);
     assert_eq!(share.wanted(later + LISTEN), set(&[0, 1]), "2 may live");
-    assert_eq!(share.wanted(later + DEAD_AFTER), set(&[0, 1, 2, 3]));
+    let then = later + DEAD_AFTER;
+    let wanted = wanted_at(&mut share, later + LISTEN, then);
+    assert_eq!(wanted, set(&[0, 1, 2, 3]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_stood_still_itself_does_not_take_the_others_for_dead() {
+    let (mut share, now) = listened(1, 4);
+    share.heard(alive(2, &[2, 3]), now);
+    share.hold(set(&[0, 1]));
+    assert_eq!(share.wanted(now), set(&[0, 1]));
+    let later = now + DEAD_AFTER * 2;
+    assert_eq!(wanted_at(&mut share, later, later + LISTEN), set(&[0, 1]));
+    assert_eq!(share.workers().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]

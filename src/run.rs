@@ -30,7 +30,7 @@ use crate::queue::sqlite::SqliteQueue;
 use crate::shutdown::{Roles, requested};
 use crate::source::sqlite::SqliteSource;
 use crate::vector::edge;
-use crate::{Error, Result};
+use crate::Result;
 
 mod capture;
 mod control;
@@ -84,8 +84,13 @@ pub async fn up(
     let door = Door::open(&config).await?;
     let address = door.address();
     let mut roles = Roles::new();
+    let mut shutdown = std::pin::pin!(shutdown);
     if services::are_set(&config)? {
-        up_on_services(&config, &mut roles, &folder, door).await?;
+        tokio::select! {
+            biased;
+            () = shutdown.as_mut() => return Ok(()),
+            opened = up_on_services(&config, &mut roles, &folder, door) => opened?,
+        }
     } else {
         let (commands, requests) = open(&config, &folder, Some(address.clone())).await?;
         start(&mut roles, &config, &commands, requests);
@@ -214,7 +219,8 @@ async fn open(
     let source = Arc::new(SqliteSource::new(database.clone(), clock.clone()));
     let queue = SqliteQueue::open(database.clone(), config.queue.partitions, clock.clone()).await?;
     let embedder = embedder::open(config)?;
-    let store = AnyStore::within(folder, database, embedder.model()).await?;
+    let within = Some((folder, database));
+    let store = AnyStore::open(config, within, embedder.model()).await?;
     let (requests, asked) = mpsc::channel(REQUESTS_MAX);
     let about = About {
         data: config.data.clone(),

@@ -12,6 +12,7 @@ use crate::support::binary::{self, Ended};
 use crate::support::broker;
 use crate::support::mongo::Home;
 use crate::support::process::Process;
+use crate::support::qdrant::Server;
 
 /// A database, queues and a data folder of a test's own.
 struct Place {
@@ -153,10 +154,38 @@ async fn capture_and_a_worker_with_an_index_in_its_folder_serve_every_command() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn two_workers_fill_a_server_and_every_command_asks_it_by_itself() {
+    let mut place = Place::new();
+    let server = Server::start().await;
+    place.settings.push(("LOCKSTEP_VECTOR_URL", server.url()));
+    let mut processes = [
+        place.start(&["capture"]),
+        place.start(&["feature"]),
+        place.start(&["feature"]),
+    ];
+    for worker in &processes[1..] {
+        worker
+            .until(&[
+                "our share of the partitions partitions={0} workers=2",
+                "{1} workers=2",
+            ])
+            .await;
+    }
+    tour(&place).await;
+    for process in &mut processes {
+        process.assert_running();
+    }
+    for process in processes {
+        process.stop();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_process_does_it_all_on_services() {
     let place = Place::new();
     let mut up = place.start(&["up"]);
     up.until(&["lockstep is up at"]).await;
+    up.until(&["capture is ours"]).await;
     tour(&place).await;
     up.assert_running();
     up.stop();

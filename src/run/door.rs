@@ -48,10 +48,11 @@ impl Door {
         commands: Arc<Commands<R>>,
         folder: &Folder,
     ) -> Result<()> {
-        let (stop, token) = (roles.shutdown(), self.endpoint.token.clone());
+        let Self { listener, endpoint } = self;
+        let (stop, token) = (roles.shutdown(), endpoint.token.clone());
         roles.start("serve", async move {
-            serve(self.listener, commands, &token, stop).await
+            serve(listener, commands, &token, stop).await
         });
-        folder.announce(&self.endpoint)
+        folder.announce(&endpoint)
     }
 }

@@ -22,6 +22,7 @@ use crate::capture::Request;
 use crate::clock::Clock;
 use crate::command::{About, Commands, Rooms};
 use crate::config::Config;
+use crate::database::Database;
 use crate::feature::embed::Embedder as _;
 use crate::feature::worker::Counters;
 use crate::folder::Folder;
@@ -29,15 +30,16 @@ use crate::queue::rabbit::RabbitQueue;
 use crate::shutdown::{Roles, requested};
 use crate::source::mongo::MongoSource;
 use crate::source::{Checkpoint, Checkpoints};
+use crate::vector::edge;
 use crate::{Error, Result};
 
 /// The backends of the services mode.
 #[derive(Debug)]
-pub struct Services;
+pub(super) struct Services;
 
 /// The position as capture saved it; only capture saves it.
 #[derive(Debug)]
-pub struct Saved(MongoSource);
+pub(super) struct Saved(MongoSource);
 
 impl Checkpoints for Saved {
     async fn load(&self) -> Result<Option<Checkpoint>> {
@@ -90,7 +92,10 @@ pub(super) fn are_set(config: &Config) -> Result<bool> {
 
 /// The folder of an index that lies in it, held for this process; none where the index is a service.
 pub(super) fn index_folder(config: &Config) -> Result<Option<Folder>> {
-    Folder::open(&config.data).map(Some)
+    if config.vector.url.is_empty() {
+        return Folder::open(&config.data).map(Some);
+    }
+    Ok(None)
 }
 
 /// What a worker works with.
@@ -104,11 +109,15 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// Opens them; the index in `folder` where the settings name no service for it.
+    /// Opens them; the index in `folder` where the settings name no server for it.
     pub(super) async fn open(config: &Config, folder: Option<&Folder>) -> Result<Self> {
         let clock = Clock::system();
         let embedder = embedder::open(config)?;
-        let store = AnyStore::open(folder, embedder.model()).await?;
+        let folder = folder.map(|folder| {
+            let database = Database::open(&folder.database(), &[edge::SCHEMA])?;
+            Ok::<_, Error>((folder, database))
+        });
+        let store = AnyStore::open(config, folder.transpose()?, embedder.model()).await?;
         let queue = patiently(config, || {
             RabbitQueue::open(queue_settings(config), clock.clone())
         });

@@ -47,7 +47,7 @@ pub(super) struct Scene {
     data: TempDir,
     /// Of the workers, through the proxies, and of all others.
     settings: [Vec<(&'static str, String)>; 2],
-    server: (MongoServer, Server),
+    _servers: (MongoServer, Server),
     joined: u32,
 }
 
@@ -112,7 +112,7 @@ impl Scene {
             searcher: Some(searcher),
             data,
             settings,
-            server: (source, server),
+            _servers: (source, server),
             joined: 0,
         };
         for _ in 0..WORKERS_MIN {

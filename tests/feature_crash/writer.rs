@@ -132,7 +132,8 @@ impl Pen {
 
     async fn delete(&mut self, document: usize) {
         let one = doc! { "_id": format!("d{document}") };
-        let delete = self.collection(document).delete_one(one);
+        let collection = self.collection(document);
+        let delete = collection.delete_one(one);
         delete.session(&mut self.session).await.unwrap();
         self.now[document] = None;
         self.note(document, true);
@@ -140,7 +141,8 @@ impl Pen {
 
     /// Drops the type of this document.
     async fn drop_kind(&mut self, document: usize) {
-        let drop = self.collection(document).drop();
+        let collection = self.collection(document);
+        let drop = collection.drop();
         drop.session(&mut self.session).await.unwrap();
         for gone in (document % KINDS.len()..self.now.len()).step_by(KINDS.len()) {
             if self.now[gone].take().is_some() {

@@ -1,7 +1,7 @@
 //! Workers that come and go while messages are published: each message is worked on once, in its order.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use lockstep::queue::rabbit::Sharing;
 use tokio::sync::{oneshot, watch};

@@ -34,8 +34,6 @@ pub(super) fn read(list: &str) -> std::result::Result<Partitions, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn partitions_are_numbers_and_ranges() {
         let read = |list| super::read(list).map(|list| list.0.into_iter().collect::<Vec<_>>());

@@ -89,6 +89,8 @@ pub struct Sharing {
     held: Arc<Held>,
     share: Share,
     backoff: Backoff,
+    /// It was asked to stop.
+    leaving: bool,
 }
 
 /// Connected: what is said goes to all, and what all say comes.
@@ -112,6 +114,7 @@ impl Sharing {
             held,
             share,
             backoff: Backoff::jittered(Some(me.as_u64_pair().0)),
+            leaving: false,
         };
         (sharing, part)
     }
@@ -127,6 +130,10 @@ impl Sharing {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
+            if self.leaving {
+                // The others will miss its beats.
+                return Ok(());
+            }
             self.share.disconnected();
             let Recovery::Retry(pause) = error.recovery() else {
                 return Err(error);
@@ -153,13 +160,12 @@ impl Sharing {
         let mut holds = self.held.holds.subscribe();
         let mut ticks = interval(BEAT_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut leaving = false;
         loop {
             // All of these are cancel safe.
             let says = tokio::select! {
                 biased;
-                () = shutdown.as_mut(), if !leaving => {
-                    leaving = true;
+                () = shutdown.as_mut(), if !self.leaving => {
+                    self.leaving = true;
                     None
                 }
                 _ = holds.changed() => {
@@ -169,13 +175,13 @@ impl Sharing {
                 _ = ticks.tick() => Some(Says::Alive),
                 beat = air.beats.next() => self.hear(beat)?,
             };
-            if leaving && self.held.holds.borrow().is_empty() {
+            if self.leaving && self.held.holds.borrow().is_empty() {
                 return self.say(&air, Says::Gone).await;
             }
             if let Some(says) = says {
                 self.say(&air, says).await?;
             }
-            if !leaving {
+            if !self.leaving {
                 self.want();
             }
         }

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use crate::Result;
 use crate::clock::Clock;
 use crate::command::{About, Commands, Handler as _, Reporter, Request, Response, Rooms};
 use crate::config::Config;
@@ -30,7 +31,6 @@ use crate::queue::sqlite::SqliteQueue;
 use crate::shutdown::{Roles, requested};
 use crate::source::sqlite::SqliteSource;
 use crate::vector::edge;
-use crate::Result;
 
 mod capture;
 mod control;

@@ -72,9 +72,10 @@ install-tools: setup ## Install cargo-deny where it is missing
 	@$(CARGO) deny --version >/dev/null 2>&1 || \
 		$(CARGO) install --locked --root "$(or $(CARGO_INSTALL_ROOT),$(or $(CARGO_HOME),$(HOME)/.cargo))" cargo-deny
 
-test-crash: setup-test ## Kill at random moments, 200 times, and 60 times capture, broker, connections; nothing may be lost
-	LOCKSTEP_TEST_KILLS=200 $(CARGO) test --locked --test main crash:: -- --skip capture_crash::
+test-crash: setup-test ## Kill at random moments, 200 times, and 60 times each of the services' processes, broker, connections
+	LOCKSTEP_TEST_KILLS=200 $(CARGO) test --locked --test main crash:: -- --skip capture_crash:: --skip feature_crash::
 	LOCKSTEP_TEST_KILLS=60 $(CARGO) test --locked --test main capture_crash:: -- --nocapture
+	LOCKSTEP_TEST_KILLS=60 $(CARGO) test --locked --test main feature_crash:: -- --nocapture
 
 bench-%: setup-test ## Measure one thing, as `make bench-spine`
 	$(CARGO) bench --locked --profile dev --bench $*

@@ -65,6 +65,18 @@ fn execute(arguments: Arguments, lookup: impl Fn(&str) -> Option<String>) -> Res
                     .map_or(Exit::Interrupted, |()| Exit::Done))
             })
         }
+        Command::Feature { partitions } => {
+            let config = config::load(place, lookup)?;
+            telemetry::start(&config.log)?;
+            let partitions = partitions.map(|list| list.0);
+            runtime()?.block_on(async {
+                let run = |shutdown| run::feature(config, partitions, shutdown);
+                let done = shutdown::until_insisted(run);
+                Ok(Box::pin(done)
+                    .await?
+                    .map_or(Exit::Interrupted, |()| Exit::Done))
+            })
+        }
         Command::Control(control) => {
             let config = quiet(config::load(place, lookup)?)?;
             let stance = runtime()?.block_on(run::control(&config, control.order()))?;

@@ -13,6 +13,7 @@ pub mod floor;
 pub mod ledger;
 pub mod plan;
 pub mod prepare;
+pub mod share;
 pub mod spec;
 pub mod store;
 pub mod worker;

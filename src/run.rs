@@ -1,4 +1,4 @@
-//! Puts the rooms together; the only file that names backends.
+//! Puts the rooms together; only this room names backends.
 //!
 //! ```text
 //! folder ──> database ──> source, queue, store ──┬─ roles: capture, feature workers, serve
@@ -6,7 +6,8 @@
 //! ```
 //!
 //! `up` runs every role until it is asked to stop. A command without a running process runs the same
-//! roles, without a door, for as long as it takes.
+//! roles, without a door, for as long as it takes; where the settings name services, it asks them and
+//! runs none.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -14,10 +15,9 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use uuid::Uuid;
 
+use crate::Result;
 use crate::clock::Clock;
 use crate::command::{About, Commands, Handler as _, Reporter, Request, Response, Rooms};
 use crate::config::Config;
@@ -25,22 +25,28 @@ use crate::database::Database;
 use crate::document::kind;
 use crate::feature::embed::Embedder as _;
 use crate::feature::worker;
-use crate::folder::{Endpoint, Folder};
+use crate::folder::Folder;
 use crate::queue::Queue as _;
 use crate::queue::sqlite::SqliteQueue;
-use crate::serve::serve;
 use crate::shutdown::{Roles, requested};
 use crate::source::sqlite::SqliteSource;
-use crate::vector::edge::{self, EdgeStore};
-use crate::{Error, Result};
+use crate::vector::edge;
 
 mod capture;
 mod control;
+mod door;
 mod embedder;
+mod feature;
+mod services;
+mod store;
 
 pub use capture::capture;
 pub use control::{Order, Stance, control};
+use door::Door;
 use embedder::AnyEmbedder;
+pub use feature::feature;
+use services::Parts;
+use store::AnyStore;
 
 /// Requests to capture that may wait; each command waits for its own.
 const REQUESTS_MAX: usize = 16;
@@ -56,7 +62,7 @@ impl Rooms for Embedded {
     type Source = SqliteSource;
     type Checkpoints = SqliteSource;
     type Queue = SqliteQueue;
-    type Store = EdgeStore;
+    type Store = AnyStore;
     type Embedder = AnyEmbedder;
 
     async fn count(source: &SqliteSource) -> Result<BTreeMap<String, u64>> {
@@ -75,29 +81,43 @@ pub async fn up(
     ready: impl FnOnce(&str) + Send,
 ) -> Result<()> {
     let folder = Folder::open(&config.data)?;
-    let listener = listen(&config).await?;
-    let address = listener
-        .local_addr()
-        .map_err(Error::unavailable("the listener", "listen"))?;
-    let endpoint = Endpoint {
-        address: format!("http://{address}"),
-        token: format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple()),
-    };
-    let (commands, requests) = open(&config, &folder, Some(endpoint.address.clone())).await?;
+    let door = Door::open(&config).await?;
+    let address = door.address();
     let mut roles = Roles::new();
-    start(&mut roles, &config, &commands, requests);
-    let (stop, token) = (roles.shutdown(), endpoint.token.clone());
-    roles.start("serve", async move {
-        serve(listener, commands, &token, stop).await
-    });
-    folder.announce(&endpoint)?;
-    tracing::info!(address = endpoint.address, data = %config.data.display(), "lockstep is up");
-    ready(&endpoint.address);
+    let mut shutdown = std::pin::pin!(shutdown);
+    if services::are_set(&config)? {
+        tokio::select! {
+            biased;
+            () = shutdown.as_mut() => return Ok(()),
+            opened = up_on_services(&config, &mut roles, &folder, door) => opened?,
+        }
+    } else {
+        let (commands, requests) = open(&config, &folder, Some(address.clone())).await?;
+        start(&mut roles, &config, &commands, requests);
+        door.serve(&mut roles, commands, &folder)?;
+    }
+    tracing::info!(address, data = %config.data.display(), "lockstep is up");
+    ready(&address);
     until(roles, config.serve.grace(), async {
         shutdown.await;
         Ok(())
     })
     .await
+}
+
+/// Capture, worker and commands in one process, on services.
+async fn up_on_services(
+    config: &Config,
+    roles: &mut Roles,
+    folder: &Folder,
+    door: Door,
+) -> Result<()> {
+    let parts = Parts::open(config, Some(folder)).await?;
+    let commands = parts.commands(config, roles, Some(door.address())).await?;
+    let capturing = capture(config.clone(), roles.shutdown());
+    roles.start("capture", capturing);
+    feature::start(roles, config, &parts, None)?;
+    door.serve(roles, commands, folder)
 }
 
 /// Answers one request in this process, with the roles that it needs. None when `shutdown` was
@@ -111,6 +131,9 @@ pub async fn once(
     report: Reporter,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<Option<Response>> {
+    if services::are_set(&config)? {
+        return once_on_services(&config, request, report, shutdown).await;
+    }
     let folder = Folder::open(&config.data)?;
     report.say("opening", 0, None);
     // Somebody waits for the next watermark, and nobody else pays for it.
@@ -139,6 +162,30 @@ pub async fn once(
     .await
 }
 
+/// Answers one request from what the services hold; their own processes go on with the rest.
+async fn once_on_services(
+    config: &Config,
+    request: Request,
+    report: Reporter,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<Option<Response>> {
+    let folder = services::index_folder(config)?;
+    report.say("opening", 0, None);
+    let mut roles = Roles::new();
+    let answer = async {
+        let parts = Parts::open(config, folder.as_ref()).await?;
+        let commands = parts.commands(config, &mut roles, None).await?;
+        commands.handle(request, report).await
+    };
+    let answer = tokio::select! {
+        biased;
+        () = shutdown => Ok(None),
+        answer = answer => answer.map(Some),
+    };
+    roles.stop(config.serve.grace()).await?;
+    answer
+}
+
 /// Waits for `work` while the roles run, then stops them; a role's failure ends the work.
 async fn until<T>(
     mut roles: Roles,
@@ -157,16 +204,6 @@ async fn until<T>(
     Ok(done)
 }
 
-async fn listen(config: &Config) -> Result<TcpListener> {
-    let address = config.serve.listen;
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| Error::Config {
-            setting: "serve.listen".into(),
-            why: format!("cannot listen on {address}: {error}; choose another port, or 0 for any"),
-        })
-}
-
 /// Opens every backend in the folder.
 async fn open(
     config: &Config,
@@ -182,7 +219,8 @@ async fn open(
     let source = Arc::new(SqliteSource::new(database.clone(), clock.clone()));
     let queue = SqliteQueue::open(database.clone(), config.queue.partitions, clock.clone()).await?;
     let embedder = embedder::open(config)?;
-    let store = EdgeStore::open(&folder.vectors(), database, embedder.model()).await?;
+    let within = Some((folder, database));
+    let store = AnyStore::open(config, within, embedder.model()).await?;
     let (requests, asked) = mpsc::channel(REQUESTS_MAX);
     let about = About {
         data: config.data.clone(),

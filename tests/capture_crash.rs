@@ -17,7 +17,6 @@
 mod disturb;
 mod folded;
 mod folder;
-mod process;
 mod record;
 mod scene;
 mod writer;

@@ -11,10 +11,12 @@ mod contract {
     mod vector;
 }
 mod crash;
+mod feature_crash;
 mod mongo_faults;
 mod pipeline;
 mod qdrant;
 mod rabbit;
+mod services;
 mod simulation;
 mod spine;
 mod support {
@@ -26,6 +28,7 @@ mod support {
     pub(crate) mod export;
     pub(crate) mod model;
     pub(crate) mod mongo;
+    pub(crate) mod process;
     pub(crate) mod proxy;
     pub(crate) mod qdrant;
     pub(crate) mod services;

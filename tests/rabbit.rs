@@ -4,6 +4,7 @@ mod fault;
 mod open;
 mod program;
 mod seed;
+mod sharing;
 mod unusual;
 
 use lapin::options::{

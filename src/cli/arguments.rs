@@ -1,6 +1,7 @@
 //! The commands and their arguments, with their help.
 
 mod control;
+mod partitions;
 
 use std::path::PathBuf;
 
@@ -13,6 +14,7 @@ use crate::search::Query;
 use crate::{Error, Result, crawl};
 
 pub(super) use control::Control;
+pub(super) use partitions::Partitions;
 
 const DATA_HELP: &str =
     "The folder that holds all data [env: LOCKSTEP_DATA; default: the platform's data folder]";
@@ -29,8 +31,8 @@ Exit codes:
 or damaged
 
 Every command works on the data folder: through the running process when there is one, otherwise \
-by itself, until the index has caught up. `capture`, `position`, `pause`, `resume` and `snapshot` work on \
-the MongoDB of source.url instead.
+by itself, until the index has caught up. Where source.url and queue.url are set, it asks those services, \
+and `capture`, `feature`, `position`, `pause`, `resume` and `snapshot` are about them.
 
 Settings are read from lockstep.toml in the data folder and from LOCKSTEP_… variables; \
 docs/configuration.md lists them.";
@@ -60,6 +62,15 @@ pub(super) enum Command {
   LOCKSTEP_SOURCE_URL='mongodb://localhost:27017/?replicaSet=rs0' \\
   LOCKSTEP_QUEUE_URL=amqp://localhost:5672 lockstep capture")]
     Capture,
+    /// Carry changes from RabbitMQ to the index until it is stopped; as many processes as you like
+    #[command(after_help = "Examples:
+  lockstep feature
+  lockstep feature --partitions 0-3,8")]
+    Feature {
+        /// These partitions only, as 0-3,8; otherwise all workers share them among themselves
+        #[arg(long, value_name = "LIST", value_parser = partitions::read)]
+        partitions: Option<Partitions>,
+    },
     #[command(flatten)]
     Control(Control),
     #[command(flatten)]

@@ -1,7 +1,7 @@
 //! Answers requests with the rooms of this process.
 
 use std::collections::BTreeMap;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -34,8 +34,16 @@ pub trait Rooms: Send + Sync + 'static {
     /// Text to vectors.
     type Embedder: Embedder;
 
+    /// Whether other processes capture and work too, so that what this one counts is a part only.
+    const SHARED: bool = false;
+
     /// Counts the source's documents by type, in whatever way is quick for it.
     fn count(source: &Self::Source) -> impl Future<Output = Result<BTreeMap<String, u64>>> + Send;
+
+    /// Whether somebody would read documents again now; otherwise the asker would wait for ever.
+    fn is_carried(_: &Self::Checkpoints) -> impl Future<Output = Result<()>> + Send {
+        ready(Ok(()))
+    }
 }
 
 /// Everything that answering needs.
@@ -104,6 +112,8 @@ impl<R: Rooms> Handler for Commands<R> {
                     parked::documents(self.queue.as_ref(), id.as_deref()).await?;
                 let documents = self.read_again(Resync::Keys(keys)).await?;
                 self.wait(wait, Until::Everything, &report).await?;
+                // What is stored at a newer version now is parked no more.
+                floor::parked(self.queue.as_ref(), self.store.as_ref()).await?;
                 Ok(Response::ParkedRetry(Retried {
                     documents,
                     unreadable,
@@ -170,6 +180,7 @@ impl<R: Rooms> Commands<R> {
         if matches!(&what, Resync::Keys(keys) if keys.is_empty()) {
             return Ok(0);
         }
+        R::is_carried(&self.checkpoints).await?;
         let gone = || Error::Stopped { part: "capture" };
         let (done, sent) = oneshot::channel();
         let request = capture::Request { what, done };

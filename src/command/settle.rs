@@ -36,6 +36,9 @@ pub(super) async fn caught_up<R: Rooms>(
     until: Until,
     report: &Reporter,
 ) -> Result<()> {
+    if R::SHARED && until == Until::Everything {
+        return passed(commands, report).await;
+    }
     let end = end(commands.source.as_ref()).await?;
     let mut start = None;
     loop {
@@ -53,6 +56,22 @@ pub(super) async fn caught_up<R: Rooms>(
         report.say("indexing", done, Some(steps(end) + start.1));
         tokio::time::sleep(LOOK_EVERY).await;
     }
+}
+
+/// As [`caught_up`], where what others have in hand is not counted: a watermark later than the end of
+/// the log now was sent after what was read again, and is passed after it in every queue.
+///
+/// The log moves on by itself, for capture saves its position in it.
+async fn passed<R: Rooms>(commands: &Commands<R>, report: &Reporter) -> Result<()> {
+    report.say("indexing", 0, None);
+    while is_snapshot_active(commands).await? {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    let end = end(commands.source.as_ref()).await?;
+    while look(commands).await? <= end {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    Ok(())
 }
 
 /// Whether every edit is settled at this moment.
@@ -83,9 +102,13 @@ async fn look<R: Rooms>(commands: &Commands<R>) -> Result<Time> {
 /// Changes in the queue, and one more for a snapshot under way.
 async fn left<R: Rooms>(commands: &Commands<R>) -> Result<u64> {
     let depth = commands.queue.depth().await?;
-    let saved = commands.checkpoints.load().await?;
-    let snapshot = saved.is_some_and(|checkpoint| checkpoint.snapshot.is_active());
+    let snapshot = is_snapshot_active(commands).await?;
     Ok(depth.live + depth.backfill + u64::from(snapshot))
+}
+
+async fn is_snapshot_active<R: Rooms>(commands: &Commands<R>) -> Result<bool> {
+    let saved = commands.checkpoints.load().await?;
+    Ok(saved.is_some_and(|checkpoint| checkpoint.snapshot.is_active()))
 }
 
 #[cfg(test)]

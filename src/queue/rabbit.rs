@@ -17,13 +17,14 @@ mod intake;
 mod link;
 mod parked;
 mod publish;
+mod shared;
+mod sharing;
 mod shelf;
 mod topology;
 mod wire;
 
 use std::collections::HashSet;
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 pub use consumer::RabbitConsumer;
+pub use sharing::Sharing;
 
 use super::{Confirm, Depth, Outgoing, Parked, Queue};
 use crate::change::Lane;
@@ -40,6 +42,8 @@ use crate::{Error, Result};
 use broker::Broker;
 use link::Link;
 use publish::Publisher;
+use shared::Shared;
+use sharing::Part;
 use topology::Topology;
 
 /// How long after a listing the broker may still count its messages as in hand.
@@ -104,18 +108,13 @@ impl std::fmt::Debug for Settings {
 #[derive(Debug, Clone)]
 pub struct RabbitQueue {
     publisher: Arc<Publisher>,
-    in_hand: Arc<InHand>,
+    shared: Arc<Shared>,
+    /// What consumers consume; the partitions that they are opened with where it is none.
+    part: Option<Part>,
     clock: Clock,
     fetch_bytes: usize,
     /// When parked messages were last listed, and how many were given back then.
     listed: Arc<Mutex<Option<(Instant, u64)>>>,
-}
-
-/// Changes that consumers of this process have fetched: the broker does not count them.
-#[derive(Debug, Default)]
-struct InHand {
-    live: AtomicU64,
-    backfill: AtomicU64,
 }
 
 impl RabbitQueue {
@@ -132,11 +131,23 @@ impl RabbitQueue {
         let publisher = Publisher::new(Link::new(broker, topology), clock.clone(), &settings);
         Ok(Self {
             publisher: Arc::new(publisher),
-            in_hand: Arc::default(),
+            shared: Arc::default(),
+            part: None,
             clock,
             fetch_bytes: settings.fetch_bytes,
             listed: Arc::default(),
         })
+    }
+
+    /// The same queue for a worker among others: its consumer takes a share of the partitions that it is
+    /// opened with, for as long as [`Sharing::run`] runs beside it. One consumer at a time.
+    pub fn shared(&self) -> (Self, Sharing) {
+        let (sharing, part) = Sharing::new(Arc::clone(&self.publisher));
+        let queue = Self {
+            part: Some(part),
+            ..self.clone()
+        };
+        (queue, sharing)
     }
 
     /// The name of a place's queue, for tools and tests.
@@ -227,11 +238,14 @@ impl Queue for RabbitQueue {
         let places = places
             .filter(|place| partitions.contains(&place.partition))
             .collect();
-        let shared = (Arc::clone(&self.in_hand), self.clock.clone());
+        let shared = (Arc::clone(&self.shared), self.clock.clone());
+        let fixed = || Part::Fixed(partitions.iter().copied().collect());
+        let part = self.part.clone().unwrap_or_else(fixed);
         RabbitConsumer::open(
             Arc::clone(&self.publisher),
             shared,
             places,
+            part,
             self.fetch_bytes,
         )
         .await
@@ -262,8 +276,8 @@ impl Queue for RabbitQueue {
             ))
         };
         let mut depth = Depth {
-            live: self.in_hand.live.load(Ordering::Relaxed),
-            backfill: self.in_hand.backfill.load(Ordering::Relaxed),
+            live: self.shared.in_hand.count(Lane::Live),
+            backfill: self.shared.in_hand.count(Lane::Backfill),
             parked: self.publisher.link.count(topology.parked()).await?,
         };
         for (lane, count) in try_join_all(topology.places().map(count)).await? {

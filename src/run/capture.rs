@@ -77,7 +77,7 @@ pub(super) fn source_settings(config: &Config) -> crate::source::mongo::Settings
     config.source.settings()
 }
 
-fn queue_settings(config: &Config) -> rabbit::Settings {
+pub(super) fn queue_settings(config: &Config) -> rabbit::Settings {
     let queue = &config.queue;
     rabbit::Settings {
         name: queue.name.clone(),

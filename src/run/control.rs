@@ -132,7 +132,7 @@ pub async fn control(config: &Config, order: Order) -> Result<Stance> {
 }
 
 /// Whether somebody would do now what is asked of capture; otherwise the asker would wait for ever.
-fn is_carried(standing: &Standing) -> Result<()> {
+pub(super) fn is_carried(standing: &Standing) -> Result<()> {
     let (why, fix) = match standing {
         Standing { owner: None, .. } => ("no process captures", "start `lockstep capture`"),
         Standing { paused: true, .. } => (

@@ -26,7 +26,7 @@ mod stream;
 mod watch;
 mod write;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -146,6 +146,16 @@ impl MongoSource {
     pub async fn open(settings: Settings, clock: Clock) -> Result<Self> {
         let server = Arc::new(connect::connect(settings, clock).await?);
         Ok(Self { server })
+    }
+
+    /// How many documents each watched collection has, as the server's statistics say.
+    pub async fn counts(&self) -> Result<BTreeMap<String, u64>> {
+        let mut counts = BTreeMap::new();
+        for kind in self.server.collections().await? {
+            let count = self.server.count(&kind).await?;
+            counts.insert(kind, count);
+        }
+        Ok(counts)
     }
 
     /// How long the position stays within the server's log if nothing moves it: from the log's first

@@ -16,12 +16,12 @@ use tokio::task::block_in_place;
 
 use super::folded::Folded;
 use super::folder::Folder;
-use super::process::Capture;
 use super::record::{History, Record, What};
 use super::writer::{self, Writers};
 use super::{WATCHED, patiently};
 use crate::support::broker::Broker;
 use crate::support::mongo::MongoServer;
+use crate::support::process::Process;
 use crate::support::proxy::Proxy;
 
 const DATABASE: &str = "twin";
@@ -35,7 +35,7 @@ const SHOWN: usize = 10;
 /// Everything that takes part.
 pub(super) struct Scene {
     /// The capture at work, or the one that is to take over.
-    pub(super) active: Option<Capture>,
+    pub(super) active: Option<Process>,
     pub(super) broker: Broker,
     pub(super) to_source: Proxy,
     pub(super) to_queue: Proxy,
@@ -91,17 +91,17 @@ impl Scene {
     }
 
     /// Starts another capture.
-    pub(super) fn start(&self) -> Capture {
+    pub(super) fn start(&self) -> Process {
         start(&self.data, &self.to_source, &self.to_queue)
     }
 
     /// The capture at work.
-    pub(super) fn active(&mut self) -> &mut Capture {
+    pub(super) fn active(&mut self) -> &mut Process {
         self.active.as_mut().unwrap()
     }
 
     /// Starts another capture beside the active one, and waits until it stands by.
-    pub(super) async fn stand_by(&mut self) -> Capture {
+    pub(super) async fn stand_by(&mut self) -> Process {
         self.active().until(&["capture is ours"]).await;
         let standby = self.start();
         standby.until(&["standing by", "capture is ours"]).await;
@@ -189,11 +189,11 @@ impl Scene {
     }
 
     fn said(&self) -> String {
-        self.active.as_ref().map(Capture::said).unwrap_or_default()
+        self.active.as_ref().map(Process::said).unwrap_or_default()
     }
 }
 
-fn start(data: &TempDir, to_source: &Proxy, to_queue: &Proxy) -> Capture {
+fn start(data: &TempDir, to_source: &Proxy, to_queue: &Proxy) -> Process {
     let source = format!(
         "mongodb://{}/?directConnection=true&appName=capture",
         to_source.address()
@@ -211,7 +211,7 @@ fn start(data: &TempDir, to_source: &Proxy, to_queue: &Proxy) -> Capture {
         ("LOCKSTEP_CAPTURE_SAVE_AFTER", "100".to_owned()),
         ("LOCKSTEP_CAPTURE_PAGE_SIZE", "50".to_owned()),
     ];
-    Capture::start(data.path(), &settings)
+    Process::start(data.path(), &["capture"], &settings)
 }
 
 /// The events up to this time that are in no queue although they should be.

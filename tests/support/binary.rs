@@ -40,6 +40,13 @@ pub(crate) fn run(data: &Path, arguments: &[&str]) -> Ended {
     ended(program(data).args(arguments).output().unwrap())
 }
 
+/// Runs one command with further settings to its end.
+pub(crate) fn run_with(data: &Path, arguments: &[&str], settings: &[(&str, String)]) -> Ended {
+    let mut command = program(data);
+    let settings = settings.iter().map(|(name, value)| (name, value));
+    ended(command.args(arguments).envs(settings).output().unwrap())
+}
+
 /// Reads this folder as one author's.
 pub(crate) fn crawl(data: &Path, target: &Path) -> Ended {
     let target = target.to_str().unwrap();

@@ -9,16 +9,16 @@ use tempfile::TempDir;
 /// Pages that there may be over the run.
 const PAGES: usize = 500;
 /// Paragraphs of a page at most: enough for several chunks.
-const PARAGRAPHS: usize = 4;
+pub(crate) const PARAGRAPHS: usize = 4;
 const WORDS: [&str; 16] = [
     "loom", "engine", "harbour", "pattern", "garden", "number", "letter", "bridge", "river",
     "copper", "winter", "orchard", "signal", "lantern", "market", "stone",
 ];
 
 /// A paragraph of a page; its text says it, with its revision, in every sentence.
-type Paragraph = (usize, usize);
+pub(crate) type Paragraph = (usize, usize);
 /// Grows with every change of a paragraph, also over deletions.
-type Revision = u32;
+pub(crate) type Revision = u32;
 
 /// The pages as they are now, and as they were when the index was last known to have caught up.
 pub(crate) struct Edited {
@@ -152,7 +152,7 @@ impl Edited {
 }
 
 /// The same text whenever it is asked for.
-fn text(paragraph: Paragraph, revision: Revision) -> String {
+pub(crate) fn text(paragraph: Paragraph, revision: Revision) -> String {
     let (page, number) = paragraph;
     let mut random =
         Rng::with_seed((page * PARAGRAPHS + number) as u64 ^ u64::from(revision) << 32);
@@ -168,7 +168,7 @@ fn text(paragraph: Paragraph, revision: Revision) -> String {
 }
 
 /// The paragraphs and revisions that a text tells.
-fn marks(text: &str) -> Vec<(Paragraph, Revision)> {
+pub(crate) fn marks(text: &str) -> Vec<(Paragraph, Revision)> {
     let mark = |word: &str| {
         let (page, rest) = word.strip_prefix('d')?.split_once('p')?;
         let (paragraph, revision) = rest.split_once('r')?;

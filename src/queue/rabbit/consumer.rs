@@ -7,7 +7,8 @@
 //! ```
 //!
 //! A consumer has a connection and one channel of its own: its deliveries end with it, and a tag of an
-//! older one can never be taken for one of these.
+//! older one can never be taken for one of these. Where workers share the partitions it follows what is
+//! wanted of it, see [`super::sharing`].
 //!
 //! What the broker does, tried on RabbitMQ 3.10.8: when a channel, a connection or its process ends,
 //! everything unacknowledged comes again, in its old order, before all else, with `x-delivery-count`
@@ -16,6 +17,7 @@
 //! consumer is served at once, past what the cancelled one still has. So a consumer goes by closing
 //! its connection, and cancels only lines that it has nothing of.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -30,17 +32,30 @@ use lapin::{Channel, Connection};
 use tokio::time::Instant;
 
 use super::publish::Publisher;
+use super::sharing::Part;
 use super::shelf::{Fetched, Shelf, Subscribe};
 use super::wire::{self, header, integer};
-use super::{InHand, parked, topology};
-use crate::change::{Lane, Place};
+use super::{Shared, parked, topology};
+use crate::change::Place;
 use crate::clock::Clock;
 use crate::queue::{Consumer, Delivery, Tag};
 use crate::{Error, Result};
 
 /// What one stream of deliveries said: of which line and subscription; none at its end.
 type Arrival = (usize, u32, Option<lapin::Result<Message>>);
-type Subscribing = Pin<Box<dyn Future<Output = lapin::Result<lapin::Consumer>> + Send>>;
+type Stepping = Pin<Box<dyn Future<Output = lapin::Result<Option<lapin::Consumer>>> + Send>>;
+
+/// A message is given back when it was not settled for so long: at 30 minutes the broker would end the
+/// channel, with an error in its log.
+const KEPT_MAX: Duration = Duration::from_mins(25);
+
+/// Something that is done to a line by the broker.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Subscribe(Subscribe),
+    /// The subscription is cancelled, then what was done is acknowledged.
+    Leave,
+}
 
 /// Receives from `RabbitMQ`. Dropping it closes its connection: everything in hand comes again.
 ///
@@ -48,16 +63,17 @@ type Subscribing = Pin<Box<dyn Future<Output = lapin::Result<lapin::Consumer>> +
 /// and that a window chosen while messages were small is not taken back before they are settled.
 pub struct RabbitConsumer {
     publisher: Arc<Publisher>,
-    in_hand: Arc<InHand>,
+    shared: Arc<Shared>,
     clock: Clock,
+    part: Part,
     connection: Connection,
     channel: Channel,
     shelf: Shelf<Message>,
     /// The consumer tag of each line's subscription.
     tags: Vec<Option<String>>,
     arrivals: SelectAll<BoxStream<'static, Arrival>>,
-    /// A subscription under way: kept when `receive` is dropped, so that the next call goes on with it.
-    subscribing: Option<(Subscribe, Subscribing)>,
+    /// A step under way: kept when `receive` is dropped, so that the next call goes on with it.
+    stepping: Option<(Step, Stepping)>,
 }
 
 impl std::fmt::Debug for RabbitConsumer {
@@ -70,48 +86,68 @@ impl std::fmt::Debug for RabbitConsumer {
 }
 
 impl RabbitConsumer {
+    /// Subscribes to nothing yet; [`Consumer::receive`] does, to what `part` wants of these places.
     pub(super) async fn open(
         publisher: Arc<Publisher>,
-        (in_hand, clock): (Arc<InHand>, Clock),
+        (shared, clock): (Arc<Shared>, Clock),
         places: Vec<Place>,
+        part: Part,
         fetch_bytes: usize,
     ) -> Result<Self> {
         let broker = &publisher.link.broker;
         let connection = broker.connect("consumer").await?;
         let channel = topology::channel(broker, &connection).await?;
-        let line_bytes = fetch_bytes / places.len().max(1);
         Ok(Self {
             publisher,
-            in_hand,
+            shared,
             clock,
+            part,
             connection,
             channel,
             tags: vec![None; places.len()],
-            shelf: Shelf::new(places, line_bytes),
+            shelf: Shelf::new(places, fetch_bytes),
             arrivals: SelectAll::new(),
-            subscribing: None,
+            stepping: None,
         })
     }
 
-    /// Goes on with the subscription under way, and begins the next one that is needed.
+    /// Goes on with the step under way, and begins the next one that is needed.
     fn advance(&mut self, limit: usize) -> Result<()> {
         loop {
-            if let Some((subscribe, subscribing)) = &mut self.subscribing {
-                let Some(done) = subscribing.now_or_never() else {
+            if let Some((step, stepping)) = &mut self.stepping {
+                let Some(done) = stepping.now_or_never() else {
                     return Ok(());
                 };
-                let subscribe = *subscribe;
-                self.subscribed(subscribe, done)?;
+                let step = *step;
+                self.stepped(step, done)?;
             }
-            let Some(next) = self.shelf.next_subscription(limit, Instant::now()) else {
+            if let Some((line, done)) = self.shelf.next_leave() {
+                self.stepping = Some((Step::Leave, self.leave(line, done)));
+            } else if let Some(next) = self.shelf.next_subscription(limit, Instant::now()) {
+                self.stepping = Some((Step::Subscribe(next), self.subscribe(next)));
+            } else {
                 return Ok(());
-            };
-            let subscribing = self.subscribe(next);
-            self.subscribing = Some((next, subscribing));
+            }
         }
     }
 
-    fn subscribe(&mut self, subscribe: Subscribe) -> Subscribing {
+    fn leave(&mut self, line: usize, done: Vec<Message>) -> Stepping {
+        let old = self.tags.get_mut(line).and_then(Option::take);
+        let channel = self.channel.clone();
+        Box::pin(async move {
+            if let Some(old) = old {
+                channel
+                    .basic_cancel(old.into(), BasicCancelOptions::default())
+                    .await?;
+            }
+            for message in done {
+                message.acker.ack(BasicAckOptions::default()).await?;
+            }
+            Ok(None)
+        })
+    }
+
+    fn subscribe(&mut self, subscribe: Subscribe) -> Stepping {
         let place = self.shelf.places().nth(subscribe.line);
         let queue = place
             .map(|place| self.publisher.link.topology.queue(place))
@@ -136,21 +172,20 @@ impl RabbitConsumer {
             channel
                 .basic_consume(queue.into(), tag.into(), options, FieldTable::default())
                 .await
+                .map(Some)
         })
     }
 
-    fn subscribed(
-        &mut self,
-        subscribe: Subscribe,
-        done: lapin::Result<lapin::Consumer>,
-    ) -> Result<()> {
-        self.subscribing = None;
+    fn stepped(&mut self, step: Step, done: lapin::Result<Option<lapin::Consumer>>) -> Result<()> {
+        self.stepping = None;
         let deliveries = done.map_err(|error| self.gone(error))?;
-        let Subscribe { line, epoch, .. } = subscribe;
-        let arrivals = deliveries.map(move |delivery| (line, epoch, Some(delivery)));
-        self.arrivals
-            .push(arrivals.chain(once(ready((line, epoch, None)))).boxed());
-        self.shelf.subscribed(subscribe, Instant::now());
+        if let (Step::Subscribe(subscribe), Some(deliveries)) = (step, deliveries) {
+            let Subscribe { line, epoch, .. } = subscribe;
+            let arrivals = deliveries.map(move |delivery| (line, epoch, Some(delivery)));
+            self.arrivals
+                .push(arrivals.chain(once(ready((line, epoch, None)))).boxed());
+            self.shelf.subscribed(subscribe, Instant::now());
+        }
         Ok(())
     }
 
@@ -165,20 +200,23 @@ impl RabbitConsumer {
                     "deliver",
                 )(why));
             }
-            None => return Ok(()),
+            None => {
+                self.shelf.ended(line);
+                return Ok(());
+            }
         };
         let is_barrier = wire::is_barrier(&message.properties);
         let fetched = Fetched {
             tag: message.delivery_tag,
-            attempt: attempt(&message),
+            attempt: self.shared.forgiven.less(&message, attempt(&message)),
             is_barrier,
             bytes: message.data.len(),
             item: message,
         };
         if let Some(place) = self.shelf.places().nth(line).filter(|_| !is_barrier) {
-            self.in_hand.add(place.lane);
+            self.shared.in_hand.add(place.lane);
         }
-        self.shelf.fetched(line, epoch, fetched);
+        self.shelf.fetched((line, epoch), fetched, Instant::now());
         Ok(())
     }
 
@@ -199,9 +237,9 @@ impl RabbitConsumer {
         for tag in tags {
             if let Some((place, is_barrier, message)) = self.shelf.remove(tag.0, now) {
                 if !is_barrier {
-                    self.in_hand.take(place.lane);
+                    self.shared.in_hand.take(place.lane);
                 }
-                messages.push(message);
+                messages.extend(message);
             }
         }
         let resized = if messages.is_empty() {
@@ -244,8 +282,17 @@ impl Consumer for RabbitConsumer {
             while let Some(Some(arrival)) = self.arrivals.next().now_or_never() {
                 self.arrived(arrival)?;
             }
+            let wanted = self.part.wanted();
+            self.shelf.want(&wanted);
             self.advance(limit)?;
+            self.part.hold(self.shelf.holds());
             let now = Instant::now();
+            let kept_until = self.shelf.oldest().map(|oldest| oldest + KEPT_MAX);
+            if kept_until.is_some_and(|until| until <= now) {
+                let why = "something was in hand for 25 minutes: it is given back before the broker takes it";
+                let service = self.publisher.link.broker.service();
+                return Err(Error::unavailable(service, "wait for us")(why));
+            }
             let chosen = self.shelf.choose(limit, now);
             if !chosen.is_empty() {
                 return Ok(chosen
@@ -253,19 +300,17 @@ impl Consumer for RabbitConsumer {
                     .filter_map(|tag| self.hand_out(tag))
                     .collect());
             }
-            let due = self.shelf.next_due(now);
-            let subscribing = self
-                .subscribing
-                .as_mut()
-                .map(|(_, subscribing)| subscribing);
-            // All of these are cancel safe: the shelf and the subscription under way are kept.
+            let due = self.shelf.next_due(now).into_iter().chain(kept_until).min();
+            let stepping = self.stepping.as_mut().map(|(_, stepping)| stepping);
+            // All of these are cancel safe: the shelf and the step under way are kept.
             tokio::select! {
                 Some(arrival) = self.arrivals.next() => self.arrived(arrival)?,
-                done = or_never(subscribing) => {
-                    if let Some((subscribe, _)) = self.subscribing.take() {
-                        self.subscribed(subscribe, done)?;
+                done = or_never(stepping) => {
+                    if let Some((step, _)) = self.stepping.take() {
+                        self.stepped(step, done)?;
                     }
                 }
+                () = self.part.changed(&wanted) => {}
                 () = until(due) => {}
             }
         }
@@ -276,7 +321,8 @@ impl Consumer for RabbitConsumer {
     }
 
     /// Keeps them: a `basic.nack` would count an attempt, and put them elsewhere in their order. They
-    /// stay with this consumer; once it is dropped, the broker counts them as received.
+    /// stay with this consumer. Once it is dropped the broker counts them as received, and this process
+    /// takes that off again; another one does not know of it.
     async fn release(&mut self, tags: Vec<Tag>, pause: Duration) -> Result<()> {
         let due = Instant::now() + pause;
         for tag in tags {
@@ -301,8 +347,10 @@ impl Consumer for RabbitConsumer {
 impl Drop for RabbitConsumer {
     fn drop(&mut self) {
         for lane in self.shelf.changes() {
-            self.in_hand.take(lane);
+            self.shared.in_hand.take(lane);
         }
+        self.shared.forgiven.add(self.shelf.innocent());
+        self.part.hold(BTreeSet::new());
         // Asked for at once, before the streams go: each of those would cancel its subscription, and
         // the next consumer would be served past what is still unacknowledged here.
         self.connection.close(200, "OK".into()).now_or_never();
@@ -332,24 +380,5 @@ async fn until(due: Option<Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due).await,
         None => std::future::pending().await,
-    }
-}
-
-impl InHand {
-    fn of(&self, lane: Lane) -> &std::sync::atomic::AtomicU64 {
-        match lane {
-            Lane::Live => &self.live,
-            Lane::Backfill => &self.backfill,
-        }
-    }
-
-    fn add(&self, lane: Lane) {
-        self.of(lane)
-            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    }
-
-    fn take(&self, lane: Lane) {
-        self.of(lane)
-            .fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
     }
 }

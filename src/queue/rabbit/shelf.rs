@@ -9,13 +9,20 @@
 //! The broker counts an attempt for everything that was fetched when a consumer dies, handed out or
 //! not. So a line fetches one message until it sees one that nobody fetched before, and then no more
 //! than was asked for: a crash charges innocents once at most, and alone they are found innocent.
+//!
+//! A partition that goes to another worker is drained first: its lines hand out what they have, nothing is
+//! acknowledged, so that the broker sends no more than the window holds, and when all is done the subscription
+//! is cancelled before the acknowledgements. So nobody else is served before what this one had is stored.
 
-use std::collections::BTreeMap;
+mod line;
+
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::change::{Lane, Place};
+use line::{Held, Line, Post, State};
 
 /// One delivery in this many is of a backfill lane, while there are any.
 const BACKFILL_SHARE: u32 = 8;
@@ -26,45 +33,12 @@ const SILENCE: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(super) struct Shelf<T> {
     lines: Vec<Line<T>>,
-    /// Bytes that one line may have fetched.
-    line_bytes: usize,
+    /// Bytes that all lines together may have fetched.
+    bytes: usize,
     /// The most that was asked for at once.
     limit_max: usize,
     /// Deliveries since the last one of a backfill lane.
     since_backfill: u32,
-}
-
-/// One place: its messages by delivery tag, which is their order.
-#[derive(Debug)]
-struct Line<T> {
-    place: Place,
-    held: BTreeMap<u64, Held<T>>,
-    /// What the broker sends without an acknowledgement; none between two subscriptions.
-    window: Option<u32>,
-    /// Counts subscriptions.
-    epoch: u32,
-    /// A message was seen that nobody fetched before.
-    fresh: bool,
-    /// The largest message of late, in bytes.
-    size: usize,
-    /// Until then more may be on its way.
-    unsure_until: Option<Instant>,
-}
-
-#[derive(Debug)]
-struct Held<T> {
-    epoch: u32,
-    attempt: u32,
-    is_barrier: bool,
-    state: State,
-    item: T,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Ready,
-    Hand,
-    Resting(Instant),
 }
 
 /// A message as it arrived.
@@ -94,22 +68,77 @@ struct Candidate {
 }
 
 impl<T> Shelf<T> {
-    pub(super) fn new(places: impl IntoIterator<Item = Place>, line_bytes: usize) -> Self {
-        let line = |place| Line {
-            place,
-            held: BTreeMap::new(),
-            window: None,
-            epoch: 0,
-            fresh: false,
-            size: 1,
-            unsure_until: None,
-        };
+    /// Lines of these places; none is subscribed to before it is wanted.
+    pub(super) fn new(places: impl IntoIterator<Item = Place>, bytes: usize) -> Self {
         Self {
-            lines: places.into_iter().map(line).collect(),
-            line_bytes,
+            lines: places.into_iter().map(Line::new).collect(),
+            bytes,
             limit_max: 1,
             since_backfill: 0,
         }
+    }
+
+    /// From now on these partitions are wanted: others are drained. One that is being drained is left
+    /// before it is taken again.
+    pub(super) fn want(&mut self, partitions: &BTreeSet<u32>) {
+        for line in &mut self.lines {
+            line.wanted = partitions.contains(&line.place.partition);
+            line.post = match line.post {
+                Post::Away if line.wanted => Post::Here,
+                Post::Here if !line.wanted => Post::Leaving,
+                post => post,
+            };
+        }
+    }
+
+    /// Partitions that something was, is or may still be fetched of.
+    pub(super) fn holds(&self) -> BTreeSet<u32> {
+        let held = self.lines.iter().filter(|line| !line.is_given_up());
+        held.map(|line| line.place.partition).collect()
+    }
+
+    /// The next line that is drained, and what is acknowledged once its subscription is cancelled.
+    pub(super) fn next_leave(&mut self) -> Option<(usize, Vec<T>)> {
+        let drained = |line: &Line<T>| line.post == Post::Leaving && line.held.is_empty();
+        let index = self.lines.iter().position(drained)?;
+        let line = self.lines.get_mut(index)?;
+        line.post = if line.wanted { Post::Here } else { Post::Away };
+        line.window = None;
+        line.fresh = false;
+        line.unsure_until = None;
+        let done = std::mem::take(&mut line.done).into_iter();
+        Some((index, done.map(|held| held.item).collect()))
+    }
+
+    /// A subscription of this line brings nothing any more.
+    pub(super) fn ended(&mut self, line: usize) {
+        if let Some(line) = self.lines.get_mut(line) {
+            line.open = line.open.saturating_sub(1);
+        }
+    }
+
+    /// When the oldest message that is not acknowledged came.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        self.unacknowledged().map(|held| held.since).min()
+    }
+
+    /// What a worker has not in its hands, and whether it had it there and gave it back.
+    pub(super) fn innocent(&self) -> impl Iterator<Item = (&T, bool)> {
+        let innocent = self
+            .unacknowledged()
+            .filter(|held| held.state != State::Hand);
+        innocent.map(|held| (&held.item, matches!(held.state, State::Resting(_))))
+    }
+
+    fn unacknowledged(&self) -> impl Iterator<Item = &Held<T>> {
+        let lines = self.lines.iter();
+        lines.flat_map(|line| line.held.values().chain(&line.done))
+    }
+
+    /// Bytes that one line may have fetched.
+    fn line_bytes(&self) -> usize {
+        let here = self.lines.iter().filter(|line| line.post != Post::Away);
+        self.bytes / here.count().max(1)
     }
 
     pub(super) fn places(&self) -> impl Iterator<Item = Place> {
@@ -119,9 +148,11 @@ impl<T> Shelf<T> {
     /// The next subscription that is missing, or too narrow for what the caller keeps in hand.
     pub(super) fn next_subscription(&mut self, limit: usize, now: Instant) -> Option<Subscribe> {
         self.limit_max = self.limit_max.max(limit);
-        let line_bytes = self.line_bytes;
+        let line_bytes = self.line_bytes();
         let limit_max = self.limit_max;
-        let needs = |line: &Line<T>| line.window.is_none() || line.is_used_up(now);
+        let needs = |line: &Line<T>| {
+            line.post == Post::Here && (line.window.is_none() || line.is_used_up(now))
+        };
         // Round robin is not needed: a line that got its window needs none for a while.
         let index = self.lines.iter().position(needs)?;
         let line = self.lines.get_mut(index)?;
@@ -130,7 +161,7 @@ impl<T> Shelf<T> {
         } else {
             limit.max(line.held.len())
         };
-        let window = line.wanted(asked, line_bytes);
+        let window = line.window_for(asked, line_bytes);
         line.epoch += 1;
         line.window = Some(window);
         line.unsure_until = None;
@@ -144,6 +175,7 @@ impl<T> Shelf<T> {
     /// The subscription stands; from now on messages may come.
     pub(super) fn subscribed(&mut self, subscribe: Subscribe, now: Instant) {
         if let Some(line) = self.lines.get_mut(subscribe.line) {
+            line.open += 1;
             line.unsure_until = Some(now + SILENCE);
         }
     }
@@ -155,7 +187,12 @@ impl<T> Shelf<T> {
     }
 
     /// Takes in what arrived.
-    pub(super) fn fetched(&mut self, line: usize, epoch: u32, fetched: Fetched<T>) {
+    pub(super) fn fetched(
+        &mut self,
+        (line, epoch): (usize, u32),
+        fetched: Fetched<T>,
+        now: Instant,
+    ) {
         let Some(line) = self.lines.get_mut(line) else {
             return;
         };
@@ -165,6 +202,7 @@ impl<T> Shelf<T> {
             epoch,
             attempt: fetched.attempt,
             is_barrier: fetched.is_barrier,
+            since: now,
             state: State::Ready,
             item: fetched.item,
         };
@@ -217,7 +255,7 @@ impl<T> Shelf<T> {
         let resting = self.lines.iter().flat_map(|line| line.held.values());
         let resting = resting.filter_map(|held| match held.state {
             State::Resting(due) => Some(due),
-            State::Ready | State::Hand => None,
+            State::Ready | State::Hand | State::Done => None,
         });
         let unsure = self.lines.iter().filter_map(|line| line.unsure_until);
         resting.chain(unsure).filter(|due| *due > now).min()
@@ -230,8 +268,9 @@ impl<T> Shelf<T> {
         (held.state == State::Hand).then_some((place, held.attempt, &held.item))
     }
 
-    /// Takes what is in hand away for good: place, whether it is a barrier, and the rest.
-    pub(super) fn remove(&mut self, tag: u64, now: Instant) -> Option<(Place, bool, T)> {
+    /// Takes what is in hand away for good: place, whether it is a barrier, and the rest; none of a line
+    /// that is being drained, which keeps it until [`Self::next_leave`].
+    pub(super) fn remove(&mut self, tag: u64, now: Instant) -> Option<(Place, bool, Option<T>)> {
         let line = self.lines.iter_mut().find(|line| {
             let held = line.held.get(&tag);
             held.is_some_and(|held| held.state == State::Hand)
@@ -240,8 +279,14 @@ impl<T> Shelf<T> {
             // There is room again, and what comes next may be on its way.
             line.unsure_until = Some(now + SILENCE);
         }
-        let held = line.held.remove(&tag)?;
-        Some((line.place, held.is_barrier, held.item))
+        let mut held = line.held.remove(&tag)?;
+        let (place, is_barrier) = (line.place, held.is_barrier);
+        if line.post != Post::Leaving {
+            return Some((place, is_barrier, Some(held.item)));
+        }
+        held.state = State::Done;
+        line.done.push(held);
+        Some((place, is_barrier, None))
     }
 
     /// Lines with nothing fetched whose window should be another one. They count as unsubscribed from
@@ -249,11 +294,13 @@ impl<T> Shelf<T> {
     /// the gap, and hands nothing behind a message in our hand to another consumer.
     pub(super) fn resize(&mut self) -> Vec<usize> {
         let mut resized = Vec::new();
+        let line_bytes = self.line_bytes();
         for (index, line) in self.lines.iter_mut().enumerate() {
-            let Some(window) = line.window.filter(|_| line.held.is_empty()) else {
+            let is_empty = line.post == Post::Here && line.held.is_empty();
+            let Some(window) = line.window.filter(|_| is_empty) else {
                 continue;
             };
-            let wanted = line.wanted(self.limit_max, self.line_bytes);
+            let wanted = line.window_for(self.limit_max, line_bytes);
             if wanted >= window * 2 || wanted * 2 <= window {
                 line.window = None;
                 resized.push(index);
@@ -308,65 +355,6 @@ impl<T> Shelf<T> {
     fn may_come(&self, lane: Lane, strict: bool, now: Instant) -> bool {
         let mut lines = self.lines.iter().filter(|line| line.place.lane == lane);
         lines.any(|line| line.is_unsure(now) || (strict && line.is_full()))
-    }
-}
-
-impl<T> Line<T> {
-    /// A window for a caller that asks for so much.
-    fn wanted(&self, asked: usize, line_bytes: usize) -> u32 {
-        let fit = (line_bytes / self.size).max(1);
-        let window = if self.fresh { asked.min(fit) } else { 1 };
-        u32::try_from(window)
-            .unwrap_or(u32::MAX)
-            .clamp(1, u16::MAX.into())
-    }
-
-    /// The broker sends no more until something is acknowledged.
-    fn is_full(&self) -> bool {
-        let sent = self
-            .held
-            .values()
-            .filter(|held| held.epoch == self.epoch)
-            .count();
-        self.window.is_some_and(|window| sent >= window as usize)
-    }
-
-    /// Full of what the caller keeps in hand or gave back, so that nothing could come any more.
-    ///
-    /// A worker settles before it asks again, and never gets here. For one that does not, the window is
-    /// opened anew beside what it has; another consumer of the place may then pass a barrier before
-    /// this one is done.
-    fn is_used_up(&self, now: Instant) -> bool {
-        let kept = |held: &Held<T>| match held.state {
-            State::Ready => false,
-            State::Hand => true,
-            State::Resting(due) => due > now,
-        };
-        self.is_full() && self.held.values().all(kept)
-    }
-
-    /// Between two subscriptions or about to be, or silent for a short while only.
-    fn is_unsure(&self, now: Instant) -> bool {
-        self.window.is_none()
-            || self.is_used_up(now)
-            || (!self.is_full() && self.unsure_until.is_none_or(|until| now < until))
-    }
-
-    /// A barrier is free when nothing before it is left; until then nothing behind it is.
-    fn free(&self, now: Instant) -> impl Iterator<Item = (u64, u32)> {
-        let first = self.held.keys().next().copied();
-        let blocked = move |tag: u64, held: &Held<T>| {
-            held.is_barrier && held.state != State::Hand && Some(tag) != first
-        };
-        self.held
-            .iter()
-            .take_while(move |(tag, held)| !blocked(**tag, held))
-            .filter(move |(_, held)| match held.state {
-                State::Ready => true,
-                State::Hand => false,
-                State::Resting(due) => due <= now,
-            })
-            .map(|(tag, held)| (*tag, held.attempt))
     }
 }
 

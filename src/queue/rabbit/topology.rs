@@ -94,6 +94,11 @@ impl Topology {
         format!("{}.parked", self.name)
     }
 
+    /// The exchange over which workers hear each other.
+    pub(super) fn workers(&self) -> String {
+        format!("{}.workers", self.name)
+    }
+
     /// Every place of the generation.
     pub(super) fn places(&self) -> impl Iterator<Item = Place> {
         let lanes = [Lane::Live, Lane::Backfill];

@@ -162,6 +162,12 @@ impl Server {
             .is_some())
     }
 
+    /// How many documents a collection has, as its statistics say.
+    pub(super) async fn count(&self, kind: &str) -> Result<u64> {
+        let count = self.raw(kind).estimated_document_count().await;
+        count.map_err(fault(&self.service, "count documents"))
+    }
+
     /// The time of the log's first entry, where it may be read.
     pub(super) async fn oplog_start(&self) -> Option<Time> {
         let log: Collection<RawDocumentBuf> = self.client.database("local").collection("oplog.rs");

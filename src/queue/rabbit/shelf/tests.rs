@@ -7,7 +7,9 @@ const BACKFILL: usize = 1;
 
 fn shelf() -> Shelf<()> {
     let place = |lane| Place { partition: 0, lane };
-    Shelf::new([place(Lane::Live), place(Lane::Backfill)], 1_000)
+    let mut shelf = Shelf::new([place(Lane::Live), place(Lane::Backfill)], 2_000);
+    shelf.want(&BTreeSet::from([0]));
+    shelf
 }
 
 /// Subscribes every line that needs it; the windows.
@@ -29,7 +31,7 @@ fn arrive(shelf: &mut Shelf<()>, line: usize, tag: u64, (attempt, is_barrier): (
         bytes: 10,
         item: (),
     };
-    shelf.fetched(line, epoch, fetched);
+    shelf.fetched((line, epoch), fetched, Instant::now());
 }
 
 /// Settles as a consumer does; the lines that were resized.
@@ -69,7 +71,7 @@ async fn large_messages_make_a_small_window_and_one_always_fits() {
         bytes: 5_000,
         item: (),
     };
-    shelf.fetched(LIVE, 1, large);
+    shelf.fetched((LIVE, 1), large, now);
     let middle = Fetched {
         tag: 2,
         attempt: 1,
@@ -77,7 +79,7 @@ async fn large_messages_make_a_small_window_and_one_always_fits() {
         bytes: 100,
         item: (),
     };
-    shelf.fetched(BACKFILL, 1, middle);
+    shelf.fetched((BACKFILL, 1), middle, now);
     assert_eq!(shelf.choose(1, now), [1]);
     assert_eq!(settle(&mut shelf, &[1], now), [0; 0]);
     let later = now + SILENCE;
@@ -142,4 +144,81 @@ async fn a_caller_that_settles_nothing_gets_a_window_beside_what_it_has() {
     assert_eq!(shelf.choose(1, now), [2]);
     assert_eq!(subscribe(&mut shelf, 1, now), [(LIVE, 2)]);
     assert_eq!(shelf.changes().count(), 2);
+}
+
+/// A shelf of one live line with a window of four, and these messages.
+fn filled(tags: &[u64], now: Instant) -> Shelf<()> {
+    let live = Place {
+        partition: 0,
+        lane: Lane::Live,
+    };
+    let mut shelf = Shelf::new([live], 1_000);
+    shelf.want(&BTreeSet::from([0]));
+    subscribe(&mut shelf, 4, now);
+    for tag in tags {
+        arrive(&mut shelf, LIVE, *tag, (1, false));
+    }
+    shelf
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_line_that_is_given_up_hands_out_what_it_has_and_acknowledges_when_all_is_done() {
+    let now = Instant::now();
+    let mut shelf = filled(&[1, 2], now);
+    assert_eq!(shelf.choose(1, now), [1]);
+    shelf.want(&BTreeSet::new());
+    assert_eq!(shelf.next_leave(), None, "something is in hand");
+    assert_eq!(shelf.remove(1, now).unwrap().2, None, "it is kept");
+    assert_eq!(shelf.next_leave(), None, "something was fetched");
+    assert_eq!(shelf.next_subscription(4, now), None);
+    assert_eq!(shelf.choose(4, now), [2]);
+    shelf.remove(2, now).unwrap();
+    assert_eq!(shelf.holds(), BTreeSet::from([0]));
+    assert_eq!(shelf.next_leave(), Some((LIVE, vec![(), ()])));
+    assert_eq!(shelf.holds(), BTreeSet::from([0]), "more may be on its way");
+    shelf.ended(LIVE);
+    assert_eq!(shelf.holds(), BTreeSet::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_while_a_subscription_is_cancelled_is_handed_out_and_still_held() {
+    let now = Instant::now();
+    let mut shelf = filled(&[], now);
+    shelf.want(&BTreeSet::new());
+    assert_eq!(shelf.next_leave(), Some((LIVE, Vec::new())));
+    arrive(&mut shelf, LIVE, 1, (1, false));
+    shelf.ended(LIVE);
+    assert_eq!(shelf.holds(), BTreeSet::from([0]));
+    assert_eq!(shelf.choose(4, now), [1]);
+    assert_eq!(
+        shelf.remove(1, now).unwrap().2,
+        Some(()),
+        "it is acknowledged"
+    );
+    assert_eq!(shelf.holds(), BTreeSet::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_line_that_is_wanted_again_is_left_before_it_is_taken() {
+    let now = Instant::now();
+    let mut shelf = filled(&[1], now);
+    shelf.want(&BTreeSet::new());
+    shelf.want(&BTreeSet::from([0]));
+    assert_eq!(shelf.next_subscription(4, now), None);
+    assert_eq!(shelf.choose(4, now), [1]);
+    shelf.remove(1, now).unwrap();
+    assert_eq!(shelf.next_leave(), Some((LIVE, vec![()])));
+    assert!(shelf.next_subscription(4, now).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_in_hand_is_not_innocent_and_all_else_is() {
+    let now = Instant::now();
+    let mut shelf = filled(&[1, 2, 3, 4], now);
+    assert_eq!(shelf.choose(3, now), [1, 2, 3]);
+    shelf.release(1, now + SILENCE);
+    shelf.want(&BTreeSet::new());
+    shelf.remove(2, now).unwrap();
+    assert_eq!(shelf.innocent().count(), 3, "given back, done, and fetched");
+    assert_eq!(shelf.oldest(), Some(now));
 }

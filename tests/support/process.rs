@@ -1,29 +1,32 @@
-//! `lockstep capture` as a child process: started, listened to, stopped for a while, killed.
+//! The program as a child process that goes on: started, listened to, stopped for a while, killed.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::PATIENCE;
-use crate::support::binary;
+use super::binary;
 
-/// A running capture; killed when it is dropped.
-pub(super) struct Capture {
+/// The longest wait for anything that it has to say.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A running process; killed when it is dropped.
+pub(crate) struct Process {
     child: Child,
     log: watch::Receiver<String>,
     reader: Option<JoinHandle<()>>,
 }
 
-impl Capture {
-    /// Starts it with these settings, and waits for nothing.
-    pub(super) fn start(data: &Path, settings: &[(&str, String)]) -> Self {
+impl Process {
+    /// Starts it with these arguments and settings, and waits for nothing.
+    pub(crate) fn start(data: &Path, arguments: &[&str], settings: &[(&str, String)]) -> Self {
         let mut command = binary::program(data);
         let command = command
-            .arg("capture")
+            .args(arguments)
             .envs(settings.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
@@ -43,7 +46,7 @@ impl Capture {
     }
 
     /// Waits until it has said one of these.
-    pub(super) async fn until(&self, words: &[&str]) {
+    pub(crate) async fn until(&self, words: &[&str]) {
         let mut log = self.log.clone();
         let is_said = |log: &String| words.iter().any(|words| log.contains(words));
         let said = timeout(PATIENCE, log.wait_for(is_said)).await;
@@ -52,24 +55,31 @@ impl Capture {
     }
 
     /// What it has said so far.
-    pub(super) fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         self.log.borrow().clone()
     }
 
     /// Fails where it has ended by itself.
-    pub(super) fn assert_running(&mut self) {
+    pub(crate) fn assert_running(&mut self) {
         let ended = self.child.try_wait().unwrap();
         assert!(ended.is_none(), "{ended:?}: {}", self.said());
     }
 
     /// Stops the process where it stands; its connections stay open.
-    pub(super) fn freeze(&self) {
+    pub(crate) fn freeze(&self) {
         self.signal("-STOP");
     }
 
     /// Lets it go on.
-    pub(super) fn thaw(&self) {
+    pub(crate) fn thaw(&self) {
         self.signal("-CONT");
+    }
+
+    /// Asks it to stop, and waits until it has; fails where it ends otherwise than well.
+    pub(crate) fn stop(mut self) {
+        self.signal("-TERM");
+        let ended = self.child.wait().unwrap();
+        assert!(ended.success(), "{ended:?}: {}", self.said());
     }
 
     fn signal(&self, signal: &str) {
@@ -79,12 +89,12 @@ impl Capture {
     }
 
     /// `kill -9`.
-    pub(super) fn kill(self) {
+    pub(crate) fn kill(self) {
         drop(self);
     }
 }
 
-impl Drop for Capture {
+impl Drop for Process {
     fn drop(&mut self) {
         // It may have ended by itself.
         self.child.kill().ok();

@@ -1,0 +1,383 @@
+//! Tables of single moments, and seeded runs of many workers that hear each other late.
+
+use fastrand::Rng;
+
+use super::*;
+
+type View = BTreeMap<Uuid, BTreeSet<u32>>;
+
+fn id(number: u128) -> Uuid {
+    Uuid::from_u128(number << 64 | 0x5eed ^ number)
+}
+
+fn set(partitions: &[u32]) -> BTreeSet<u32> {
+    partitions.iter().copied().collect()
+}
+
+fn view(workers: &[(u128, &[u32])]) -> View {
+    let workers = workers.iter();
+    workers
+        .map(|(worker, holds)| (id(*worker), set(holds)))
+        .collect()
+}
+
+/// Everybody holds what it is assigned.
+fn settled(view: &View, partitions: u32) -> View {
+    let mut settled: View = view.keys().map(|worker| (*worker, set(&[]))).collect();
+    for (partition, owner) in assign(view, partitions) {
+        settled.get_mut(&owner).unwrap().insert(partition);
+    }
+    settled
+}
+
+fn alive(worker: u128, holds: &[u32]) -> Beat {
+    Beat {
+        worker: id(worker),
+        generation: 1,
+        holds: set(holds),
+        says: Says::Alive,
+    }
+}
+
+/// A worker that has listened long enough to take something.
+fn listened(me: u128, partitions: u32) -> (Share, Instant) {
+    let now = Instant::now();
+    let mut share = Share::new(id(me), 1, partitions);
+    share.connected(now);
+    (share, now + LISTEN)
+}
+
+/// Looks at every beat until then, as a worker does; what it wants at last.
+fn wanted_at(share: &mut Share, mut now: Instant, then: Instant) -> BTreeSet<u32> {
+    while now < then {
+        share.wanted(now);
+        now += BEAT_EVERY;
+    }
+    share.wanted(then)
+}
+
+#[test]
+fn the_weight_of_a_worker_is_pinned() {
+    let worker = Uuid::from_u128(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
+    assert_eq!(weight(worker, 0).0, 16_897_030_871_488_889_571);
+    assert_eq!(weight(worker, 7).0, 3_249_654_755_052_408_097);
+}
+
+#[test]
+fn every_partition_has_one_owner_and_shares_are_even() {
+    let mut random = Rng::with_seed(7);
+    for _ in 0..2_000 {
+        let partitions = random.u32(1..40);
+        let workers = random.u128(1..9);
+        // What they say to hold may overlap, and leave out some.
+        let holds = |random: &mut Rng| (0..partitions).filter(|_| random.u8(0..4) == 0).collect();
+        let view: View = (0..workers)
+            .map(|number| (id(number), holds(&mut random)))
+            .collect();
+        let settled = settled(&view, partitions);
+        let sizes = settled.values().map(BTreeSet::len);
+        assert_eq!(sizes.clone().sum::<usize>(), partitions as usize);
+        let (least, most) = (sizes.clone().min().unwrap(), sizes.max().unwrap());
+        assert!(most - least <= 1, "{settled:?}");
+    }
+}
+
+#[test]
+fn what_everybody_holds_as_assigned_stays_assigned() {
+    let mut random = Rng::with_seed(8);
+    for _ in 0..500 {
+        let (partitions, workers) = (random.u32(1..40), random.u128(1..9));
+        let empty = (0..workers).map(|number| (id(number), set(&[]))).collect();
+        let first = settled(&empty, partitions);
+        assert_eq!(settled(&first, partitions), first);
+    }
+}
+
+#[test]
+fn a_join_moves_only_its_share_and_a_leave_only_what_was_left() {
+    let mut random = Rng::with_seed(9);
+    for _ in 0..500 {
+        let partitions = random.u32(1..40);
+        let mut now = View::new();
+        for _ in 0..20 {
+            let before = now.clone();
+            if random.u8(0..3) > 0 || now.len() < 2 {
+                now.entry(id(random.u128(0..1_000))).or_default();
+            } else {
+                let gone = *random.choice(now.keys()).unwrap();
+                now.remove(&gone);
+            }
+            now = settled(&now, partitions);
+            for (worker, held) in &before {
+                let holds = now.get(worker);
+                let joined = now.len() > before.len();
+                assert!(
+                    holds.is_none_or(|holds| if joined {
+                        holds.is_subset(held)
+                    } else {
+                        holds.is_superset(held)
+                    }),
+                    "{before:?} became {now:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn of_two_that_hold_one_partition_everybody_takes_the_same_to_be_its_holder() {
+    let both = view(&[(1, &[0]), (2, &[0])]);
+    let owners = assign(&both, 2);
+    assert_eq!(owners.len(), 2);
+    assert_ne!(owners[&0], owners[&1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_joiner_takes_nothing_before_it_has_listened_and_nothing_that_another_holds() {
+    let now = Instant::now();
+    let mut share = Share::new(id(1), 1, 4);
+    assert_eq!(share.wanted(now), set(&[]), "it hears nobody");
+    share.connected(now);
+    assert_eq!(share.wanted(now), set(&[]), "it has not listened yet");
+    share.heard(alive(2, &[0, 1, 2, 3]), now);
+    let later = now + LISTEN;
+    assert_eq!(share.wanted(later), set(&[]), "the owner has not drained");
+    let owners = assign(&share.workers(), 4);
+    let mine: BTreeSet<u32> = (0..4).filter(|it| owners[it] == id(1)).collect();
+    assert_eq!(mine.len(), 2);
+    let first = *mine.first().unwrap();
+    let left: Vec<u32> = (0..4).filter(|it| *it != first).collect();
+    share.heard(alive(2, &left), later);
+    assert_eq!(share.wanted(later), set(&[first]), "one was released");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_owner_drains_what_a_joiner_is_to_have_and_keeps_its_own_share() {
+    let (mut share, now) = listened(1, 4);
+    assert_eq!(share.wanted(now), set(&[0, 1, 2, 3]));
+    assert!(share.hold(set(&[0, 1, 2, 3])));
+    share.heard(alive(2, &[]), now);
+    let wanted = share.wanted(now);
+    assert_eq!(wanted.len(), 2);
+    // While it drains, it still holds them, and says so.
+    assert_eq!(share.beat(Says::Alive).holds.len(), 4);
+    assert_eq!(share.wanted(now), wanted);
+    share.hold(wanted.clone());
+    assert_eq!(share.wanted(now), wanted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_worker_is_dead_after_ten_seconds_and_replaced() {
+    let (mut share, now) = listened(1, 2);
+    share.heard(alive(2, &[0, 1]), now);
+    assert_eq!(share.wanted(now), set(&[]));
+    let almost = now + DEAD_AFTER - Duration::from_millis(1);
+    assert_eq!(wanted_at(&mut share, now, almost), set(&[]));
+    assert_eq!(share.wanted(now + DEAD_AFTER), set(&[0, 1]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_leaves_is_replaced_at_once() {
+    let (mut share, now) = listened(1, 2);
+    share.heard(alive(2, &[0, 1]), now);
+    let gone = Beat {
+        says: Says::Gone,
+        ..alive(2, &[])
+    };
+    share.heard(gone, now);
+    assert_eq!(share.wanted(now), set(&[0, 1]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_hears_nobody_keeps_what_it_holds_and_takes_nothing() {
+    let (mut share, now) = listened(1, 4);
+    share.heard(alive(2, &[2, 3]), now);
+    share.hold(set(&[0, 1]));
+    share.disconnected();
+    let later = now + DEAD_AFTER * 2;
+    assert_eq!(share.wanted(later), set(&[0, 1]));
+    share.connected(later);
+    assert_eq!(share.wanted(later + LISTEN), set(&[0, 1]), "2 may live");
+    let then = later + DEAD_AFTER;
+    let wanted = wanted_at(&mut share, later + LISTEN, then);
+    assert_eq!(wanted, set(&[0, 1, 2, 3]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_stood_still_itself_does_not_take_the_others_for_dead() {
+    let (mut share, now) = listened(1, 4);
+    share.heard(alive(2, &[2, 3]), now);
+    share.hold(set(&[0, 1]));
+    assert_eq!(share.wanted(now), set(&[0, 1]));
+    let later = now + DEAD_AFTER * 2;
+    assert_eq!(wanted_at(&mut share, later, later + LISTEN), set(&[0, 1]));
+    assert_eq!(share.workers().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_stranger_that_says_hello_is_answered() {
+    let (mut share, now) = listened(1, 4);
+    let hello = |worker| Beat {
+        says: Says::Hello,
+        ..alive(worker, &[])
+    };
+    assert!(share.heard(hello(2), now));
+    assert!(!share.heard(hello(1), now), "our own");
+    assert!(!share.heard(alive(2, &[]), now));
+    let other = Beat {
+        generation: 2,
+        ..hello(3)
+    };
+    assert!(!share.heard(other, now));
+    assert_eq!(share.workers().len(), 2);
+}
+
+/// Workers whose beats arrive late and out of step, and whose consumers drain when they like.
+struct Crowd {
+    workers: BTreeMap<Uuid, Share>,
+    /// Beats under way to each.
+    posted: Vec<(Uuid, Beat)>,
+    partitions: u32,
+    now: Instant,
+    random: Rng,
+}
+
+impl Crowd {
+    fn say(&mut self, beat: &Beat) {
+        let others = self.workers.keys().filter(|worker| **worker != beat.worker);
+        let posted = others.map(|worker| (*worker, beat.clone()));
+        self.posted.extend(posted.collect::<Vec<_>>());
+    }
+
+    fn join(&mut self, worker: Uuid) {
+        let mut share = Share::new(worker, 1, self.partitions);
+        share.connected(self.now);
+        let hello = share.beat(Says::Hello);
+        self.workers.insert(worker, share);
+        self.say(&hello);
+    }
+
+    /// Hands out some of what is under way, in the order of each sender.
+    fn deliver(&mut self, mut count: usize) {
+        while count > 0 && !self.posted.is_empty() {
+            let (to, from) = {
+                let (to, beat) = self.random.choice(self.posted.iter()).unwrap();
+                (*to, beat.worker)
+            };
+            let first = |(at, beat): &(Uuid, Beat)| *at == to && beat.worker == from;
+            let index = self.posted.iter().position(first).unwrap();
+            let (to, beat) = self.posted.remove(index);
+            if let Some(share) = self.workers.get_mut(&to)
+                && share.heard(beat, self.now)
+            {
+                let answer = share.beat(Says::Alive);
+                self.say(&answer);
+            }
+            count -= 1;
+        }
+    }
+
+    /// Each worker's consumer takes and, if it has drained, releases; then it beats.
+    fn act(&mut self, drained: bool) {
+        for worker in self.workers.keys().copied().collect::<Vec<_>>() {
+            let drained = drained || self.random.bool();
+            let share = self.workers.get_mut(&worker).unwrap();
+            let wanted = share.wanted(self.now);
+            let held: BTreeSet<u32> = if drained {
+                wanted
+            } else {
+                wanted.union(&share.holds).copied().collect()
+            };
+            share.hold(held);
+            let beat = share.beat(Says::Alive);
+            self.say(&beat);
+        }
+    }
+
+    fn turn(&mut self, drained: bool) {
+        self.now += BEAT_EVERY;
+        self.act(drained);
+    }
+
+    fn holders(&self, partition: u32) -> usize {
+        let workers = self.workers.values();
+        workers
+            .filter(|share| share.holds.contains(&partition))
+            .count()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_comes_and_dies_each_partition_has_one_holder_when_views_agree() {
+    for seed in 0..200 {
+        let mut random = Rng::with_seed(seed);
+        let partitions = random.u32(1..12);
+        let mut crowd = Crowd {
+            workers: BTreeMap::new(),
+            posted: Vec::new(),
+            partitions,
+            now: Instant::now(),
+            random: random.fork(),
+        };
+        for number in 0..random.u128(5..40) {
+            match random.u8(0..4) {
+                0 => crowd.join(id(number)),
+                1 if crowd.workers.len() > 1 => {
+                    let gone = *random.choice(crowd.workers.keys()).unwrap();
+                    let share = crowd.workers.remove(&gone).unwrap();
+                    if random.bool() {
+                        crowd.say(&share.beat(Says::Gone));
+                    }
+                }
+                _ => crowd.turn(false),
+            }
+            crowd.deliver(random.usize(0..20));
+        }
+        if crowd.workers.is_empty() {
+            crowd.join(id(1_000));
+        }
+        // Everything arrives, the dead are given up, and what has to move moves.
+        for _ in 0..30 {
+            crowd.deliver(usize::MAX);
+            crowd.turn(true);
+        }
+        for partition in 0..partitions {
+            assert_eq!(crowd.holders(partition), 1, "seed {seed}, {partition}");
+        }
+        let sizes = crowd.workers.values().map(|share| share.holds.len());
+        let (least, most) = (sizes.clone().min().unwrap(), sizes.max().unwrap());
+        assert!(most - least <= 1, "seed {seed}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_partition_has_two_holders_while_every_beat_is_heard_at_once() {
+    for seed in 0..200 {
+        let mut random = Rng::with_seed(seed);
+        let mut crowd = Crowd {
+            workers: BTreeMap::new(),
+            posted: Vec::new(),
+            partitions: 8,
+            now: Instant::now(),
+            random: random.fork(),
+        };
+        for number in 0..60 {
+            if random.u8(0..6) == 0 {
+                crowd.join(id(number));
+                crowd.deliver(usize::MAX);
+            }
+            crowd.now += BEAT_EVERY;
+            for worker in crowd.workers.keys().copied().collect::<Vec<_>>() {
+                let share = crowd.workers.get_mut(&worker).unwrap();
+                let wanted = share.wanted(crowd.now);
+                share.hold(wanted);
+                let beat = share.beat(Says::Alive);
+                crowd.say(&beat);
+                crowd.deliver(usize::MAX);
+            }
+            for partition in 0..8 {
+                assert!(crowd.holders(partition) <= 1, "seed {seed}, {partition}");
+            }
+        }
+    }
+}

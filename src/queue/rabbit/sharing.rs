@@ -1,0 +1,283 @@
+//! Workers of one queue share its partitions: each hears the beats of all, and its consumer follows.
+//!
+//! ```text
+//! fanout exchange lockstep.workers ──beats──> Share ──wanted──> consumer: subscribe, drain, cancel
+//!              ▲                                ▲                  │
+//!              └───────── beat ─────────────────┴──────holds───────┘
+//! ```
+//!
+//! What is decided is in [`crate::feature::share`]. Beats are kept nowhere: a worker has a queue of its
+//! own for as long as it is connected, and whoever hears nothing changes nothing.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use lapin::options::{
+    BasicConsumeOptions, BasicPublishOptions, ExchangeDeclareOptions, QueueBindOptions,
+    QueueDeclareOptions,
+};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{BasicProperties, Channel, Connection, ExchangeKind};
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use uuid::Uuid;
+
+use super::publish::Publisher;
+use super::topology;
+use crate::feature::share::{BEAT_EVERY, Beat, DEAD_AFTER, Says, Share};
+use crate::retry::Backoff;
+use crate::{Error, Recovery, Result};
+
+/// Beats that wait for a worker at most: older ones say nothing that newer ones do not.
+const BEATS_MAX: i64 = 1_000;
+
+/// What a consumer is to consume, and says that it does.
+#[derive(Debug, Clone)]
+pub(super) enum Part {
+    /// These partitions, whoever else there is.
+    Fixed(BTreeSet<u32>),
+    /// A share of them all.
+    Shared(Arc<Held>),
+}
+
+/// Between the consumer of a worker and its beats.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    wanted: watch::Sender<BTreeSet<u32>>,
+    holds: watch::Sender<BTreeSet<u32>>,
+}
+
+impl Part {
+    pub(super) fn wanted(&self) -> BTreeSet<u32> {
+        match self {
+            Self::Fixed(partitions) => partitions.clone(),
+            Self::Shared(held) => held.wanted.borrow().clone(),
+        }
+    }
+
+    /// The consumer holds these now.
+    pub(super) fn hold(&self, holds: BTreeSet<u32>) {
+        if let Self::Shared(held) = self {
+            held.holds.send_if_modified(|before| {
+                let is_news = *before != holds;
+                *before = holds;
+                is_news
+            });
+        }
+    }
+
+    /// Ends when something else than `before` is wanted. Cancel safe.
+    pub(super) async fn changed(&self, before: &BTreeSet<u32>) {
+        match self {
+            Self::Fixed(_) => std::future::pending().await,
+            Self::Shared(held) => {
+                let mut wanted = held.wanted.subscribe();
+                // It fails only without a sender, and that is ours.
+                wanted.wait_for(|now| now != before).await.ok();
+            }
+        }
+    }
+}
+
+/// One worker among others; run it beside the worker whose consumer it steers.
+#[derive(Debug)]
+pub struct Sharing {
+    publisher: Arc<Publisher>,
+    held: Arc<Held>,
+    share: Share,
+    backoff: Backoff,
+    /// It was asked to stop.
+    leaving: bool,
+}
+
+/// Connected: what is said goes to all, and what all say comes.
+struct Air {
+    // Closed with the value.
+    _connection: Connection,
+    channel: Channel,
+    exchange: String,
+    beats: lapin::Consumer,
+}
+
+impl Sharing {
+    pub(super) fn new(publisher: Arc<Publisher>) -> (Self, Part) {
+        let held = Arc::<Held>::default();
+        let part = Part::Shared(Arc::clone(&held));
+        let topology = &publisher.link.topology;
+        let (me, partitions) = (Uuid::new_v4(), topology.partitions);
+        let share = Share::new(me, topology.generation, partitions);
+        let sharing = Self {
+            publisher,
+            held,
+            share,
+            backoff: Backoff::jittered(Some(me.as_u64_pair().0)),
+            leaving: false,
+        };
+        (sharing, part)
+    }
+
+    /// Beats and listens until `shutdown`, then until the consumer holds nothing any more, and says so.
+    ///
+    /// # Errors
+    /// Only those that trying again cannot mend: without the broker it waits for it.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()> + Send) -> Result<()> {
+        let mut shutdown = std::pin::pin!(shutdown);
+        loop {
+            let error = match self.on_air(shutdown.as_mut()).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            if self.leaving {
+                // The others will miss its beats.
+                return Ok(());
+            }
+            self.share.disconnected();
+            let Recovery::Retry(pause) = error.recovery() else {
+                return Err(error);
+            };
+            let pause = self.backoff.next(pause).min(DEAD_AFTER / 4);
+            tracing::debug!(error = %error.chain(), "the other workers are not heard");
+            tokio::select! {
+                biased;
+                () = shutdown.as_mut() => return Ok(()),
+                () = sleep(pause) => {}
+            }
+        }
+    }
+
+    async fn on_air(
+        &mut self,
+        mut shutdown: Pin<&mut (impl Future<Output = ()> + Send)>,
+    ) -> Result<()> {
+        let mut air = self.connect().await?;
+        self.share.connected(Instant::now());
+        self.share.hold(self.held.holds.borrow().clone());
+        self.say(&air, Says::Hello).await?;
+        self.backoff.reset();
+        let mut holds = self.held.holds.subscribe();
+        let mut ticks = interval(BEAT_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            // All of these are cancel safe.
+            let says = tokio::select! {
+                biased;
+                () = shutdown.as_mut(), if !self.leaving => {
+                    self.leaving = true;
+                    None
+                }
+                _ = holds.changed() => {
+                    let holds = holds.borrow_and_update().clone();
+                    self.share.hold(holds).then_some(Says::Alive)
+                }
+                _ = ticks.tick() => Some(Says::Alive),
+                beat = air.beats.next() => self.hear(beat)?,
+            };
+            if self.leaving && self.held.holds.borrow().is_empty() {
+                return self.say(&air, Says::Gone).await;
+            }
+            if let Some(says) = says {
+                self.say(&air, says).await?;
+            }
+            if !self.leaving {
+                self.want();
+            }
+        }
+    }
+
+    /// What to answer.
+    fn hear(
+        &mut self,
+        beat: Option<lapin::Result<lapin::message::Delivery>>,
+    ) -> Result<Option<Says>> {
+        let broker = &self.publisher.link.broker;
+        let Some(beat) = beat else {
+            let why = "the subscription to their beats has ended";
+            return Err(Error::unavailable(broker.service(), "hear the workers")(
+                why,
+            ));
+        };
+        let beat = beat.map_err(|error| broker.fault("hear the workers", error))?;
+        // What is no beat was sent by nobody of ours.
+        let Ok(beat) = serde_json::from_slice::<Beat>(&beat.data) else {
+            return Ok(None);
+        };
+        Ok(self
+            .share
+            .heard(beat, Instant::now())
+            .then_some(Says::Alive))
+    }
+
+    fn want(&mut self) {
+        let wanted = self.share.wanted(Instant::now());
+        self.held.wanted.send_if_modified(|before| {
+            let is_news = *before != wanted;
+            if is_news {
+                let workers = self.share.workers().len();
+                tracing::info!(partitions = ?wanted, workers, "our share of the partitions");
+                *before = wanted;
+            }
+            is_news
+        });
+    }
+
+    async fn say(&self, air: &Air, says: Says) -> Result<()> {
+        let body = serde_json::to_vec(&self.share.beat(says)).unwrap_or_default();
+        let (exchange, properties) = (air.exchange.clone(), BasicProperties::default());
+        let options = BasicPublishOptions::default();
+        let publish =
+            air.channel
+                .basic_publish(exchange.into(), "".into(), options, &body, properties);
+        let said = publish.await;
+        let broker = &self.publisher.link.broker;
+        said.map(drop)
+            .map_err(|error| broker.fault("pass a beat on", error))
+    }
+
+    async fn connect(&self) -> Result<Air> {
+        let (broker, topology) = (&self.publisher.link.broker, &self.publisher.link.topology);
+        let fault = |error| broker.fault("hear the workers", error);
+        let connection = broker.connect("sharing").await?;
+        let channel = topology::channel(broker, &connection).await?;
+        let exchange = topology.workers();
+        let durable = ExchangeDeclareOptions {
+            durable: true,
+            ..ExchangeDeclareOptions::default()
+        };
+        let (none, kind) = (FieldTable::default(), ExchangeKind::Fanout);
+        let declared =
+            channel.exchange_declare(exchange.clone().into(), kind, durable, none.clone());
+        declared.await.map_err(fault)?;
+        let ours = QueueDeclareOptions {
+            exclusive: true,
+            auto_delete: true,
+            ..QueueDeclareOptions::default()
+        };
+        let mut arguments = FieldTable::default();
+        arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(BEATS_MAX));
+        let queue = channel.queue_declare("".into(), ours, arguments).await;
+        let queue = queue.map_err(fault)?.name().clone();
+        let bind = QueueBindOptions::default();
+        let bound = channel.queue_bind(
+            queue.clone(),
+            exchange.clone().into(),
+            "".into(),
+            bind,
+            none.clone(),
+        );
+        bound.await.map_err(fault)?;
+        let options = BasicConsumeOptions {
+            no_ack: true,
+            ..BasicConsumeOptions::default()
+        };
+        let beats = channel.basic_consume(queue, "beats".into(), options, none);
+        Ok(Air {
+            beats: beats.await.map_err(fault)?,
+            _connection: connection,
+            channel,
+            exchange,
+        })
+    }
+}

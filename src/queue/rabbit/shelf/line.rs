@@ -1,0 +1,143 @@
+//! One queue of a consumer: what was fetched of it, and what may be handed out.
+
+use std::collections::BTreeMap;
+
+use tokio::time::Instant;
+
+use crate::change::Place;
+
+/// One place: its messages by delivery tag, which is their order.
+#[derive(Debug)]
+pub(super) struct Line<T> {
+    pub(super) place: Place,
+    /// Whether its partition is to be consumed.
+    pub(super) wanted: bool,
+    pub(super) post: Post,
+    pub(super) held: BTreeMap<u64, Held<T>>,
+    /// What was settled while it is being drained, and is not acknowledged yet.
+    pub(super) done: Vec<Held<T>>,
+    /// Subscriptions that may still bring something.
+    pub(super) open: u32,
+    /// What the broker sends without an acknowledgement; none between two subscriptions.
+    pub(super) window: Option<u32>,
+    /// Counts subscriptions.
+    pub(super) epoch: u32,
+    /// A message was seen that nobody fetched before.
+    pub(super) fresh: bool,
+    /// The largest message of late, in bytes.
+    pub(super) size: usize,
+    /// Until then more may be on its way.
+    pub(super) unsure_until: Option<Instant>,
+}
+
+#[derive(Debug)]
+pub(super) struct Held<T> {
+    pub(super) epoch: u32,
+    pub(super) attempt: u32,
+    pub(super) is_barrier: bool,
+    /// When it was fetched.
+    pub(super) since: Instant,
+    pub(super) state: State,
+    pub(super) item: T,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    Ready,
+    Hand,
+    Resting(Instant),
+    /// Settled, and acknowledged when its line has been drained.
+    Done,
+}
+
+/// Whether a line is consumed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Post {
+    /// It is another worker's.
+    Away,
+    Here,
+    /// It is being drained.
+    Leaving,
+}
+
+impl<T> Line<T> {
+    pub(super) fn new(place: Place) -> Self {
+        Self {
+            place,
+            wanted: false,
+            post: Post::Away,
+            held: BTreeMap::new(),
+            done: Vec::new(),
+            open: 0,
+            window: None,
+            epoch: 0,
+            fresh: false,
+            size: 1,
+            unsure_until: None,
+        }
+    }
+
+    /// Nothing was fetched, and nothing will be.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.post == Post::Away && self.open == 0 && self.held.is_empty()
+    }
+
+    /// A window for a caller that asks for so much.
+    pub(super) fn window_for(&self, asked: usize, line_bytes: usize) -> u32 {
+        let fit = (line_bytes / self.size).max(1);
+        let window = if self.fresh { asked.min(fit) } else { 1 };
+        u32::try_from(window)
+            .unwrap_or(u32::MAX)
+            .clamp(1, u16::MAX.into())
+    }
+
+    /// The broker sends no more until something is acknowledged.
+    pub(super) fn is_full(&self) -> bool {
+        let sent = self
+            .held
+            .values()
+            .filter(|held| held.epoch == self.epoch)
+            .count();
+        self.window.is_some_and(|window| sent >= window as usize)
+    }
+
+    /// Full of what the caller keeps in hand or gave back, so that nothing could come any more.
+    ///
+    /// A worker settles before it asks again, and never gets here. For one that does not, the window is
+    /// opened anew beside what it has; another consumer of the place may then pass a barrier before
+    /// this one is done.
+    pub(super) fn is_used_up(&self, now: Instant) -> bool {
+        let kept = |held: &Held<T>| match held.state {
+            State::Ready => false,
+            State::Hand | State::Done => true,
+            State::Resting(due) => due > now,
+        };
+        self.is_full() && self.held.values().all(kept)
+    }
+
+    /// Between two subscriptions or about to be, or silent for a short while only.
+    pub(super) fn is_unsure(&self, now: Instant) -> bool {
+        // One that is being drained says nothing that would be waited for.
+        self.post == Post::Here
+            && (self.window.is_none()
+                || self.is_used_up(now)
+                || (!self.is_full() && self.unsure_until.is_none_or(|until| now < until)))
+    }
+
+    /// A barrier is free when nothing before it is left; until then nothing behind it is.
+    pub(super) fn free(&self, now: Instant) -> impl Iterator<Item = (u64, u32)> {
+        let first = self.held.keys().next().copied();
+        let blocked = move |tag: u64, held: &Held<T>| {
+            held.is_barrier && held.state != State::Hand && Some(tag) != first
+        };
+        self.held
+            .iter()
+            .take_while(move |(tag, held)| !blocked(**tag, held))
+            .filter(move |(_, held)| match held.state {
+                State::Ready => true,
+                State::Hand | State::Done => false,
+                State::Resting(due) => due <= now,
+            })
+            .map(|(tag, held)| (*tag, held.attempt))
+    }
+}

@@ -1,0 +1,119 @@
+//! `lockstep feature`: RabbitMQ to the index, as many processes as one likes.
+//!
+//! ```text
+//! connect, or say why not ──> sharing ──wanted──> consumer ──> worker ──> index
+//!                               └─ partitions given by hand: no sharing
+//! ```
+
+use std::collections::BTreeSet;
+
+use tokio::sync::watch;
+
+use super::services::{self, Parts};
+use super::{Door, until, worker_settings};
+use crate::config::Config;
+use crate::feature::worker;
+use crate::folder::Folder;
+use crate::queue::Queue as _;
+use crate::queue::rabbit::RabbitQueue;
+use crate::shutdown::{Roles, requested};
+use crate::{Error, Result};
+
+/// Works until `shutdown` is ready: on these partitions, or on a share of all.
+///
+/// An index in the data folder has one worker, on all partitions: a second one would fill another
+/// index. That process also answers commands, where it knows the source.
+///
+/// # Errors
+/// What a service refuses and trying again cannot mend; that a service did not answer within
+/// `capture.startup_timeout_seconds`.
+pub async fn feature(
+    config: Config,
+    partitions: Option<BTreeSet<u32>>,
+    shutdown: watch::Receiver<bool>,
+) -> Result<()> {
+    require(&config)?;
+    let folder = services::index_folder(&config)?;
+    let mut roles = Roles::new();
+    let opened = tokio::select! {
+        biased;
+        () = requested(shutdown.clone()) => return Ok(()),
+        opened = open(&config, &mut roles, partitions, folder.as_ref()) => opened,
+    };
+    opened?;
+    tracing::info!("working");
+    until(roles, config.serve.grace(), async {
+        requested(shutdown).await;
+        Ok(())
+    })
+    .await
+}
+
+fn require(config: &Config) -> Result<()> {
+    if config.queue.url.is_set() {
+        return Ok(());
+    }
+    Err(Error::Config {
+        setting: "queue.url".into(),
+        why: "`lockstep feature` reads RabbitMQ; set it, for example to amqp://localhost:5672, or \
+              run everything in one process with `lockstep up`"
+            .into(),
+    })
+}
+
+async fn open(
+    config: &Config,
+    roles: &mut Roles,
+    partitions: Option<BTreeSet<u32>>,
+    folder: Option<&Folder>,
+) -> Result<()> {
+    let parts = Parts::open(config, folder).await?;
+    let all = || (0..parts.queue.partitions()).collect();
+    let partitions = partitions.or_else(|| folder.is_some().then(all));
+    start(roles, config, &parts, partitions)?;
+    if let Some(folder) = folder.filter(|_| config.source.url.is_set()) {
+        let door = Door::open(config).await?;
+        let address = Some(door.address());
+        let commands = parts.commands(config, roles, address).await?;
+        door.serve(roles, commands, folder)?;
+    }
+    Ok(())
+}
+
+/// Starts the worker, and what steers its share unless its partitions are given.
+pub(super) fn start(
+    roles: &mut Roles,
+    config: &Config,
+    parts: &Parts,
+    partitions: Option<BTreeSet<u32>>,
+) -> Result<()> {
+    let count = parts.queue.partitions();
+    if let Some(none) = partitions.iter().flatten().find(|one| **one >= count) {
+        return Err(Error::Config {
+            setting: "--partitions".into(),
+            why: format!("there is no {none}: the queue has {count}, counted from 0"),
+        });
+    }
+    let (queue, partitions) = if let Some(partitions) = partitions {
+        (RabbitQueue::clone(&parts.queue), partitions)
+    } else {
+        let (queue, sharing) = parts.queue.shared();
+        let stop = requested(roles.shutdown());
+        roles.start("sharing", async move { sharing.run(stop).await });
+        (queue, (0..count).collect())
+    };
+    let (store, embedder) = (parts.store.clone(), parts.embedder.clone());
+    let (counters, clock) = (parts.counters.clone(), parts.clock.clone());
+    let (settings, stop) = (worker_settings(config), requested(roles.shutdown()));
+    roles.start("feature", async move {
+        let ports = worker::Ports {
+            queue: &queue,
+            store: store.as_ref(),
+            embedder: &embedder,
+            clock: &clock,
+            counters: counters.as_ref(),
+        };
+        worker::run(ports, &settings, partitions.into_iter().collect(), stop).await
+    });
+    Ok(())
+}

@@ -1,0 +1,196 @@
+//! The rooms of the services mode: documents in MongoDB, changes in RabbitMQ.
+//!
+//! ```text
+//! command ──reads──> MongoDB, RabbitMQ, index         read again ──asks──> the active capture
+//! ```
+//!
+//! Capture and workers are other processes, or roles of this one that know nothing of the commands.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::mpsc;
+
+use super::capture::{patiently, queue_settings, source_settings};
+use super::control::is_carried;
+use super::embedder::AnyEmbedder;
+use super::store::AnyStore;
+use super::{REQUESTS_MAX, embedder};
+use crate::capture::Request;
+use crate::clock::Clock;
+use crate::command::{About, Commands, Rooms};
+use crate::config::Config;
+use crate::database::Database;
+use crate::feature::embed::Embedder as _;
+use crate::feature::worker::Counters;
+use crate::folder::Folder;
+use crate::queue::rabbit::RabbitQueue;
+use crate::shutdown::{Roles, requested};
+use crate::source::mongo::MongoSource;
+use crate::source::{Checkpoint, Checkpoints};
+use crate::vector::edge;
+use crate::{Error, Result};
+
+/// The backends of the services mode.
+#[derive(Debug)]
+pub(super) struct Services;
+
+/// The position as capture saved it; only capture saves it.
+#[derive(Debug)]
+pub(super) struct Saved(MongoSource);
+
+impl Checkpoints for Saved {
+    async fn load(&self) -> Result<Option<Checkpoint>> {
+        self.0.checkpoint().await
+    }
+
+    async fn save(&self, _: Checkpoint) -> Result<()> {
+        Err(Error::Refused {
+            service: "capture".into(),
+            why: "its position is saved under its lease".into(),
+            fix: "ask for `lockstep position reset`".into(),
+        })
+    }
+}
+
+impl Rooms for Services {
+    type Source = MongoSource;
+    type Checkpoints = Saved;
+    type Queue = RabbitQueue;
+    type Store = AnyStore;
+    type Embedder = AnyEmbedder;
+
+    const SHARED: bool = true;
+
+    async fn count(source: &MongoSource) -> Result<BTreeMap<String, u64>> {
+        source.counts().await
+    }
+
+    async fn is_carried(saved: &Saved) -> Result<()> {
+        is_carried(&saved.0.standing().await?)
+    }
+}
+
+/// Whether the settings name services; then they name both that are needed.
+///
+/// # Errors
+/// [`Error::Config`] for one without the other.
+pub(super) fn are_set(config: &Config) -> Result<bool> {
+    let (source, queue) = (config.source.url.is_set(), config.queue.url.is_set());
+    let missing = |setting: &str, other: &str| Error::Config {
+        setting: setting.into(),
+        why: format!("{other} is set, and only both together say where changes come from and go"),
+    };
+    match (source, queue) {
+        (true, false) => Err(missing("queue.url", "source.url")),
+        (false, true) => Err(missing("source.url", "queue.url")),
+        (both, _) => Ok(both),
+    }
+}
+
+/// The folder of an index that lies in it, held for this process; none where the index is a service.
+pub(super) fn index_folder(config: &Config) -> Result<Option<Folder>> {
+    if config.vector.url.is_empty() {
+        return Folder::open(&config.data).map(Some);
+    }
+    Ok(None)
+}
+
+/// What a worker works with.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) queue: Arc<RabbitQueue>,
+    pub(super) store: Arc<AnyStore>,
+    pub(super) embedder: Arc<AnyEmbedder>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) clock: Clock,
+}
+
+impl Parts {
+    /// Opens them; the index in `folder` where the settings name no server for it.
+    pub(super) async fn open(config: &Config, folder: Option<&Folder>) -> Result<Self> {
+        let clock = Clock::system();
+        let embedder = embedder::open(config)?;
+        let folder = folder.map(|folder| {
+            let database = Database::open(&folder.database(), &[edge::SCHEMA])?;
+            Ok::<_, Error>((folder, database))
+        });
+        let store = AnyStore::open(config, folder.transpose()?, embedder.model()).await?;
+        let queue = patiently(config, || {
+            RabbitQueue::open(queue_settings(config), clock.clone())
+        });
+        Ok(Self {
+            queue: Arc::new(queue.await?),
+            store: Arc::new(store),
+            embedder: Arc::new(embedder),
+            counters: Arc::default(),
+            clock,
+        })
+    }
+
+    /// What answers commands, with the role that passes requests on to the active capture.
+    pub(super) async fn commands(
+        &self,
+        config: &Config,
+        roles: &mut Roles,
+        address: Option<String>,
+    ) -> Result<Arc<Commands<Services>>> {
+        let open = || MongoSource::open(source_settings(config), self.clock.clone());
+        let source = patiently(config, open).await?;
+        let (requests, asked) = mpsc::channel(REQUESTS_MAX);
+        let (asking, stop) = (source.clone(), requested(roles.shutdown()));
+        roles.start("asking", async move {
+            tokio::select! {
+                biased;
+                () = stop => {}
+                () = ask(&asking, asked) => {}
+            }
+            Ok(())
+        });
+        Ok(Arc::new(Commands {
+            checkpoints: Arc::new(Saved(source.clone())),
+            source: Arc::new(source),
+            queue: Arc::clone(&self.queue),
+            store: Arc::clone(&self.store),
+            embedder: Arc::clone(&self.embedder),
+            requests,
+            clock: self.clock.clone(),
+            crawling: config.crawl.settings(temporary(config)),
+            counters: Arc::clone(&self.counters),
+            about: About {
+                data: config.data.clone(),
+                address,
+                model: self.embedder.model().name.clone(),
+            },
+        }))
+    }
+}
+
+/// Where clones are put; a folder of this process alone, since the data folder need not be ours.
+fn temporary(config: &Config) -> std::path::PathBuf {
+    let process = format!("lockstep-{}", std::process::id());
+    config.data.join("tmp").join(process)
+}
+
+/// Passes requests on, each as soon as it comes, until nobody can ask any more.
+async fn ask(source: &MongoSource, mut requests: mpsc::Receiver<Request>) {
+    let mut asking = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            Some(request) = requests.recv() => asking.push(pass(source, request)),
+            Some(()) = asking.next() => {}
+            else => return std::future::pending().await,
+        }
+    }
+}
+
+/// Who asked sees that there is no answer when the sender is dropped.
+async fn pass(source: &MongoSource, request: Request) {
+    match source.ask(&request.what).await {
+        // Whoever asked may have gone; it is done all the same.
+        Ok(sent) => drop(request.done.send(sent)),
+        Err(error) => tracing::warn!(error = %error.chain(), "capture was not asked"),
+    }
+}

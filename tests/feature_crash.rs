@@ -34,7 +34,7 @@ const DISTURBANCES: u64 = 6;
 /// From so many disturbances on, everything is larger and takes longer.
 const LONG: u64 = 20;
 /// The longest wait for anything that has to happen.
-const PATIENCE: Duration = Duration::from_mins(3);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_index_follows_the_source_whatever_happens_to_its_workers() {

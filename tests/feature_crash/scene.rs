@@ -87,11 +87,12 @@ impl Scene {
             ("LOCKSTEP_SOURCE_URL", source.url("commands")),
             ("LOCKSTEP_SOURCE_DATABASE", DATABASE.to_owned()),
             ("LOCKSTEP_SOURCE_COLLECTIONS", KINDS.join(",")),
-            ("LOCKSTEP_CAPTURE_TICK_MS", "200".to_owned()),
+            ("LOCKSTEP_CAPTURE_TICK_MS", "500".to_owned()),
         ];
         let common = [
             ("LOCKSTEP_QUEUE_PARTITIONS", PARTITIONS.to_string()),
             ("LOCKSTEP_VECTOR_TIMEOUT_SECONDS", "5".to_owned()),
+            ("LOCKSTEP_FEATURE_BATCH_SIZE", "64".to_owned()),
         ];
         let settings = [
             through.into_iter().chain(common.clone()).collect(),
@@ -147,7 +148,8 @@ impl Scene {
         };
         let happens = tokio::time::timeout(super::PATIENCE, settled).await;
         if happens.is_err() {
-            let said: Vec<String> = self.workers.iter().map(Process::said).collect();
+            let all = self.workers.iter().chain([&self.capture]);
+            let said: Vec<String> = all.map(Process::said).collect();
             let control = self.store.control().await.unwrap();
             panic!(
                 "not settled up to {last:?}: {:?}\n{}",

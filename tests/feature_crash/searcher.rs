@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use fastrand::Rng;
 use lockstep::change::Time;
@@ -16,6 +17,9 @@ use super::book::{Book, key};
 
 /// Documents that are looked at before a search.
 const LOOKED_AT: usize = 40;
+
+/// Between two searches at most: the store is in this process, and has the workers to serve.
+const PAUSE_MS: u64 = 100;
 
 /// How much was asked.
 #[derive(Debug, Default)]
@@ -53,6 +57,8 @@ impl Searcher {
             };
             while !*stopped.borrow() {
                 eyes.look().await;
+                let pause = Duration::from_millis(eyes.random.u64(0..=PAUSE_MS));
+                tokio::time::sleep(pause).await;
             }
             eyes.tally
         });
@@ -87,7 +93,6 @@ impl Eyes {
             self.random.choice(gone.collect::<Vec<_>>())
         };
         let Some((text, is_deleted)) = gone else {
-            tokio::task::yield_now().await;
             return;
         };
         let query = Query {

@@ -15,7 +15,7 @@ use crate::support::edited::{PARAGRAPHS, Revision, text};
 
 /// One write in so many drops a type.
 const DROP: u32 = 400;
-/// Between two writes at most, so that others get on.
+/// Between two writes at most, so that others get on; longer where there are more documents.
 const PAUSE_MS: u64 = 6;
 
 /// The writer at work.
@@ -83,7 +83,8 @@ impl Pen {
                 self.edit(document).await;
             }
             count += 1;
-            let pause = Duration::from_millis(self.random.u64(0..=PAUSE_MS));
+            let at_most = PAUSE_MS + self.now.len() as u64 / 200;
+            let pause = Duration::from_millis(self.random.u64(0..=at_most));
             tokio::time::sleep(pause).await;
         }
         count

@@ -124,20 +124,23 @@ impl<T> Line<T> {
                 || (!self.is_full() && self.unsure_until.is_none_or(|until| now < until)))
     }
 
-    /// A barrier is free when nothing before it is left; until then nothing behind it is.
+    /// A barrier is free when nothing before it is left but barriers that are free too; until then
+    /// nothing behind it is. So the watermarks of a quiet night are passed in batches.
     pub(super) fn free(&self, now: Instant) -> impl Iterator<Item = (u64, u32)> {
-        let first = self.held.keys().next().copied();
-        let blocked = move |tag: u64, held: &Held<T>| {
-            held.is_barrier && held.state != State::Hand && Some(tag) != first
+        let is_free = move |held: &Held<T>| match held.state {
+            State::Ready => true,
+            State::Hand | State::Done => false,
+            State::Resting(due) => due <= now,
         };
+        let mut barriers_only = true;
         self.held
             .iter()
-            .take_while(move |(tag, held)| !blocked(**tag, held))
-            .filter(move |(_, held)| match held.state {
-                State::Ready => true,
-                State::Hand | State::Done => false,
-                State::Resting(due) => due <= now,
+            .take_while(move |(_, held)| {
+                let is_passed = held.state == State::Hand || barriers_only;
+                barriers_only &= held.is_barrier && is_free(held);
+                !held.is_barrier || is_passed
             })
+            .filter(move |(_, held)| is_free(held))
             .map(|(tag, held)| (*tag, held.attempt))
     }
 }

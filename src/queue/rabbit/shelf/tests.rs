@@ -130,6 +130,22 @@ async fn a_barrier_waits_for_what_is_in_hand_or_rests_and_holds_back_what_follow
 }
 
 #[tokio::test(start_paused = true)]
+async fn barriers_in_a_row_are_passed_together_and_never_one_behind_a_change() {
+    let (mut shelf, now) = (shelf(), Instant::now());
+    subscribe(&mut shelf, 64, now);
+    for (tag, is_barrier) in [(1, true), (2, true), (3, false), (4, true), (5, true)] {
+        arrive(&mut shelf, LIVE, tag, (1, is_barrier));
+    }
+    assert_eq!(shelf.choose(1, now), [1]);
+    assert_eq!(shelf.choose(9, now), [0; 0], "one before it is in hand");
+    shelf.release(1, now);
+    assert_eq!(shelf.choose(9, now), [1, 2, 3]);
+    assert_eq!(shelf.choose(9, now), [0; 0]);
+    settle(&mut shelf, &[1, 2, 3], now);
+    assert_eq!(shelf.choose(9, now), [4, 5]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_caller_that_settles_nothing_gets_a_window_beside_what_it_has() {
     let (mut shelf, now) = (shelf(), Instant::now());
     subscribe(&mut shelf, 2, now);

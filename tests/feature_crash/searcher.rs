@@ -128,7 +128,9 @@ impl Eyes {
             let key = key(*document);
             let floor = control.floors.get(&key.kind).map(|floor| floor.time);
             let manifest = manifests.iter().find(|manifest| manifest.key == key);
-            let time = manifest.map(|manifest| manifest.version.time).max(floor);
+            let time = manifest
+                .map(|manifest| manifest.stamp.version.time)
+                .max(floor);
             settled.extend(time.map(|time| (*document, time)));
         }
         settled

@@ -10,6 +10,7 @@
 //! file. Where the data folder lies is no setting of the file, because the file lies in it.
 
 mod load;
+mod model;
 mod services;
 
 use std::net::SocketAddr;
@@ -20,9 +21,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::capture::LostHistory;
 use crate::crawl;
-use crate::feature::embed::Precision;
 
 pub use load::{Place, environment, load, names};
+pub use model::{Backend, Model};
 pub use services::{Queue, Secret, Source};
 
 /// The whole tree.
@@ -48,45 +49,6 @@ pub struct Config {
     pub crawl: Crawl,
     /// What the process says about itself.
     pub log: Log,
-}
-
-/// Text to vectors.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Model {
-    /// What embeds.
-    pub backend: Backend,
-    /// The folder of the model's files; a relative one lies in the data folder.
-    pub folder: PathBuf,
-    /// Threads that embed; 0 for one a core.
-    pub threads: usize,
-    /// How exactly a local model computes; another precision is another model.
-    pub precision: Precision,
-}
-
-impl Default for Model {
-    fn default() -> Self {
-        Self {
-            // The hash embedder finds nothing by meaning, so it is never chosen by itself.
-            backend: Backend::Local,
-            // Beside the data: one folder to move, back up or remove.
-            folder: PathBuf::from("model"),
-            // Embedding is nearly all of the work, so it may use the whole machine.
-            threads: 0,
-            // Exact: what 8 bits do to a search is not measured well enough to choose them unasked.
-            precision: Precision::Fp32,
-        }
-    }
-}
-
-/// What embeds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Backend {
-    /// The model in the model folder.
-    Local,
-    /// A deterministic hash of the words: for tests and benches.
-    Hash,
 }
 
 /// The running process's address.
@@ -298,6 +260,45 @@ impl Config {
         let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
         vec![
             ("model.threads", wide(self.model.threads), 0, 1_024),
+            ("model.dimension", wide(self.model.dimension), 0, 65_536),
+            (
+                "model.token_limit",
+                wide(self.model.token_limit),
+                32,
+                65_536,
+            ),
+            (
+                "model.batch_texts_max",
+                wide(self.model.batch_texts_max),
+                0,
+                2_048,
+            ),
+            (
+                "model.batch_tokens_max",
+                wide(self.model.batch_tokens_max),
+                0,
+                10_000_000,
+            ),
+            (
+                "model.batch_bytes_max",
+                wide(self.model.batch_bytes_max),
+                1_024,
+                64 << 20,
+            ),
+            ("model.requests_max", wide(self.model.requests_max), 1, 256),
+            (
+                "model.timeout_seconds",
+                self.model.timeout_seconds,
+                1,
+                3_600,
+            ),
+            ("model.attempts_max", self.model.attempts_max.into(), 1, 100),
+            (
+                "model.wait_seconds_max",
+                self.model.wait_seconds_max,
+                0,
+                1_500,
+            ),
             ("serve.grace_seconds", serve.grace_seconds, 1, 3_600),
             ("queue.partitions", queue.partitions.into(), 1, 256),
             ("queue.attempts_max", queue.attempts_max.into(), 1, 1_000),
@@ -364,6 +365,7 @@ impl Config {
                 "serve.listen: {ip} is no loopback address, use 127.0.0.1 or ::1"
             ));
         }
+        faults.extend(self.model.faults());
         faults
     }
 }

@@ -181,7 +181,7 @@ async fn open(
     let database = Database::open(&folder.database(), &schemas)?;
     let source = Arc::new(SqliteSource::new(database.clone(), clock.clone()));
     let queue = SqliteQueue::open(database.clone(), config.queue.partitions, clock.clone()).await?;
-    let embedder = embedder::open(config)?;
+    let embedder = embedder::open(config, &clock).await?;
     let store = EdgeStore::open(&folder.vectors(), database, embedder.model()).await?;
     let (requests, asked) = mpsc::channel(REQUESTS_MAX);
     let about = About {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
+use crate::feature::embed::Usage;
 use crate::feature::worker::Counters;
 use crate::{Error, Result};
 
@@ -22,6 +23,22 @@ pub struct Counted {
     pub changes_overtaken: u64,
     /// Messages that were set aside.
     pub parked: u64,
+    /// Requests to the embedding service, repeats and questions included.
+    pub model_requests: u64,
+    /// Tokens that the embedding service counted.
+    pub model_tokens: u64,
+}
+
+impl Counted {
+    /// With what the embedder says that it has cost.
+    #[must_use]
+    pub fn with_usage(self, usage: Usage) -> Self {
+        Self {
+            model_requests: usage.requests,
+            model_tokens: usage.tokens,
+            ..self
+        }
+    }
 }
 
 impl From<&Counters> for Counted {
@@ -33,6 +50,7 @@ impl From<&Counters> for Counted {
             changes_stored: read(&counters.stored),
             changes_overtaken: read(&counters.overtaken),
             parked: read(&counters.parked),
+            ..Self::default()
         }
     }
 }

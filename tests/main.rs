@@ -11,6 +11,7 @@ mod contract {
     mod vector;
 }
 mod crash;
+mod embedding;
 mod mongo_faults;
 mod pipeline;
 mod rabbit;
@@ -22,6 +23,7 @@ mod support {
     pub(crate) mod broker;
     pub(crate) mod copy;
     pub(crate) mod edited;
+    pub(crate) mod embedding;
     pub(crate) mod export;
     pub(crate) mod model;
     pub(crate) mod mongo;

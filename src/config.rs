@@ -285,6 +285,12 @@ impl Config {
                 1_024,
                 64 << 20,
             ),
+            (
+                "model.cache_bytes_max",
+                self.model.cache_bytes_max,
+                0,
+                1 << 40,
+            ),
             ("model.requests_max", wide(self.model.requests_max), 1, 256),
             (
                 "model.timeout_seconds",

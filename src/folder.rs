@@ -4,6 +4,7 @@
 //! lockstep.lock    locked while a process has the folder
 //! lockstep.db      source, queue and manifests, with the format version of the whole folder
 //! vectors/         points
+//! cache.db         vectors of texts that may come again; it may be lost
 //! model/           the embedding model, unless the settings name another place
 //! tmp/             emptied at every start
 //! endpoint.json    where the running process listens, and its token
@@ -22,6 +23,7 @@ const LOCK: &str = "lockstep.lock";
 const DATABASE: &str = "lockstep.db";
 const VECTORS: &str = "vectors";
 const MODEL: &str = "model";
+const CACHE: &str = "cache.db";
 const TEMPORARY: &str = "tmp";
 const ENDPOINT: &str = "endpoint.json";
 
@@ -86,6 +88,11 @@ impl Folder {
     /// The folder of the points.
     pub fn vectors(&self) -> PathBuf {
         self.path.join(VECTORS)
+    }
+
+    /// The file of the vectors of texts that may come again, in the folder at `data`.
+    pub fn cache(data: &Path) -> PathBuf {
+        data.join(CACHE)
     }
 
     /// The folder of the embedding model; it need not be there.

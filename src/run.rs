@@ -24,6 +24,7 @@ use crate::config::Config;
 use crate::database::Database;
 use crate::document::kind;
 use crate::feature::embed::Embedder as _;
+use crate::feature::embed::cache::{Cached, Shelf};
 use crate::feature::worker;
 use crate::folder::{Endpoint, Folder};
 use crate::queue::Queue as _;
@@ -224,11 +225,14 @@ fn start(
     });
     let settings = worker_settings(config);
     let (rooms, stop) = (Arc::clone(commands), requested(roles.shutdown()));
+    let shelf = Shelf::on_disk(&Folder::cache(&config.data), config.model.cache_bytes());
+    let (embedder, counters) = (Arc::clone(&rooms.embedder), Arc::clone(&rooms.counters));
+    let embedder = Arc::new(Cached::new(embedder, shelf, counters));
     roles.start("feature", async move {
         let ports = worker::Ports {
             queue: rooms.queue.as_ref(),
             store: rooms.store.as_ref(),
-            embedder: &rooms.embedder,
+            embedder: &embedder,
             clock: &rooms.clock,
             counters: rooms.counters.as_ref(),
         };

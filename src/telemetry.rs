@@ -15,6 +15,8 @@ use crate::{Error, Result};
 pub struct Counted {
     /// Texts that were embedded.
     pub texts_embedded: u64,
+    /// Texts whose vector was made before, for another document or an earlier state of this one.
+    pub texts_cached: u64,
     /// Texts whose vector was there already, so that none was made.
     pub texts_kept: u64,
     /// Changes that were stored.
@@ -45,7 +47,8 @@ impl From<&Counters> for Counted {
     fn from(counters: &Counters) -> Self {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Self {
-            texts_embedded: read(&counters.embedded),
+            texts_embedded: read(&counters.embedded).saturating_sub(read(&counters.cached)),
+            texts_cached: read(&counters.cached),
             texts_kept: read(&counters.kept),
             changes_stored: read(&counters.stored),
             changes_overtaken: read(&counters.overtaken),

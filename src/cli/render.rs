@@ -252,8 +252,9 @@ fn status(out: &mut String, now: &Status) -> Written {
     );
     let counted = now.counted;
     let embedded = format!(
-        "{} texts since the start, {} kept as they were{}",
+        "{} texts since the start, {} known from before, {} kept as they were{}",
         counted.texts_embedded,
+        counted.texts_cached,
         counted.texts_kept,
         match counted.model_requests {
             0 => String::new(),

@@ -48,6 +48,8 @@ pub struct Model {
     pub attempts_max: u32,
     /// How long a request waits for a busy service before the work is given back, in seconds.
     pub wait_seconds_max: u64,
+    /// Bytes of vectors that are kept for texts that come again; 0 for none.
+    pub cache_bytes_max: u64,
 }
 
 impl Default for Model {
@@ -80,6 +82,8 @@ impl Default for Model {
             attempts_max: 5,
             // A minute's quota is there again; what is longer waits in the queue, not in our hands.
             wait_seconds_max: 60,
+            // 75,000 texts of the local model: what a person writes, several times over.
+            cache_bytes_max: 128 << 20,
         }
     }
 }
@@ -138,6 +142,16 @@ impl Model {
             wait_max: Duration::from_secs(self.wait_seconds_max),
             jitter: None,
         })
+    }
+
+    /// Bytes of vectors that are kept; the hash embedder makes one sooner than it is found.
+    pub fn cache_bytes(&self) -> u64 {
+        match self.backend {
+            Backend::Hash => 0,
+            Backend::Local | Backend::OpenAi | Backend::Tei | Backend::Ollama => {
+                self.cache_bytes_max
+            }
+        }
     }
 
     /// What is wrong with the settings of the service, as `setting: why`.

@@ -8,6 +8,7 @@
 
 mod batch;
 mod bert;
+pub mod cache;
 mod folder;
 pub mod hash;
 pub mod http;

@@ -69,8 +69,10 @@ pub enum Offload {
 /// What workers did, for `status`; shared by all of one process.
 #[derive(Debug, Default)]
 pub struct Counters {
-    /// Texts that were embedded.
+    /// Texts that had no vector and got one.
     pub embedded: AtomicU64,
+    /// Of these, texts whose vector was in the cache.
+    pub cached: AtomicU64,
     /// Texts whose vector was there already.
     pub kept: AtomicU64,
     /// Changes that were stored.

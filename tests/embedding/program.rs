@@ -5,7 +5,7 @@ use std::path::Path;
 use lockstep::Error;
 use lockstep::config::{Backend, Config};
 
-use crate::support::app::{App, config, pages};
+use crate::support::app::{App, config, page, pages};
 use crate::support::embedding::EmbeddingServer;
 
 const ENGINE: (&str, &str) = (
@@ -60,4 +60,47 @@ async fn an_index_of_another_model_is_refused_with_the_command_that_builds_it_an
     let error = error.unwrap_err();
     assert!(matches!(error, Error::Model { .. }), "{error}");
     assert!(error.to_string().contains("`lockstep reindex`"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copied_page_embeds_nothing_and_one_that_comes_back_neither() {
+    let server = EmbeddingServer::start().await;
+    let data = tempfile::tempdir().unwrap();
+    let mut config = with(&server, Backend::Tei, data.path());
+    config.model.name = String::new();
+    let app = App::start_with(config.clone()).await;
+    let folder = pages(&[ENGINE, GARDEN]);
+    app.crawl(folder.path()).await;
+    let first = app.status().await.counted;
+    assert_eq!((first.texts_embedded, first.texts_cached), (2, 0));
+
+    // The same text under another link, and the first one gone.
+    let (from, to) = (
+        folder.path().join("Engine.html"),
+        folder.path().join("Copy.html"),
+    );
+    std::fs::copy(&from, &to).unwrap();
+    std::fs::remove_file(&from).unwrap();
+    app.crawl(folder.path()).await;
+    let copied = app.status().await.counted;
+    assert_eq!((copied.texts_embedded, copied.texts_cached), (2, 1));
+    assert_eq!(copied.model_requests, first.model_requests);
+    std::fs::remove_file(&to).unwrap();
+    app.crawl(folder.path()).await;
+    app.stop().await;
+
+    // It comes back after a delete and a restart.
+    let app = App::start_with(config).await;
+    let before = app.status().await.counted.model_requests;
+    page(folder.path(), ENGINE.0, ENGINE.1);
+    app.crawl(folder.path()).await;
+    let back = app.status().await.counted;
+    assert_eq!((back.texts_embedded, back.texts_cached), (0, 1));
+    assert_eq!(back.model_requests, before);
+    assert!(app.verify().await.clean);
+    assert!(
+        app.status().await.counted.model_requests > before,
+        "verify should ask the model"
+    );
+    app.stop().await;
 }

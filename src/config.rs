@@ -11,16 +11,20 @@
 
 mod load;
 mod model;
+mod nearest;
 mod services;
+mod types;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::capture::LostHistory;
 use crate::crawl;
+use crate::feature::types::Types;
 
 pub use load::{Place, environment, load, names};
 pub use model::{Backend, Model};
@@ -49,6 +53,9 @@ pub struct Config {
     pub crawl: Crawl,
     /// What the process says about itself.
     pub log: Log,
+    /// What the fields of documents mean, by type; made of `[types.<type>]` when all is read.
+    #[serde(skip)]
+    pub types: Arc<Types>,
 }
 
 /// The running process's address.
@@ -245,6 +252,17 @@ impl Config {
     /// The folder of the model's files.
     pub fn model_folder(&self) -> PathBuf {
         self.data.join(&self.model.folder)
+    }
+
+    /// The types, and those of the file as collections that are read too.
+    fn take_types(&mut self, types: Types, given: impl Iterator<Item = String>) {
+        let collections = &mut self.source.collections;
+        // None named is all of them.
+        if !collections.is_empty() {
+            let missing: Vec<String> = given.filter(|kind| !collections.contains(kind)).collect();
+            collections.extend(missing);
+        }
+        self.types = Arc::new(types);
     }
 
     /// Settings of a range, each with its least and greatest value.

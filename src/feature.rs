@@ -15,4 +15,5 @@ pub mod plan;
 pub mod prepare;
 pub mod spec;
 pub mod store;
+pub mod types;
 pub mod worker;

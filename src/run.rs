@@ -198,6 +198,7 @@ async fn open(
         embedder: Arc::new(embedder),
         requests,
         clock,
+        types: Arc::clone(&config.types),
         crawling: config.crawl.settings(folder.temporary()),
         counters: Arc::default(),
         about,
@@ -249,9 +250,12 @@ fn capture_settings(config: &Config) -> crate::capture::Settings {
         save_after: config.capture.save_after,
         snapshot_rate: NonZero::new(config.capture.snapshot_rate),
         lost_history: config.capture.lost_history,
-        kinds: [kind::ARTICLES, kind::POSTS, kind::REPOSITORIES, kind::USERS]
+        kinds: [kind::USERS]
+            .into_iter()
+            .chain(config.types.names())
             .map(str::to_owned)
-            .into(),
+            .collect(),
+        types: Arc::clone(&config.types),
         ..crate::capture::Settings::default()
     }
 }
@@ -261,6 +265,7 @@ fn worker_settings(config: &Config) -> worker::Settings {
         batch: config.feature.batch_size,
         attempts_max: config.queue.attempts_max,
         tombstone_ttl: config.feature.tombstone_ttl(),
+        types: Arc::clone(&config.types),
         ..worker::Settings::default()
     }
 }

@@ -30,4 +30,5 @@ mod support {
     pub(crate) mod proxy;
     pub(crate) mod wire;
 }
+mod types;
 mod wire;

@@ -79,16 +79,16 @@ async fn what_passes_changes_nothing() {
 #[tokio::test]
 async fn an_outage_is_told_and_tried_again_later() {
     let server = EmbeddingServer::start().await;
-    let options = HttpOptions {
+    let hasty = HttpOptions {
         timeout: Some(Duration::from_secs(60)),
         ..server.options(Protocol::Tei)
     };
-    let embedder = open(options).await.unwrap();
-    tokio::time::pause();
-    for (trouble, told) in [
-        (Trouble::Never, "longer than model.timeout_seconds"),
-        (Trouble::Status(502, None), "502"),
-        (Trouble::Status(429, Some("3600")), "asks to wait"),
+    let hasty = open(hasty).await.unwrap();
+    let patient = opened(&server, Protocol::Tei).await;
+    for (embedder, trouble, told) in [
+        (&hasty, Trouble::Never, "longer than model.timeout_seconds"),
+        (&patient, Trouble::Status(502, None), "502"),
+        (&patient, Trouble::Status(429, Some("3600")), "asks to wait"),
     ] {
         server.known(|known| known.script = std::iter::repeat_n(trouble, 9).collect());
         let error = embedder.embed(texts(2)).await.unwrap_err();

@@ -276,53 +276,7 @@ impl Config {
             ..
         } = self;
         let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-        vec![
-            ("model.threads", wide(self.model.threads), 0, 1_024),
-            ("model.dimension", wide(self.model.dimension), 0, 65_536),
-            (
-                "model.token_limit",
-                wide(self.model.token_limit),
-                32,
-                65_536,
-            ),
-            (
-                "model.batch_texts_max",
-                wide(self.model.batch_texts_max),
-                0,
-                2_048,
-            ),
-            (
-                "model.batch_tokens_max",
-                wide(self.model.batch_tokens_max),
-                0,
-                10_000_000,
-            ),
-            (
-                "model.batch_bytes_max",
-                wide(self.model.batch_bytes_max),
-                1_024,
-                64 << 20,
-            ),
-            (
-                "model.cache_bytes_max",
-                self.model.cache_bytes_max,
-                0,
-                1 << 40,
-            ),
-            ("model.requests_max", wide(self.model.requests_max), 1, 256),
-            (
-                "model.timeout_seconds",
-                self.model.timeout_seconds,
-                1,
-                3_600,
-            ),
-            ("model.attempts_max", self.model.attempts_max.into(), 1, 100),
-            (
-                "model.wait_seconds_max",
-                self.model.wait_seconds_max,
-                0,
-                1_500,
-            ),
+        let own = vec![
             ("serve.grace_seconds", serve.grace_seconds, 1, 3_600),
             ("queue.partitions", queue.partitions.into(), 1, 256),
             ("queue.attempts_max", queue.attempts_max.into(), 1, 1_000),
@@ -372,7 +326,8 @@ impl Config {
                 86_400,
             ),
             ("crawl.clone_bytes_max", crawl.clone_bytes_max, 1, 1 << 40),
-        ]
+        ];
+        [self.model.bounds(), own].concat()
     }
 
     /// Every bound that is broken, as `setting: why`.

@@ -80,7 +80,7 @@ async fn what_passes_changes_nothing() {
 async fn an_outage_is_told_and_tried_again_later() {
     let server = EmbeddingServer::start().await;
     let hasty = HttpOptions {
-        timeout: Some(Duration::from_secs(60)),
+        timeout: Some(Duration::from_mins(1)),
         ..server.options(Protocol::Tei)
     };
     let hasty = open(hasty).await.unwrap();

@@ -154,6 +154,27 @@ impl Model {
         }
     }
 
+    /// Settings of a range, each with its least and greatest value.
+    pub(super) fn bounds(&self) -> Vec<(&'static str, u64, u64, u64)> {
+        let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        let texts = wide(self.batch_texts_max);
+        let tokens = wide(self.batch_tokens_max);
+        let bytes = wide(self.batch_bytes_max);
+        vec![
+            ("model.threads", wide(self.threads), 0, 1_024),
+            ("model.dimension", wide(self.dimension), 0, 65_536),
+            ("model.token_limit", wide(self.token_limit), 32, 65_536),
+            ("model.batch_texts_max", texts, 0, 2_048),
+            ("model.batch_tokens_max", tokens, 0, 10_000_000),
+            ("model.batch_bytes_max", bytes, 1_024, 64 << 20),
+            ("model.requests_max", wide(self.requests_max), 1, 256),
+            ("model.timeout_seconds", self.timeout_seconds, 1, 3_600),
+            ("model.attempts_max", self.attempts_max.into(), 1, 100),
+            ("model.wait_seconds_max", self.wait_seconds_max, 0, 1_500),
+            ("model.cache_bytes_max", self.cache_bytes_max, 0, 1 << 40),
+        ]
+    }
+
     /// What is wrong with the settings of the service, as `setting: why`.
     pub(super) fn faults(&self) -> Vec<String> {
         let Some(protocol) = self.backend.protocol() else {

@@ -94,9 +94,10 @@ impl Types {
             }
         }
         let general = TypeSpec::general();
-        match faults.is_empty() {
-            true => Ok(Self { specs, general }),
-            false => Err(faults),
+        if faults.is_empty() {
+            Ok(Self { specs, general })
+        } else {
+            Err(faults)
         }
     }
 

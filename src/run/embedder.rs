@@ -21,7 +21,7 @@ pub enum AnyEmbedder {
     /// The model in the model folder.
     Local(LocalEmbedder),
     /// A service.
-    Http(HttpEmbedder),
+    Http(Box<HttpEmbedder>),
     /// A deterministic hash.
     Hash(HashEmbedder),
 }
@@ -71,7 +71,7 @@ pub(super) async fn open(config: &Config, clock: &Clock) -> Result<AnyEmbedder> 
         let open = || HttpEmbedder::open(options.clone(), clock.clone());
         return super::capture::patiently(config, open)
             .await
-            .map(AnyEmbedder::Http);
+            .map(|service| AnyEmbedder::Http(Box::new(service)));
     }
     if model.backend == config::Backend::Hash {
         return Ok(AnyEmbedder::Hash(HashEmbedder::new(HASH_DIMENSION)));

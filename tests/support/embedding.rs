@@ -121,7 +121,7 @@ impl EmbeddingServer {
             requests_max: 4,
             timeout: None,
             attempts_max: 3,
-            wait_max: std::time::Duration::from_secs(60),
+            wait_max: std::time::Duration::from_mins(1),
             jitter: None,
         }
     }

@@ -96,8 +96,9 @@ impl Shelf {
             // What was found there was marked when it was found.
             Kind::Memory(memory) => {
                 let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
-                new.into_iter()
-                    .for_each(|(key, vector)| memory.put(key, vector));
+                for (key, vector) in new {
+                    memory.put(key, vector);
+                }
             }
             Kind::Disk(disk) => disk.keep(new, used).await,
         }
@@ -143,16 +144,15 @@ impl<E: Embedder> Embedder for Cached<E> {
         let (mut new, mut used, mut missing) = (Vec::new(), Vec::new(), Vec::new());
         for ((text, key), vector) in texts.iter_mut().zip(&keys).zip(&mut vectors) {
             // A vector of another length is none of this model's, whatever its key says.
-            match vector.take_if(|vector| vector.len() == dimension) {
-                Some(known) => {
-                    used.push(*key);
-                    *vector = Some(known);
-                }
-                None => {
-                    *vector = None;
-                    missing.push(std::mem::take(text));
-                    new.push(*key);
-                }
+            if vector
+                .as_ref()
+                .is_some_and(|vector| vector.len() == dimension)
+            {
+                used.push(*key);
+            } else {
+                *vector = None;
+                missing.push(std::mem::take(text));
+                new.push(*key);
             }
         }
         let made = if missing.is_empty() {

@@ -94,7 +94,7 @@ pub(super) fn judge(status: StatusCode, after: Option<&str>, body: &[u8], now_ms
             why,
             fix: "check model.url and model.backend".into(),
         },
-        300..400 => refused(
+        300..=399 => refused(
             "it sends us elsewhere, and the key goes nowhere else",
             "set model.url to the place itself",
         ),

@@ -99,7 +99,7 @@ mod tests {
 
     const PATIENCE: Patience = Patience {
         attempts_max: 3,
-        wait_max: Duration::from_secs(60),
+        wait_max: Duration::from_mins(1),
     };
 
     fn busy(seconds: u64) -> Fault {

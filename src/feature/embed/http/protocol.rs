@@ -69,8 +69,7 @@ impl Protocol {
     pub fn batch_limits(self, bytes_max: usize) -> BatchLimits {
         let (texts_max, tokens_max) = match self {
             Self::OpenAi => (128, 32_768),
-            Self::Tei => (32, 16_384),
-            Self::Ollama => (32, 16_384),
+            Self::Tei | Self::Ollama => (32, 16_384),
         };
         BatchLimits {
             texts_max,

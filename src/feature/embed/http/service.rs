@@ -224,7 +224,6 @@ async fn read(mut response: Response) -> Result<Vec<u8>, Fault> {
 }
 
 /// No answer, or half of one.
-#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
 fn lost(error: reqwest::Error) -> Fault {
     let why = if error.is_timeout() {
         "it took longer than model.timeout_seconds: raise it, or lower model.batch_texts_max".into()

@@ -38,10 +38,11 @@ async fn a_document_that_the_service_does_not_take_is_parked_and_the_others_are_
     let titles = app.titles("a trellis for tomatoes to grow along").await;
     assert_eq!(titles[0], "Garden");
     assert_eq!(titles.len(), 2, "{titles:?}");
+    // Two pages and their author.
     let status = app.status().await;
     assert_eq!(
         (status.parked, status.indexed, status.model.as_str()),
-        (1, 2, "all-minilm")
+        (1, 3, "all-minilm")
     );
     assert!(status.counted.model_requests > 3, "{:?}", status.counted);
     assert!(status.counted.model_tokens > 20, "{:?}", status.counted);

@@ -259,7 +259,7 @@ mod tests {
         let cases = [
             ("[[1.0]]", "1 vectors came for 2 texts"),
             ("[[1.0], [null]]", "no number"),
-            ("[[1.0], [1e39]]", "no number"),
+            ("[[1.0], [1e39]]", "malformed"),
             ("[[1.0], [0.0]]", "no length"),
             ("[[1.0], [NaN]]", "malformed"),
             ("[[1.0], [1.0", "malformed"),

@@ -11,7 +11,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 # The tests have a model of their own, so that removing the data leaves it.
 export LOCKSTEP_TEST_MODEL ?= $(TARGET)/lockstep-model/all-MiniLM-L6-v2
 
-.PHONY: help run stop test check format lint docs deny advisories structure model setup setup-test \
+.PHONY: help run stop test test-services check format lint docs deny advisories structure model setup setup-test \
 	install-tools test-crash bench-runtimes clean-data
 
 help: ## List the targets
@@ -27,6 +27,15 @@ stop: ## Stop what `make run` left running
 
 test: setup-test ## Install what the tests need and run them
 	$(CARGO) test --locked
+
+test-services: setup-test ## The contract suites over LOCKSTEP_TEST_QDRANT_URL, _MONGO_URL, _RABBIT_URL, where they are set
+	@suites=(); \
+	take() { if [[ -n "$${!1:-}" ]]; then suites+=("$$2"); else echo "$$1 is not set: $$2 is left out"; fi; }; \
+	take LOCKSTEP_TEST_QDRANT_URL contract::vector::qdrant; \
+	take LOCKSTEP_TEST_MONGO_URL contract::source::mongo; \
+	take LOCKSTEP_TEST_RABBIT_URL contract::queue::rabbit; \
+	if (( $${#suites[@]} == 0 )); then echo "error: name at least one service by its URL"; exit 1; fi; \
+	$(CARGO) test --locked --test main -- "$${suites[@]}"
 
 check: format lint docs structure deny test ## Everything that must hold before a change is merged
 

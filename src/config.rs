@@ -28,7 +28,7 @@ use crate::feature::types::Types;
 
 pub use load::{Place, environment, load, names};
 pub use model::{Backend, Model};
-pub use services::{Queue, Secret, Source};
+pub use services::{Queue, Secret, Source, Vector};
 
 /// The whole tree.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -49,6 +49,8 @@ pub struct Config {
     pub capture: Capture,
     /// Queue to index.
     pub feature: Feature,
+    /// Where the index lives.
+    pub vector: Vector,
     /// What is read from outside.
     pub crawl: Crawl,
     /// What the process says about itself.
@@ -273,6 +275,7 @@ impl Config {
             feature,
             crawl,
             serve,
+            vector,
             ..
         } = self;
         let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
@@ -326,6 +329,9 @@ impl Config {
                 86_400,
             ),
             ("crawl.clone_bytes_max", crawl.clone_bytes_max, 1, 1 << 40),
+            ("vector.timeout_seconds", vector.timeout_seconds, 1, 3_600),
+            ("vector.shards", vector.shards.into(), 0, 10_000),
+            ("vector.replicas", vector.replicas.into(), 1, 100),
         ];
         [self.model.bounds(), own].concat()
     }

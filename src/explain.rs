@@ -131,10 +131,10 @@ async fn indexed<S, Q, V: VectorStore, E>(
         stored += ports.store.points(Select::Of(ids)).await?.len();
     }
     Ok(Indexed {
-        version: manifest.version,
+        version: manifest.stamp.version,
         committed_ms: manifest.committed_ms,
         deleted: manifest.deleted,
-        void: control.voids(&manifest.key.kind, manifest.version),
+        void: control.voids(&manifest.key.kind, manifest.stamp.version),
         current: manifest.fingerprint == ports.types.fingerprint(&manifest.key.kind),
         chunks: manifest.points.len(),
         stored,

@@ -12,6 +12,8 @@
 mod chaos;
 mod check;
 mod embed;
+#[cfg(test)]
+mod outage;
 mod queue;
 mod source;
 mod vector;
@@ -65,11 +67,23 @@ pub enum Plant {
     PageTimeTooLate,
     /// A page says a time before its snapshot.
     PageTimeTooEarly,
+    /// What is stored is ordered by its version alone: nothing decides between two contents of one.
+    VersionAloneOrders,
+    /// What arrives later does not win by that, only by its digest.
+    EditionIgnored,
+    /// One queue's watermark counts for all of them.
+    WatermarkOfOneCounts,
+    /// A store that is away takes a write for done.
+    AwayTakenForDone,
+    /// What a consumer has in hand when it goes is settled.
+    HandOverSettles,
+    /// A search shows every point of a document that is there, named or not.
+    SearchShowsUnnamed,
 }
 
 impl Plant {
     /// Every bug.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 25] = [
         Self::SettleBeforeStore,
         Self::ManifestGuardDropped,
         Self::PointGuardDropped,
@@ -89,6 +103,12 @@ impl Plant {
         Self::ParkedHoldNothingBack,
         Self::PageTimeTooLate,
         Self::PageTimeTooEarly,
+        Self::VersionAloneOrders,
+        Self::EditionIgnored,
+        Self::WatermarkOfOneCounts,
+        Self::AwayTakenForDone,
+        Self::HandOverSettles,
+        Self::SearchShowsUnnamed,
     ];
 }
 

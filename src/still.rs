@@ -82,7 +82,7 @@ impl Still {
             let point = Point {
                 id,
                 key: key.clone(),
-                version: version(5),
+                stamp: version(5).into(),
                 rank,
                 vector: vector(&chunk),
                 content: chunk,
@@ -92,7 +92,7 @@ impl Still {
         }
         let manifest = Manifest {
             key: key.clone(),
-            version: version(5),
+            stamp: version(5).into(),
             deleted: false,
             committed_ms: 0,
             fingerprint: FINGERPRINT.to_owned(),

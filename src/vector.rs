@@ -8,6 +8,9 @@
 //! safe is decided by [`crate::feature`], once for every backend.
 
 pub mod edge;
+pub mod lexical;
+pub mod qdrant;
+mod stamp;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -19,14 +22,17 @@ use crate::Result;
 use crate::change::{DocumentKey, Place, PointId, Version};
 use crate::document::Fields;
 
+pub use self::stamp::Stamp;
+
 /// What the index holds for one document.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// The document.
     pub key: DocumentKey,
-    /// The version whose text and metadata these are.
-    pub version: Version,
-    /// True for a tombstone: the document was deleted at `version`.
+    /// The version whose text and metadata these are, and what orders them within it.
+    #[serde(rename = "version")]
+    pub stamp: Stamp,
+    /// True for a tombstone: the document was deleted at this version.
     pub deleted: bool,
     /// When the source committed that version: milliseconds since 1970, UTC.
     pub committed_ms: u64,
@@ -57,8 +63,8 @@ pub struct Point {
     pub id: PointId,
     /// The document that it belongs to.
     pub key: DocumentKey,
-    /// The newest version of the document that is known to hold this chunk.
-    pub version: Version,
+    /// The newest content of the document that is known to hold this chunk.
+    pub stamp: Stamp,
     /// Its place in the document.
     pub rank: i64,
     /// The exact text that was embedded, heading prefix included.
@@ -71,31 +77,33 @@ pub struct Point {
 
 /// One write; repeatable, and safe whoever else writes.
 ///
-/// "Stored" below is what is there at the moment of the write, read and written as one step.
+/// "Stored" below is what is there at the moment of the write, read and written as one step. Points
+/// and manifests are ordered by their whole stamps; floors, watermarks and what is collected know
+/// versions only.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Write {
-    /// Gives each of these points of the key the version, rank and metadata, where it exists with
-    /// a stored version at or below.
+    /// Gives each of these points of the key the stamp, rank and metadata, where it exists with a
+    /// stored stamp at or below.
     Raise {
         /// The document.
         key: DocumentKey,
-        /// The version to raise to.
-        version: Version,
+        /// The stamp to raise to.
+        stamp: Stamp,
         /// The document's metadata.
         metadata: Fields,
         /// Points and their ranks.
         points: Vec<Entry>,
     },
-    /// Stores each point, where it does not exist or its stored version is at or below.
+    /// Stores each point, where it does not exist or its stored stamp is at or below.
     Upsert(Vec<Point>),
-    /// Stores the manifest, where there is none or its stored version is at or below.
+    /// Stores the manifest, where there is none or its stored stamp is at or below.
     Manifest(Box<Manifest>),
-    /// Deletes the points of the key whose stored version is at or below and which are not kept.
+    /// Deletes the points of the key whose stored stamp is at or below and which are not kept.
     Sweep {
         /// The document.
         key: DocumentKey,
-        /// The version of the manifest that names the points to keep.
-        version: Version,
+        /// The stamp of the manifest that names the points to keep.
+        stamp: Stamp,
         /// The points that it names.
         keep: Vec<PointId>,
     },
@@ -122,7 +130,7 @@ pub enum Write {
         /// What it has settled.
         mark: Watermark,
     },
-    /// Removes the manifest, where it is a tombstone of exactly this version.
+    /// Removes the manifest, where it is a tombstone of exactly this version, in any edition.
     Collect {
         /// The document.
         key: DocumentKey,
@@ -170,7 +178,7 @@ impl Control {
 
     /// Whether the index holds the manifest's document: it is neither deleted nor void.
     pub fn holds(&self, manifest: &Manifest) -> bool {
-        !manifest.deleted && !self.voids(&manifest.key.kind, manifest.version)
+        !manifest.deleted && !self.voids(&manifest.key.kind, manifest.stamp.version)
     }
 }
 
@@ -225,7 +233,8 @@ pub struct Counts {
 ///
 /// - Writes of one call take effect in their order. When the call returns they are durable; after
 ///   an error or a crash any first part of them may be done, each write wholly, or an `Upsert`,
-///   `Raise` or `Sweep` for some of its points.
+///   `Raise` or `Sweep` for some of its points. Of neighbouring writes of one sort (of points, of
+///   manifests, of control state) it may be a first part of those of each type.
 /// - A manifest is never durable before the points written earlier in its call.
 /// - A reading that starts after a write returned sees it.
 /// - Concurrent callers are served; each single write is atomic towards the others.

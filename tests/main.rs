@@ -14,6 +14,7 @@ mod crash;
 mod embedding;
 mod mongo_faults;
 mod pipeline;
+mod qdrant;
 mod rabbit;
 mod simulation;
 mod spine;
@@ -28,6 +29,8 @@ mod support {
     pub(crate) mod model;
     pub(crate) mod mongo;
     pub(crate) mod proxy;
+    pub(crate) mod qdrant;
+    pub(crate) mod services;
     pub(crate) mod wire;
 }
 mod types;

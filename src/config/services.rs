@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::document::kind;
 use crate::source::mongo::{self, Images, Scope};
+use crate::vector::qdrant::{self, Quantisation};
 
 /// Text that holds a password; it is never shown.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,6 +121,62 @@ impl Default for Queue {
             message_bytes_max: 16 << 20,
             seed_consumers: String::new(),
             seed_producers: String::new(),
+        }
+    }
+}
+
+/// Where the index lives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Vector {
+    /// `http[s]://host:6334`, the gRPC port of a Qdrant server; empty: in the data folder.
+    pub url: String,
+    /// The key that the server asks for; empty: none.
+    pub api_key: Secret,
+    /// What the names of all collections begin with; empty: nothing.
+    pub name: String,
+    /// How long one request may take, in seconds.
+    pub timeout_seconds: u64,
+    /// Shards of a new collection; 0 leaves it to the server.
+    pub shards: u32,
+    /// Copies of each shard of a new collection.
+    pub replicas: u32,
+    /// What a search of a new collection compares first.
+    pub quantisation: Quantisation,
+    /// Whether a new collection reads vectors, texts and indexes from the disk.
+    pub on_disk: bool,
+}
+
+impl Default for Vector {
+    fn default() -> Self {
+        // The reasons stand beside the settings, in the vector room.
+        let settings = qdrant::Settings::new("");
+        Self {
+            url: settings.url,
+            api_key: Secret::default(),
+            name: settings.name,
+            timeout_seconds: settings.timeout.as_secs(),
+            shards: settings.shards,
+            replicas: settings.replicas,
+            quantisation: settings.quantisation,
+            on_disk: settings.on_disk,
+        }
+    }
+}
+
+impl Vector {
+    /// The settings, as the vector room takes them.
+    pub fn settings(&self) -> qdrant::Settings {
+        let key = Some(&self.api_key).filter(|key| key.is_set());
+        qdrant::Settings {
+            url: self.url.clone(),
+            api_key: key.map(|key| key.expose().to_owned()),
+            name: self.name.clone(),
+            timeout: Duration::from_secs(self.timeout_seconds),
+            shards: self.shards,
+            replicas: self.replicas,
+            quantisation: self.quantisation,
+            on_disk: self.on_disk,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What nobody needs any more: old tombstones, and points that a dead worker left behind.
 //!
 //! ```text
-//! tombstone below every settled watermark, every parked version and the time to live ─> gone
+//! tombstone below every settled watermark, its key's parked changes and the time to live ─> gone
 //! point that its manifest does not name, at or below the manifest's version          ─> gone
 //! ```
 //!
@@ -14,7 +14,7 @@ use super::{floor, store};
 use crate::Result;
 use crate::change::{DocumentKey, Version};
 use crate::queue::Queue;
-use crate::vector::{Point, Select, VectorStore, Write};
+use crate::vector::{Manifest, Point, Select, VectorStore, Write};
 
 /// Manifests or points read at once.
 const PAGE: usize = 256;
@@ -36,25 +36,36 @@ pub async fn collect<Q: Queue, V: VectorStore>(
     now_ms: u64,
     time_to_live: Duration,
 ) -> Result<Collected> {
-    // Bytes without a key cannot be retried, so no tombstone is kept for them.
-    let parked = floor::parked(queue, store).await?;
-    let oldest = parked
-        .iter()
-        .filter(|parked| parked.key.is_some())
-        .map(|parked| parked.version);
+    // Before the parked ones: what is below these watermarks and parked is listed then.
     let control = store.control().await?;
     let Some(settled) = floor::settled(&control, queue.partitions()) else {
         return Ok(Collected::default());
     };
-    let below = oldest.min().map_or(settled, |oldest| oldest.min(settled));
+    let mut parked = HashMap::new();
+    for message in floor::parked(queue, store).await? {
+        // Bytes without a key cannot be retried, so no tombstone is kept for them.
+        if let Some(key) = message.key {
+            let oldest = parked.entry(key).or_insert(message.version);
+            *oldest = message.version.min(*oldest);
+        }
+    }
     let time_to_live = u64::try_from(time_to_live.as_millis()).unwrap_or(u64::MAX);
-    let tombstones = tombstones(store, below, now_ms.saturating_sub(time_to_live)).await?;
-    let points = orphans(store, below).await?;
+    // Points first: a tombstone that goes tells no more what is older than it.
+    let points = orphans(store, settled).await?;
+    let born_before_ms = now_ms.saturating_sub(time_to_live);
+    let is_old = |grave: &Manifest| {
+        let version = grave.stamp.version;
+        let needed = parked
+            .get(&grave.key)
+            .is_some_and(|oldest| *oldest <= version);
+        grave.deleted && version < settled && grave.committed_ms < born_before_ms && !needed
+    };
+    let tombstones = tombstones(store, is_old).await?;
     Ok(Collected { tombstones, points })
 }
 
-/// Removes the tombstones below a version that were born before a time.
-async fn tombstones<V: VectorStore>(store: &V, below: Version, born_before_ms: u64) -> Result<u64> {
+/// Removes the tombstones that nobody needs.
+async fn tombstones<V: VectorStore>(store: &V, is_old: impl Fn(&Manifest) -> bool) -> Result<u64> {
     let mut collected = 0;
     let mut after = None;
     loop {
@@ -64,13 +75,12 @@ async fn tombstones<V: VectorStore>(store: &V, below: Version, born_before_ms: u
         let Some(last) = page.last().map(|manifest| manifest.key.clone()) else {
             return Ok(collected);
         };
-        let old = |version, born_ms| version < below && born_ms < born_before_ms;
         let writes: Vec<_> = page
             .into_iter()
-            .filter(|grave| grave.deleted && old(grave.version, grave.committed_ms))
+            .filter(&is_old)
             .map(|grave| Write::Collect {
                 key: grave.key,
-                version: grave.version,
+                version: grave.stamp.version,
             })
             .collect();
         collected += writes.len() as u64;
@@ -101,18 +111,18 @@ async fn orphans<V: VectorStore>(store: &V, below: Version) -> Result<u64> {
             .iter()
             .map(|manifest| {
                 let ids: HashSet<_> = manifest.point_ids().into_iter().collect();
-                (&manifest.key, (manifest.version, ids))
+                (&manifest.key, (manifest.stamp, ids))
             })
             .collect();
         let is_orphan = |point: &&Point| match named.get(&point.key) {
-            Some((version, ids)) => point.version <= *version && !ids.contains(&point.id),
-            None => point.version < below,
+            Some((stamp, ids)) => point.stamp <= *stamp && !ids.contains(&point.id),
+            None => point.stamp.version < below,
         };
         let orphans: Vec<_> = page.iter().filter(is_orphan).collect();
         collected += orphans.len() as u64;
         let documents: BTreeMap<DocumentKey, Version> = orphans
             .into_iter()
-            .map(|point| (point.key.clone(), point.version))
+            .map(|point| (point.key.clone(), point.stamp.version))
             .collect();
         store::sweep(store, documents.into_iter().collect()).await?;
         after = Some(last);

@@ -44,8 +44,8 @@ pub async fn act<V: VectorStore>(store: &V, kind: &str, version: Version) -> Res
         let void = page
             .into_iter()
             .filter(|manifest| manifest.key.kind == kind && !manifest.deleted)
-            .filter(|manifest| control.voids(kind, manifest.version))
-            .map(|manifest| (manifest.key, manifest.version))
+            .filter(|manifest| control.voids(kind, manifest.stamp.version))
+            .map(|manifest| (manifest.key, manifest.stamp.version))
             .collect();
         store::sweep(store, void).await?;
         if last.kind != kind {
@@ -135,13 +135,16 @@ pub async fn parked<Q: Queue, V: VectorStore>(queue: &Q, store: &V) -> Result<Ve
     }
 }
 
-/// Whether the index holds the key at this version or a newer one, or a floor has voided it.
+/// Whether the index holds the key at this version or a newer one, or a floor has voided it. A message
+/// without a version is overtaken by one with: nothing says which of two without is newer.
 fn is_overtaken(parked: &Parked, manifests: &[Manifest], control: &Control) -> bool {
+    let newer = |manifest: &Manifest| {
+        let stored = manifest.stamp.version;
+        stored.is_some() && stored >= parked.version
+    };
     parked.key.as_ref().is_some_and(|key| {
         control.voids(&key.kind, parked.version)
-            || manifests
-                .iter()
-                .any(|manifest| manifest.key == *key && manifest.version >= parked.version)
+            || (manifests.iter()).any(|manifest| manifest.key == *key && newer(manifest))
     })
 }
 

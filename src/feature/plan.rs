@@ -9,9 +9,12 @@
 
 use std::collections::HashMap;
 
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
 use crate::change::{Change, DocumentKey, Operation, PointId, Version};
 use crate::feature::prepare::Prepared;
-use crate::vector::{Control, Entry, Manifest};
+use crate::vector::{Control, Entry, Manifest, Stamp};
 
 /// Between the ranks of two neighbours, so that many insertions fit in.
 const RANK_GAP: i64 = 1 << 32;
@@ -33,11 +36,13 @@ pub fn is_current(
     stored: Option<&Manifest>,
     control: &Control,
 ) -> bool {
-    !control.voids(&key.kind, version) && stored.is_none_or(|manifest| manifest.version <= version)
+    !control.voids(&key.kind, version)
+        && stored.is_none_or(|manifest| manifest.stamp.version <= version)
 }
 
 impl Plan {
-    /// The plan of a change whose document was prepared; `stored` lends its ranks.
+    /// The plan of a change whose document was prepared; `stored` lends its ranks, and says what
+    /// has been stored at this version before.
     pub fn new(
         change: &Change,
         prepared: Prepared,
@@ -55,9 +60,9 @@ impl Plan {
             .into_iter()
             .zip(ranks(&old))
             .map(|(id, rank)| Entry { id, rank });
-        let manifest = Manifest {
+        let mut manifest = Manifest {
             key: change.key.clone(),
-            version: change.version,
+            stamp: change.version.into(),
             deleted: false,
             committed_ms: change.committed_ms,
             fingerprint: fingerprint.to_owned(),
@@ -65,33 +70,34 @@ impl Plan {
             text: prepared.text,
             points: points.collect(),
         };
+        let stored = stored.map(|manifest| manifest.stamp);
+        manifest.stamp = Stamp::over(stored, change.version, digest(&manifest));
         Self {
             manifest,
             texts: prepared.chunks,
         }
     }
 
-    /// The plan of a delete.
-    pub fn tombstone(key: DocumentKey, version: Version, committed_ms: u64) -> Self {
-        Self {
-            manifest: Manifest::tombstone(key, version, committed_ms),
-            texts: Vec::new(),
-        }
-    }
-
     /// The plan of a delete, where the change is one.
-    pub fn of_delete(change: &Change) -> Option<Self> {
+    pub fn of_delete(change: &Change, stored: Option<&Manifest>) -> Option<Self> {
         let gone = change.operation == Operation::Delete || change.fields.is_none();
-        gone.then(|| Self::tombstone(change.key.clone(), change.version, change.committed_ms))
+        gone.then(|| {
+            let stored = stored.map(|manifest| manifest.stamp);
+            let stamp = Stamp::over(stored, change.version, Stamp::DIGEST_GONE);
+            Self {
+                manifest: Manifest::tombstone(change.key.clone(), stamp, change.committed_ms),
+                texts: Vec::new(),
+            }
+        })
     }
 }
 
 impl Manifest {
     /// The manifest of a deleted document.
-    pub fn tombstone(key: DocumentKey, version: Version, committed_ms: u64) -> Self {
+    pub fn tombstone(key: DocumentKey, stamp: Stamp, committed_ms: u64) -> Self {
         Self {
             key,
-            version,
+            stamp,
             deleted: true,
             committed_ms,
             fingerprint: String::new(),
@@ -105,6 +111,34 @@ impl Manifest {
     pub fn point_ids(&self) -> Vec<PointId> {
         self.points.iter().map(|entry| entry.id).collect()
     }
+}
+
+/// A digest of all that manifest and points hold, ranks included: two workers that store one content
+/// over different manifests may give it different ranks. Never that of a tombstone, nor 0.
+fn digest(manifest: &Manifest) -> u32 {
+    let mut digest = Sha256::new();
+    let metadata = manifest
+        .metadata
+        .iter()
+        .map(|(name, value)| (name, Value::to_string(value)));
+    let metadata = metadata.flat_map(|(name, value)| [name.clone(), value]);
+    for text in [manifest.fingerprint.clone(), manifest.text.clone()]
+        .into_iter()
+        .chain(metadata)
+    {
+        digest.update((text.len() as u64).to_be_bytes());
+        digest.update(text);
+    }
+    for entry in &manifest.points {
+        digest.update(entry.id.0.as_bytes());
+        digest.update(entry.rank.to_be_bytes());
+    }
+    let digest = digest.finalize();
+    let word = digest
+        .iter()
+        .take(4)
+        .fold(0, |word, byte| word << 8 | u32::from(*byte));
+    word.clamp(1, Stamp::DIGEST_GONE - 1)
 }
 
 /// The point of each text, equal ones told apart by their occurrence.
@@ -149,26 +183,21 @@ fn fill(fixed: &[Option<i64>]) -> Option<Vec<i64>> {
         }
         let gap = rest.iter().take_while(|rank| rank.is_none()).count();
         let count = i64::try_from(gap).ok()?;
-        let step = match (filled.last(), rest.get(gap).copied().flatten()) {
+        let (low, step) = match (filled.last(), rest.get(gap).copied().flatten()) {
             (low, None) => {
-                low.unwrap_or(&0)
-                    .checked_add((count + 1).checked_mul(RANK_GAP)?)?;
-                RANK_GAP
+                let low = low.copied().unwrap_or(0);
+                low.checked_add((count + 1).checked_mul(RANK_GAP)?)?;
+                (low, RANK_GAP)
             }
-            (Some(low), Some(high)) => (high.checked_sub(*low)?) / (count + 1),
+            (Some(low), Some(high)) => (*low, high.checked_sub(*low)? / (count + 1)),
             (None, Some(high)) => {
-                high.checked_sub((count + 1).checked_mul(RANK_GAP)?)?;
-                RANK_GAP
+                let low = high.checked_sub((count + 1).checked_mul(RANK_GAP)?)?;
+                (low, RANK_GAP)
             }
         };
         if step == 0 {
             return None;
         }
-        let low = match (filled.last(), rest.get(gap).copied().flatten()) {
-            (Some(low), _) => *low,
-            (None, None) => 0,
-            (None, Some(high)) => high - (count + 1) * step,
-        };
         filled.extend((1..=count).map(|place| low + place * step));
         rest = rest.get(gap..)?;
     }

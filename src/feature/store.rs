@@ -5,17 +5,19 @@
 //!                                      ─> read it back (m) ─> sweep what m does not name
 //! ```
 //!
-//! - Raised first: a slower worker with an older version sweeps only up to *its* version, and can no
+//! - Raised first: a slower worker with an older stamp sweeps only up to *its* stamp, and can no
 //!   longer take away a point that this plan keeps.
-//! - Read back after raising: what is there then, at this version or above, stays there.
+//! - Read back after raising: what is there then, at this stamp or above, stays there.
 //! - Swept by the manifest that won, whoever wrote it: the loser removes its own points too.
+//! - Stamps are a total order, and equal ones are equal contents: of two workers one has won, and the
+//!   delayed sweep of the other takes nothing that the winner names.
 
 use std::collections::HashMap;
 
 use super::embed::Embedder;
 use super::plan::Plan;
 use crate::change::{DocumentKey, PointId, Version};
-use crate::vector::{Control, Entry, Manifest, Point, Select, VectorStore, Write};
+use crate::vector::{Control, Entry, Manifest, Point, Select, Stamp, VectorStore, Write};
 use crate::{Error, Result};
 
 /// Texts embedded and stored at once, so that memory and lost work are bounded.
@@ -40,16 +42,22 @@ struct Missing<'a> {
     text: &'a str,
 }
 
-/// Stores plans of distinct keys. When it returns, each is stored, or a newer version is.
+impl Missing<'_> {
+    fn is_kept(&self, there: &HashMap<PointId, Stamp>) -> bool {
+        there.get(&self.entry.id) >= Some(&self.manifest.stamp)
+    }
+}
+
+/// Stores plans of distinct keys. When it returns, each is stored, or a greater stamp is.
 ///
 /// Repeatable after an error or a crash at any point.
 pub async fn store<V: VectorStore, E: Embedder>(
     store: &V,
     embedder: &E,
-    plans: &[Plan],
+    mut plans: Vec<Plan>,
 ) -> Result<Stored> {
-    let missing = keep(store, plans).await?;
     let texts: usize = plans.iter().map(|plan| plan.texts.len()).sum();
+    let missing = keep(store, &mut plans).await?;
     let stored = Stored {
         embedded: missing.len(),
         kept: texts - missing.len(),
@@ -70,13 +78,13 @@ pub async fn store<V: VectorStore, E: Embedder>(
     store.write(writes).await?;
     let documents = plans
         .iter()
-        .map(|plan| (plan.manifest.key.clone(), plan.manifest.version));
+        .map(|plan| (plan.manifest.key.clone(), plan.manifest.stamp.version));
     sweep(store, documents.collect()).await?;
     Ok(stored)
 }
 
 /// Deletes, for each of these documents, the points that its manifest does not name, up to that
-/// manifest's version; without a manifest all points up to the version given.
+/// manifest's stamp; without a manifest all points up to the version given.
 ///
 /// A manifest that a floor has voided meanwhile becomes a tombstone first.
 pub async fn sweep<V: VectorStore>(
@@ -102,13 +110,13 @@ pub async fn sweep<V: VectorStore>(
         .into_iter()
         .map(|(key, version)| match winners.get(&key) {
             Some(winner) => Write::Sweep {
-                version: winner.version,
+                stamp: winner.stamp,
                 keep: winner.point_ids(),
                 key,
             },
             None => Write::Sweep {
                 key,
-                version,
+                stamp: Stamp::last(version),
                 keep: Vec::new(),
             },
         });
@@ -118,9 +126,13 @@ pub async fn sweep<V: VectorStore>(
 /// The tombstone of a manifest that a floor has voided.
 fn grave(manifest: &Manifest, control: &Control) -> Option<Write> {
     let floor = *control.floors.get(&manifest.key.kind)?;
-    let void = !manifest.deleted && control.voids(&manifest.key.kind, manifest.version);
+    let void = !manifest.deleted && control.voids(&manifest.key.kind, manifest.stamp.version);
     void.then(|| {
-        let grave = Manifest::tombstone(manifest.key.clone(), floor, manifest.committed_ms);
+        let grave = Manifest::tombstone(
+            manifest.key.clone(),
+            Stamp::last(floor),
+            manifest.committed_ms,
+        );
         Write::Manifest(Box::new(grave))
     })
 }
@@ -128,7 +140,7 @@ fn grave(manifest: &Manifest, control: &Control) -> Option<Write> {
 fn raise(plan: &Plan) -> Write {
     Write::Raise {
         key: plan.manifest.key.clone(),
-        version: plan.manifest.version,
+        stamp: plan.manifest.stamp,
         metadata: plan.manifest.metadata.clone(),
         points: plan.manifest.points.clone(),
     }
@@ -136,44 +148,83 @@ fn raise(plan: &Plan) -> Write {
 
 /// Raises the plans' points that are there and returns the texts of those that are not.
 ///
-/// A point that a slower worker stores between raising and reading is there with its older version,
-/// and that worker's sweep could still take it: it is raised again, until none is.
-async fn keep<'a, V: VectorStore>(store: &V, plans: &'a [Plan]) -> Result<Vec<Missing<'a>>> {
-    let texts = || {
-        plans.iter().flat_map(|plan| {
-            let texts = plan.manifest.points.iter().zip(&plan.texts);
-            texts.map(|(entry, text)| Missing {
-                manifest: &plan.manifest,
-                entry: *entry,
-                text,
-            })
-        })
-    };
-    let named: Vec<PointId> = texts().map(|text| text.entry.id).collect();
+/// A point that a slower worker stores between raising and reading is there with its older stamp, and
+/// that worker's sweep could still take it: it is raised again, until none is.
+async fn keep<'a, V: VectorStore>(store: &V, plans: &'a mut [Plan]) -> Result<Vec<Missing<'a>>> {
+    let named: Vec<PointId> = texts(plans).map(|text| text.entry.id).collect();
     if named.is_empty() {
         return Ok(Vec::new());
     }
-    for round in 1.. {
+    let mut there = HashMap::new();
+    for round in 1..=RAISES_MAX {
         let raises = plans
             .iter()
             .filter(|plan| !plan.texts.is_empty())
             .map(raise)
             .collect();
         store.write(raises).await?;
-        let there: HashMap<PointId, Version> = store
-            .points(Select::Of(named.clone()))
-            .await?
+        let points = store.points(Select::Of(named.clone())).await?;
+        there = points
             .into_iter()
-            .map(|point| (point.id, point.version))
+            .map(|point| (point.id, point.stamp))
             .collect();
-        let version = |text: &Missing<'_>| there.get(&text.entry.id).copied();
-        let is_kept = |text: &Missing<'_>| version(text) >= Some(text.manifest.version);
         // Whoever slips under three times is embedded again: dear, but safe and at an end.
-        if round == RAISES_MAX || texts().all(|text| version(&text).is_none() || is_kept(&text)) {
-            return Ok(texts().filter(|text| !is_kept(text)).collect());
+        let slipped =
+            texts(plans).any(|text| there.contains_key(&text.entry.id) && !text.is_kept(&there));
+        if round < RAISES_MAX && !get_ahead(store, plans, &there).await? && !slipped {
+            break;
         }
     }
-    Ok(Vec::new())
+    Ok(texts(plans).filter(|text| !text.is_kept(&there)).collect())
+}
+
+fn texts(plans: &[Plan]) -> impl Iterator<Item = Missing<'_>> {
+    plans.iter().flat_map(|plan| {
+        let texts = plan.manifest.points.iter().zip(&plan.texts);
+        texts.map(|(entry, text)| Missing {
+            manifest: &plan.manifest,
+            entry: *entry,
+            text,
+        })
+    })
+}
+
+/// Gives a plan the next edition where a point has an equal version and a greater stamp, and says
+/// whether there was one.
+///
+/// Somebody stores another content of this version at once, or died over it: the same change over
+/// another manifest has other ranks. Its point would keep that content's rank and metadata under our
+/// manifest. Where its manifest is stored already, it has won.
+async fn get_ahead<V: VectorStore>(
+    store: &V,
+    plans: &mut [Plan],
+    there: &HashMap<PointId, Stamp>,
+) -> Result<bool> {
+    let mut behind: Vec<(&mut Plan, Stamp)> = plans
+        .iter_mut()
+        .filter_map(|plan| {
+            let own = plan.manifest.stamp;
+            let points = plan.manifest.points.iter();
+            let stamps = points.filter_map(|entry| there.get(&entry.id)).copied();
+            let ahead = stamps.filter(|stamp| stamp.version == own.version).max()?;
+            (ahead > own).then_some((plan, ahead))
+        })
+        .collect();
+    if behind.is_empty() {
+        return Ok(false);
+    }
+    let keys = behind.iter().map(|(plan, _)| plan.manifest.key.clone());
+    let stored = store.manifests(Select::Of(keys.collect())).await?;
+    behind.retain(|(plan, _)| {
+        let manifest = &plan.manifest;
+        let won = |stored: &Manifest| stored.key == manifest.key && stored.stamp > manifest.stamp;
+        !stored.iter().any(won)
+    });
+    let any = !behind.is_empty();
+    for (plan, ahead) in behind {
+        plan.manifest.stamp.edition = ahead.edition.saturating_add(1);
+    }
+    Ok(any)
 }
 
 /// The points of these texts; equal texts are embedded once.
@@ -204,7 +255,7 @@ async fn embed<E: Embedder>(embedder: &E, missing: &[Missing<'_>]) -> Result<Vec
                 Ok(Point {
                     id: entry.id,
                     key: manifest.key.clone(),
-                    version: manifest.version,
+                    stamp: manifest.stamp,
                     rank: entry.rank,
                     content: (*text).to_owned(),
                     metadata: manifest.metadata.clone(),

@@ -38,6 +38,8 @@ pub struct Settings {
     pub batch: usize,
     /// Times that a change may be received before it is parked.
     pub attempts_max: u32,
+    /// How long deliveries are kept while nothing can be stored, before they are given back.
+    pub hold_max: Duration,
     /// Between two looks for tombstones to collect.
     pub collect_every: Duration,
     /// How long a tombstone stays at least.
@@ -53,6 +55,8 @@ impl Default for Settings {
         Self {
             batch: 64,
             attempts_max: 5,
+            // RabbitMQ takes back after thirty minutes, and closes the channel.
+            hold_max: Duration::from_mins(20),
             collect_every: Duration::from_hours(1),
             tombstone_ttl: Duration::from_hours(7 * 24),
             offload: Offload::Blocking,
@@ -152,7 +156,10 @@ impl<Q: Queue, V: VectorStore, E: Embedder> Worker<'_, Q, V, E> {
         mut shutdown: std::pin::Pin<&mut (impl Future<Output = ()> + Send)>,
         backoff: &mut Backoff,
     ) -> Result<()> {
+        // While the store is away nothing is consumed: it would be charged with an attempt.
+        self.ports.store.control().await?;
         let mut consumer = self.ports.queue.consume(partitions.to_vec()).await?;
+        let mut failing_since = None;
         let every = self.settings.collect_every;
         let mut collections = interval_at(Instant::now() + every, every);
         collections.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -168,15 +175,28 @@ impl<Q: Queue, V: VectorStore, E: Embedder> Worker<'_, Q, V, E> {
             };
             let tags = deliveries.iter().map(|delivery| delivery.tag).collect();
             let ledger = Ledger::sort(deliveries, self.settings.attempts_max);
-            if let Err(error) = self.process(&mut consumer, ledger).await {
-                if let Recovery::Retry(pause) = error.recovery()
-                    && let Err(error) = consumer.release(tags, pause).await
-                {
-                    tracing::debug!(error = %error.chain(), "what was in hand comes again and is counted");
-                }
+            let Err(error) = self.process(&mut consumer, ledger).await else {
+                backoff.reset();
+                failing_since = None;
+                continue;
+            };
+            let Recovery::Retry(pause) = error.recovery() else {
+                return Err(error);
+            };
+            // The same consumer goes on: giving it up would charge every message that it has
+            // fetched with an attempt, and an outage of the store is no fault of theirs.
+            let pause = backoff.next(pause);
+            let since = *failing_since.get_or_insert_with(Instant::now);
+            if since.elapsed() + pause >= self.settings.hold_max {
                 return Err(error);
             }
-            backoff.reset();
+            consumer.release(tags, pause).await?;
+            tracing::warn!(error = %error.chain(), pause_ms = pause.as_millis(), "work is tried again");
+            tokio::select! {
+                biased;
+                () = shutdown.as_mut() => return Ok(()),
+                () = tokio::time::sleep(pause) => {}
+            }
         }
     }
 
@@ -197,9 +217,9 @@ impl<Q: Queue, V: VectorStore, E: Embedder> Worker<'_, Q, V, E> {
         for work in works {
             match self.store(consumer, std::slice::from_ref(&work)).await {
                 Err(error) if error.recovery() == Recovery::Park => {
-                    for tag in work.tags() {
-                        self.park(consumer, tag, error.chain()).await?;
-                    }
+                    self.park(consumer, work.tag, error.chain()).await?;
+                    // Older changes of the key may be well; they come again without this one.
+                    consumer.release(work.overtaken, Duration::ZERO).await?;
                 }
                 done => done?,
             }
@@ -232,7 +252,7 @@ impl<Q: Queue, V: VectorStore, E: Embedder> Worker<'_, Q, V, E> {
         store::sweep(self.ports.store, remains).await?;
         if !plans.is_empty() {
             let stored =
-                store::store(self.ports.store, self.ports.embedder.as_ref(), &plans).await?;
+                store::store(self.ports.store, self.ports.embedder.as_ref(), plans).await?;
             self.ports
                 .counters
                 .embedded
@@ -248,7 +268,7 @@ impl<Q: Queue, V: VectorStore, E: Embedder> Worker<'_, Q, V, E> {
     }
 
     async fn plan(&self, change: &Change, stored: Option<&Manifest>) -> Result<Plan> {
-        if let Some(plan) = Plan::of_delete(change) {
+        if let Some(plan) = Plan::of_delete(change, stored) {
             return Ok(plan);
         }
         let prepared = self.prepare(change).await?;

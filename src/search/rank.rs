@@ -134,7 +134,7 @@ fn hit(asked: &Asked, manifest: Manifest, mut passages: Vec<Passage>) -> Grouped
         kind: manifest.key.kind.clone(),
         author: text(&["author_full_name", "owner_full_name"]),
         passages,
-        version: manifest.version,
+        version: manifest.stamp.version,
         key: manifest.key,
     };
     Grouped {
@@ -164,7 +164,7 @@ mod tests {
         Point {
             id: PointId::new(&key, content, 0),
             key,
-            version: version(5),
+            stamp: version(5).into(),
             rank: 1,
             content: content.to_owned(),
             metadata: Fields::new(),
@@ -181,7 +181,7 @@ mod tests {
         Manifest {
             points: points.collect(),
             key,
-            version: version(5),
+            stamp: version(5).into(),
             deleted: false,
             committed_ms: 0,
             fingerprint: String::new(),

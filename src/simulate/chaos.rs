@@ -1,7 +1,7 @@
 //! Where a model may be interrupted, fail, or do the work and lose the answer; all from one seed.
 
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 
@@ -16,6 +16,7 @@ pub struct Chaos(Arc<Inner>);
 struct Inner {
     rng: Mutex<fastrand::Rng>,
     faults: AtomicBool,
+    calls: AtomicU64,
     plant: Option<Plant>,
 }
 
@@ -26,6 +27,7 @@ impl Chaos {
         Self(Arc::new(Inner {
             rng,
             faults: AtomicBool::new(true),
+            calls: AtomicU64::new(0),
             plant,
         }))
     }
@@ -66,8 +68,14 @@ impl Chaos {
         self.0.faults.load(Ordering::Relaxed) && self.luck(percent)
     }
 
+    /// How often a model was called.
+    pub(super) fn calls(&self) -> u64 {
+        self.0.calls.load(Ordering::Relaxed)
+    }
+
     /// A place to be interrupted or dropped at; now and then an error, before or after the deed.
     pub async fn step(&self, service: &'static str, action: &'static str) -> Result<()> {
+        self.0.calls.fetch_add(1, Ordering::Relaxed);
         let mut yielded = !self.0.faults.load(Ordering::Relaxed);
         poll_fn(|context| {
             if std::mem::replace(&mut yielded, true) {

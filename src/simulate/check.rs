@@ -1,6 +1,9 @@
 //! The promises, checked after every step and at rest.
 
 mod rest;
+mod search;
+mod stray;
+mod told;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -12,9 +15,8 @@ use crate::document::Fields;
 use crate::feature::embed::Embedder;
 use crate::feature::plan::point_ids;
 use crate::feature::prepare::{Limits, Prepared, prepare};
-use crate::search::shown;
 use crate::source::Body;
-use crate::vector::{Manifest, Near, Point};
+use crate::vector::Manifest;
 
 /// What is known of the past.
 pub(super) struct Checker {
@@ -28,6 +30,14 @@ pub(super) struct Checker {
     last: BTreeMap<DocumentKey, (Version, bool)>,
     /// Events before this place are known to be published, or lie before a snapshot.
     carried: usize,
+    /// What producers without versions sent for each key, in order.
+    strays: BTreeMap<DocumentKey, Vec<Content>>,
+    /// One worker does everything: what arrives last is stored last.
+    lone: bool,
+    /// The store's writes that were looked at.
+    seen: Option<u64>,
+    /// A bug: the search does not ask which points a manifest names.
+    pub(super) careless_search: bool,
 }
 
 /// A document from some version on.
@@ -37,6 +47,8 @@ struct State {
     /// The version names a whole type: what it voids may be there again at the same moment.
     floor: bool,
     content: Content,
+    /// As the source had it.
+    fields: Option<Fields>,
 }
 
 #[derive(Debug, Clone)]
@@ -50,7 +62,7 @@ enum Content {
 }
 
 impl Checker {
-    pub(super) fn new(embedder: Arc<EmbedModel>, looks_up: bool) -> Self {
+    pub(super) fn new(embedder: Arc<EmbedModel>, looks_up: bool, lone: bool) -> Self {
         Self {
             embedder,
             looks_up,
@@ -59,6 +71,10 @@ impl Checker {
             allowed: HashMap::new(),
             last: BTreeMap::new(),
             carried: 0,
+            strays: BTreeMap::new(),
+            lone,
+            seen: None,
+            careless_search: false,
         }
     }
 
@@ -94,6 +110,7 @@ impl Checker {
                             version: at,
                             floor: false,
                             content,
+                            fields: fields.clone(),
                         },
                     );
                 }
@@ -103,13 +120,15 @@ impl Checker {
                     keys.sort();
                     keys.dedup();
                     for key in keys {
-                        let content = self.content(&key, state.documents.get(&key));
+                        let fields = state.documents.get(&key).cloned();
+                        let content = self.content(&key, fields.as_ref());
                         self.remember(
                             key,
                             State {
                                 version: at,
                                 floor: true,
                                 content,
+                                fields,
                             },
                         );
                     }
@@ -121,17 +140,12 @@ impl Checker {
 
     fn remember(&mut self, key: DocumentKey, state: State) {
         let states = self.history.entry(key).or_default();
-        if let Content::Text { ids, prepared } = &state.content {
-            let before = match states.last().map(|state| &state.content) {
-                Some(Content::Text { ids, .. }) if !state.floor => ids.as_slice(),
-                _ => &[],
-            };
-            for (id, text) in ids.iter().zip(&prepared.chunks) {
-                if !before.contains(id) {
-                    *self.allowed.entry(text.clone()).or_default() += 1;
-                }
-            }
-        }
+        let before = states.last().filter(|_| !state.floor);
+        allow(
+            &mut self.allowed,
+            before.map(|before| &before.content),
+            &state.content,
+        );
         states.push(state);
     }
 
@@ -155,7 +169,12 @@ impl Checker {
         queue: &QueueModel,
         store: &VectorModel,
     ) -> Result<(), String> {
-        self.nothing_stale(store)?;
+        let writes = store.state().writes;
+        if self.seen.replace(writes) != Some(writes) {
+            self.nothing_stale(store)?;
+        }
+        self.nothing_untrue(queue)?;
+        Self::nothing_forgotten(queue, store)?;
         Self::nothing_unstored(queue, store)?;
         self.nothing_lost(source, queue)
     }
@@ -166,17 +185,21 @@ impl Checker {
         for (key, manifest) in &state.manifests {
             let last = self
                 .last
-                .insert(key.clone(), (manifest.version, manifest.deleted));
+                .insert(key.clone(), (manifest.stamp.version, manifest.deleted));
+            let collected = state.collected.get(key);
             if let Some((last, _)) = last
-                && manifest.version < last
+                && manifest.stamp.version < last
+                && !(is_stray(manifest) && collected.is_some_and(|collected| *collected >= last))
             {
                 return Err(format!(
                     "{key} went back from {last} to {}",
-                    manifest.version
+                    manifest.stamp.version
                 ));
             }
-            let void = state.control.voids(&key.kind, manifest.version);
-            if manifest.deleted {
+            let void = state.control.voids(&key.kind, manifest.stamp.version);
+            if is_stray(manifest) {
+                self.was_sent(manifest)?;
+            } else if manifest.deleted {
                 self.is_gone(manifest)?;
             } else if !void {
                 self.is_true(manifest)?;
@@ -189,7 +212,7 @@ impl Checker {
             {
                 return Err(format!(
                     "{key} at {} names {id}, which is not there",
-                    manifest.version
+                    manifest.stamp.version
                 ));
             }
         }
@@ -225,12 +248,12 @@ impl Checker {
             }
             Content::Gone | Content::Poison => false,
         };
-        if self.states(&manifest.key, manifest.version).any(fits) {
+        if self.states(&manifest.key, manifest.stamp.version).any(fits) {
             return Ok(());
         }
         Err(format!(
             "{} at {} holds what it never was",
-            manifest.key, manifest.version
+            manifest.key, manifest.stamp.version
         ))
     }
 
@@ -242,8 +265,8 @@ impl Checker {
             .get(&grave.key)
             .map(Vec::as_slice)
             .unwrap_or_default();
-        let before = states.partition_point(|state| state.version <= grave.version);
-        let by_floor = grave.version.order == Version::ORDER_READ - 1;
+        let before = states.partition_point(|state| state.version <= grave.stamp.version);
+        let by_floor = grave.stamp.version.order == Version::ORDER_READ - 1;
         let until = if by_floor { states.len() } else { before };
         let mut seen = states
             .get(before.saturating_sub(1)..until)
@@ -251,63 +274,32 @@ impl Checker {
             .iter();
         let gone = |state: &State| {
             matches!(state.content, Content::Gone)
-                || (state.floor && state.version == grave.version)
+                || (state.floor && state.version == grave.stamp.version)
         };
         if before == 0 || seen.any(gone) {
             return Ok(());
         }
         Err(format!(
             "{} is buried at {}, but it was there",
-            grave.key, grave.version
+            grave.key, grave.stamp.version
         ))
-    }
-
-    /// Whatever a search shows belongs to a document as its manifest's version had it.
-    pub(super) fn nothing_orphaned(&self, store: &VectorModel) -> Result<(), String> {
-        let state = store.state();
-        let near = |point: &Point| Near {
-            point: point.clone(),
-            score: 0.0,
-        };
-        let manifests = state.manifests.values().cloned().collect();
-        for hit in shown(
-            state.points.values().map(near).collect(),
-            manifests,
-            &state.control,
-        ) {
-            let is_text = |content: &str| {
-                self.states(&hit.key, hit.version)
-                    .any(|state| match &state.content {
-                        Content::Text { prepared, .. } => {
-                            prepared.chunks.iter().any(|text| text == content)
-                        }
-                        Content::Gone | Content::Poison => false,
-                    })
-            };
-            if let Some(passage) = hit
-                .passages
-                .iter()
-                .find(|passage| !is_text(&passage.content))
-            {
-                return Err(format!(
-                    "a search shows {:?} of {}",
-                    passage.content, hit.key
-                ));
-            }
-        }
-        Ok(())
     }
 
     /// A change is settled only when it is stored, or something newer is.
     fn nothing_unstored(queue: &QueueModel, store: &VectorModel) -> Result<(), String> {
-        let settled = std::mem::take(&mut queue.state().settled);
-        let state = store.state();
+        let (mut queue, state) = (queue.state(), store.state());
+        let settled = std::mem::take(&mut queue.settled);
+        let accepted = &queue.accepted;
         for (key, version) in settled {
             let stored = state
                 .highest
                 .get(&key)
                 .is_some_and(|highest| *highest >= version);
-            if !stored && !state.control.voids(&key.kind, version) {
+            // A message without a version may be settled with a void change that overtook it.
+            let versioned =
+                |(other, version): &(DocumentKey, Version)| *other == key && version.is_some();
+            let beside = || !version.is_some() && accepted.iter().any(versioned);
+            if !stored && !state.control.voids(&key.kind, version) && !beside() {
                 return Err(format!("{key} at {version} is settled, but not stored"));
             }
         }
@@ -337,5 +329,25 @@ impl Checker {
         }
         self.carried = self.carried.max(saved);
         Ok(())
+    }
+}
+
+fn is_stray(manifest: &Manifest) -> bool {
+    !manifest.stamp.version.is_some()
+}
+
+/// Counts what is new in a content, and may be embedded.
+fn allow(allowed: &mut HashMap<String, u64>, before: Option<&Content>, content: &Content) {
+    let Content::Text { ids, prepared } = content else {
+        return;
+    };
+    let before = match before {
+        Some(Content::Text { ids, .. }) => ids.as_slice(),
+        _ => &[],
+    };
+    for (id, text) in ids.iter().zip(&prepared.chunks) {
+        if !before.contains(id) {
+            *allowed.entry(text.clone()).or_default() += 1;
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -13,7 +14,7 @@ mod consumer;
 pub use consumer::ConsumerModel;
 
 use super::{Chaos, Plant};
-use crate::change::{Change, DocumentKey, Lane, Message, Place, Version};
+use crate::change::{Barrier, Change, DocumentKey, Lane, Message, Place, Version};
 use crate::clock::Clock;
 use crate::queue::{Confirm, Delivery, Depth, Outgoing, Parked, Queue, Tag, Unreadable};
 use crate::{Error, Result};
@@ -38,10 +39,16 @@ struct Shared {
 pub(super) struct State {
     places: BTreeMap<Place, VecDeque<Row>>,
     parked: BTreeMap<Uuid, (Parked, Option<Change>)>,
+    /// Places that hand nothing out until then.
+    held: BTreeMap<Place, Instant>,
     /// Every change that was ever taken in.
     pub(super) accepted: HashSet<(DocumentKey, Version)>,
     /// Changes settled since the checker looked last.
     pub(super) settled: Vec<(DocumentKey, Version)>,
+    /// Barriers settled since the checker looked last.
+    pub(super) passed: Vec<Barrier>,
+    /// Changes taken in since the checker looked last.
+    pub(super) taken: Vec<Change>,
     tags: u64,
     consumers: u64,
     received: u64,
@@ -53,7 +60,8 @@ struct Row {
     attempts: u32,
     /// The consumer and the tag under which it is in hand.
     hand: Option<(u64, Tag)>,
-    not_before: Option<Instant>,
+    /// It was released, and rests until then or until that consumer is dropped.
+    rests: Option<(u64, Instant)>,
 }
 
 impl QueueModel {
@@ -85,6 +93,37 @@ impl QueueModel {
             .or_default()
             .push_back(Row::new(message));
         self.shared.changed.notify_waiters();
+    }
+
+    /// Hands nothing of a place out for so long.
+    pub(super) fn hold(&self, place: Place, time: Duration) {
+        self.state().held.insert(place, Instant::now() + time);
+    }
+
+    /// Hands out what was held.
+    pub(super) fn let_go(&self) {
+        self.state().held.clear();
+        self.shared.changed.notify_waiters();
+    }
+
+    /// Takes in what a producer sends that is not ours.
+    pub(super) fn produce(&self, change: Change) {
+        let outgoing = Outgoing::change(change, Lane::Live, self.partitions);
+        self.state().accept(outgoing);
+        self.shared.changed.notify_waiters();
+    }
+
+    /// Takes back the parked messages that have no version, but those that would be parked again.
+    pub(super) fn unpark_strays(&self, is_poison: impl Fn(&Change) -> bool) -> Vec<Change> {
+        let mut state = self.state();
+        let mut strays = Vec::new();
+        state.parked.retain(|_, (parked, change)| {
+            let stray = change.take_if(|change| !parked.version.is_some() && !is_poison(change));
+            let stays = stray.is_none();
+            strays.extend(stray);
+            stays
+        });
+        strays
     }
 
     /// The bug of replaying what was parked: the old body at a new version.
@@ -134,7 +173,7 @@ impl Row {
             message,
             attempts: 0,
             hand: None,
-            not_before: None,
+            rests: None,
         }
     }
 
@@ -151,6 +190,7 @@ impl State {
         tracing::trace!(?outgoing, "accepted");
         if let Message::Change(change) = &outgoing.message {
             self.accepted.insert((change.key.clone(), change.version));
+            self.taken.push(change.clone());
         }
         self.places
             .entry(outgoing.place)
@@ -173,12 +213,26 @@ impl State {
             .collect()
     }
 
-    /// The documents of parked messages.
-    pub(super) fn parked_keys(&self) -> HashSet<DocumentKey> {
-        self.parked
-            .values()
-            .filter_map(|(parked, _)| parked.key.clone())
-            .collect()
+    /// Whether a parked change of the key is at or below the version.
+    pub(super) fn holds(&self, key: &DocumentKey, version: Version) -> bool {
+        let parked = self.parked.values().map(|(parked, _)| parked);
+        parked
+            .filter(|parked| parked.key.as_ref() == Some(key))
+            .any(|parked| parked.version <= version)
+    }
+
+    /// Parked messages without a version.
+    pub(super) fn strays(&self) -> impl Iterator<Item = &Change> {
+        let parked = self.parked.values();
+        parked.filter_map(|(parked, change)| change.as_ref().filter(|_| !parked.version.is_some()))
+    }
+
+    /// The documents of parked messages that can be read again.
+    pub(super) fn retriable(&self) -> impl Iterator<Item = &DocumentKey> {
+        let parked = self.parked.values().map(|(parked, _)| parked);
+        parked
+            .filter(|parked| parked.version.is_some())
+            .filter_map(|parked| parked.key.as_ref())
     }
 
     /// The places in a lane's rows that may be handed out, in order.
@@ -187,10 +241,13 @@ impl State {
             return Vec::new();
         };
         let now = Instant::now();
+        if self.held.get(&place).is_some_and(|until| *until > now) {
+            return Vec::new();
+        }
         let mut seen: HashSet<&DocumentKey> = HashSet::new();
         let mut ready = Vec::new();
         for (at, row) in rows.iter().enumerate() {
-            let free = row.hand.is_none() && row.not_before.is_none_or(|from| from <= now);
+            let free = row.hand.is_none() && row.rests.is_none_or(|(_, until)| until <= now);
             let barrier = matches!(row.message, Ok(Message::Barrier(_)));
             let first_of_key = row.key().is_none_or(|key| seen.insert(key));
             let passed = !barrier || at == 0 || ignores_barriers;
@@ -240,16 +297,13 @@ impl State {
     }
 
     fn settle(&mut self, tag: Tag) {
-        if let Some((
-            _,
-            Row {
-                message: Ok(Message::Change(change)),
-                ..
-            },
-        )) = self.take(tag)
-        {
-            tracing::trace!(?tag, key = %change.key, version = %change.version, "settled");
-            self.settled.push((change.key, change.version));
+        match self.take(tag).map(|(_, row)| row.message) {
+            Some(Ok(Message::Change(change))) => {
+                tracing::trace!(?tag, key = %change.key, version = %change.version, "settled");
+                self.settled.push((change.key, change.version));
+            }
+            Some(Ok(Message::Barrier(barrier))) => self.passed.push(barrier),
+            Some(Err(_)) | None => {}
         }
     }
 }
@@ -285,7 +339,7 @@ impl Queue for QueueModel {
 
     async fn parked(&self, after: Option<Uuid>, limit: usize) -> Result<Vec<Parked>> {
         self.chaos.step("queue", "list parked messages").await?;
-        if self.chaos.has(Plant::ParkedHoldNothingBack) {
+        if self.chaos.has(Plant::ParkedHoldNothingBack) && self.chaos.luck(50) {
             return Ok(Vec::new());
         }
         let state = self.state();

@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::{Chaos, Plant};
 use crate::change::{DocumentKey, PointId, Version};
 use crate::vector::{
-    Control, Counts, Entry, Manifest, Near, Nearest, Point, Select, VectorStore, Watermark, Write,
+    Control, Counts, Entry, Floor, Manifest, Near, Nearest, Point, Select, Stamp, VectorStore,
+    Watermark, Write,
 };
 use crate::{Error, Result};
 
@@ -27,8 +31,18 @@ pub(super) struct State {
     pub(super) highest: BTreeMap<DocumentKey, Version>,
     /// The version of each key's last tombstone that was collected.
     pub(super) collected: BTreeMap<DocumentKey, Version>,
+    /// Tombstones collected since the checker looked last.
+    pub(super) collections: Vec<(DocumentKey, Version)>,
+    /// Floors that have acted since the checker looked last.
+    pub(super) acted: Vec<Floor>,
+    /// Writes that were done, so that nobody looks twice at the same state.
+    pub(super) writes: u64,
     /// The manifest that each one replaced.
     replaced: BTreeMap<DocumentKey, Manifest>,
+    /// Until then nothing answers.
+    away_until: Option<Instant>,
+    /// Until then every answer takes its time.
+    slow_until: Option<Instant>,
 }
 
 impl VectorModel {
@@ -42,6 +56,41 @@ impl VectorModel {
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Answers nothing for so long.
+    pub(super) fn go_away(&self, time: Duration) {
+        self.state().away_until = Some(Instant::now() + time);
+    }
+
+    /// Takes seconds for every answer for so long.
+    pub(super) fn slow_down(&self, time: Duration) {
+        self.state().slow_until = Some(Instant::now() + time);
+    }
+
+    /// Answers again, and at once.
+    pub(super) fn come_back(&self) {
+        let mut state = self.state();
+        (state.away_until, state.slow_until) = (None, None);
+    }
+
+    fn is_away(&self) -> bool {
+        let until = self.state().away_until;
+        until.is_some_and(|until| until > Instant::now())
+    }
+
+    /// A call arrives, or its answer leaves.
+    async fn step(&self, action: &'static str) -> Result<()> {
+        let slow_until = self.state().slow_until;
+        if slow_until.is_some_and(|until| until > Instant::now()) {
+            let pause = Duration::from_millis(self.chaos.below(4000) as u64);
+            tokio::time::sleep(pause).await;
+        }
+        self.chaos.step("vector store", action).await?;
+        if self.is_away() && !self.chaos.has(Plant::AwayTakenForDone) {
+            return Err(Error::unavailable("vector store", action)("it is away"));
+        }
+        Ok(())
     }
 
     /// Does a first part of the points of an upsert, then fails.
@@ -63,10 +112,11 @@ impl VectorModel {
 impl State {
     fn apply(&mut self, write: Write, chaos: &Chaos) {
         tracing::trace!(?write, "store");
+        self.writes += 1;
         match write {
             Write::Raise {
                 key,
-                version,
+                stamp,
                 metadata,
                 points,
             } => {
@@ -76,9 +126,9 @@ impl State {
                 for Entry { id, rank } in points {
                     if let Some(point) = self.points.get_mut(&id)
                         && point.key == key
-                        && point.version <= version
+                        && order(point.stamp, chaos) <= order(stamp, chaos)
                     {
-                        (point.version, point.rank) = (version, rank);
+                        (point.stamp, point.rank) = (stamp, rank);
                         point.metadata.clone_from(&metadata);
                     }
                 }
@@ -87,7 +137,7 @@ impl State {
                 .into_iter()
                 .for_each(|point| self.upsert(point, chaos)),
             Write::Manifest(manifest) => self.manifest(*manifest, chaos),
-            Write::Sweep { key, version, keep } => self.sweep(&key, version, &keep, chaos),
+            Write::Sweep { key, stamp, keep } => self.sweep(&key, stamp, &keep, chaos),
             Write::Floor { kind, version } => {
                 if !chaos.has(Plant::FloorForgotten) {
                     let floor = self.control.floors.entry(kind).or_default();
@@ -103,12 +153,20 @@ impl State {
                     );
                 }
             }
-            Write::Acted(id) => self.control.passing.retain(|floor, _| floor.id != id),
+            Write::Acted(id) => {
+                let acted = self
+                    .control
+                    .passing
+                    .extract_if(.., |floor, _| floor.id == id);
+                self.acted.extend(acted.map(|(floor, _)| floor));
+            }
             Write::Watermark { place, mark } => self.watermark(place, mark, chaos),
             Write::Collect { key, version } => {
-                let same = |manifest: &Manifest| manifest.deleted && manifest.version == version;
+                let same =
+                    |manifest: &Manifest| manifest.deleted && manifest.stamp.version == version;
                 if self.manifests.get(&key).is_some_and(same) {
                     self.manifests.remove(&key);
+                    self.collections.push((key.clone(), version));
                     self.collected.insert(key, version);
                 }
             }
@@ -116,14 +174,14 @@ impl State {
     }
 
     fn upsert(&mut self, point: Point, chaos: &Chaos) {
-        let newer = |there: &Point| there.version > point.version;
+        let newer = |there: &Point| order(there.stamp, chaos) > order(point.stamp, chaos);
         if chaos.has(Plant::PointGuardDropped) || !self.points.get(&point.id).is_some_and(newer) {
             self.points.insert(point.id, point);
         }
     }
 
     fn manifest(&mut self, manifest: Manifest, chaos: &Chaos) {
-        let newer = |there: &Manifest| there.version > manifest.version;
+        let newer = |there: &Manifest| order(there.stamp, chaos) > order(manifest.stamp, chaos);
         let loses = self.manifests.get(&manifest.key).is_some_and(newer);
         if loses && !chaos.has(Plant::ManifestGuardDropped) {
             return;
@@ -134,13 +192,13 @@ impl State {
         }
         let key = manifest.key.clone();
         let highest = self.highest.entry(key.clone()).or_default();
-        *highest = manifest.version.max(*highest);
+        *highest = manifest.stamp.version.max(*highest);
         if let Some(replaced) = self.manifests.insert(key.clone(), manifest) {
             self.replaced.insert(key, replaced);
         }
     }
 
-    fn sweep(&mut self, key: &DocumentKey, version: Version, keep: &[PointId], chaos: &Chaos) {
+    fn sweep(&mut self, key: &DocumentKey, stamp: Stamp, keep: &[PointId], chaos: &Chaos) {
         if chaos.has(Plant::DeleteByDifference) {
             let before = self
                 .replaced
@@ -153,7 +211,8 @@ impl State {
         }
         let unbounded = chaos.has(Plant::SweepUnbounded);
         self.points.retain(|id, point| {
-            point.key != *key || (point.version > version && !unbounded) || keep.contains(id)
+            let newer = order(point.stamp, chaos) > order(stamp, chaos);
+            point.key != *key || (newer && !unbounded) || keep.contains(id)
         });
     }
 
@@ -168,7 +227,7 @@ impl State {
 
 impl VectorStore for VectorModel {
     async fn manifests(&self, select: Select<DocumentKey>) -> Result<Vec<Manifest>> {
-        self.chaos.step("vector store", "read manifests").await?;
+        self.step("read manifests").await?;
         let found = {
             let state = self.state();
             match select {
@@ -180,12 +239,12 @@ impl VectorStore for VectorModel {
                 Select::After { after, limit } => after_key(&state.manifests, after, limit),
             }
         };
-        self.chaos.step("vector store", "read manifests").await?;
+        self.step("read manifests").await?;
         Ok(found)
     }
 
     async fn points(&self, select: Select<PointId>) -> Result<Vec<Point>> {
-        self.chaos.step("vector store", "read points").await?;
+        self.step("read points").await?;
         let state = self.state();
         Ok(match select {
             Select::Of(ids) => ids
@@ -198,10 +257,16 @@ impl VectorStore for VectorModel {
     }
 
     async fn control(&self) -> Result<Control> {
-        self.chaos
-            .step("vector store", "read its control state")
-            .await?;
-        Ok(self.state().control.clone())
+        self.step("read its control state").await?;
+        let mut control = self.state().control.clone();
+        if self.chaos.has(Plant::WatermarkOfOneCounts) {
+            let most = control.watermarks.values().max().copied();
+            let marks = control.watermarks.values_mut();
+            marks
+                .zip(most.into_iter().cycle())
+                .for_each(|(mark, most)| *mark = most);
+        }
+        Ok(control)
     }
 
     async fn write(&self, mut writes: Vec<Write>) -> Result<()> {
@@ -209,15 +274,17 @@ impl VectorStore for VectorModel {
             writes.sort_by_key(|write| matches!(write, Write::Upsert(_)));
         }
         for write in writes {
-            self.chaos.step("vector store", "write").await?;
+            self.step("write").await?;
             self.tear(&write)?;
-            self.state().apply(write, &self.chaos);
+            if !self.is_away() {
+                self.state().apply(write, &self.chaos);
+            }
         }
-        self.chaos.step("vector store", "write").await
+        self.step("write").await
     }
 
     async fn nearest(&self, question: Nearest) -> Result<Vec<Near>> {
-        self.chaos.step("vector store", "search").await?;
+        self.step("search").await?;
         let state = self.state();
         let asked = |point: &&Point| {
             let author = point
@@ -254,7 +321,7 @@ impl VectorStore for VectorModel {
     }
 
     async fn counts(&self) -> Result<Counts> {
-        self.chaos.step("vector store", "count").await?;
+        self.step("count").await?;
         let state = self.state();
         let tombstones = state
             .manifests
@@ -266,6 +333,20 @@ impl VectorStore for VectorModel {
             tombstones,
             points: state.points.len() as u64,
         })
+    }
+}
+
+/// What decides between two contents.
+fn order(stamp: Stamp, chaos: &Chaos) -> Stamp {
+    if chaos.has(Plant::VersionAloneOrders) {
+        stamp.version.into()
+    } else if chaos.has(Plant::EditionIgnored) {
+        Stamp {
+            edition: 0,
+            ..stamp
+        }
+    } else {
+        stamp
     }
 }
 

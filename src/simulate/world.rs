@@ -1,43 +1,36 @@
 //! One seed's world: who acts next, and when somebody is cut off.
 
-use std::future::Future;
-use std::pin::Pin;
+mod hardship;
+mod role;
+mod writers;
+
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 
+use self::role::Role;
 use super::check::Checker;
 use super::{Chaos, Edit, EmbedModel, Outcome, Plant, QueueModel, SourceModel, VectorModel};
-use crate::Result;
-use crate::capture::{self, Request, Resync};
-use crate::change::{DocumentKey, Lane, Place, Time, Version};
+use crate::capture::{Request, Resync};
+use crate::change::{Time, Version};
 use crate::clock::Clock;
-use crate::document::{Document, Fields};
-use crate::feature::worker::{self, Counters, Offload};
+use crate::document::Document;
 
-/// Two partitions show everything that more would.
-const PARTITIONS: u32 = 2;
+/// Two would show most; with three, workers share them unevenly.
+const PARTITIONS: u32 = 3;
 /// Rounds until rest, each half a simulated second; a healthy world needs a few.
 const ROUNDS_MAX: u64 = 400;
-/// Polls of each role a round.
+/// Rounds of quiet that are rest: watermarks come by time, and what nobody needs is collected by time.
+const ROUNDS_QUIET: u64 = 6;
+/// Polls of each role a round, at most.
 const POLLS: u64 = 60;
+/// What the source has.
 const KINDS: [&str; 2] = ["posts", "notes"];
+/// What only producers without versions write.
+pub(super) const STRAY_KIND: &str = "mail";
 const IDS: usize = 4;
-const PARAGRAPHS: [&str; 8] = [
-    "alpha alpha alpha alpha alpha alpha alpha alpha alpha alpha alpha alpha alpha alpha",
-    "beta beta beta beta beta beta beta beta beta beta beta beta beta beta beta beta",
-    "gamma gamma gamma gamma gamma gamma gamma gamma gamma gamma gamma gamma gamma",
-    "delta delta delta delta delta delta delta delta delta delta delta delta delta delta",
-    "epsilon epsilon epsilon epsilon epsilon epsilon epsilon epsilon epsilon epsilon",
-    "zeta zeta zeta zeta zeta zeta zeta zeta zeta zeta zeta zeta zeta zeta zeta zeta",
-    "eta eta eta eta eta eta eta eta eta eta eta eta eta eta eta eta eta eta",
-    "theta theta theta theta theta theta theta theta theta theta theta theta theta",
-];
-
-type Task = Pin<Box<dyn Future<Output = Result<()>>>>;
 
 /// Models, roles and luck.
 pub(super) struct World {
@@ -49,9 +42,12 @@ pub(super) struct World {
     store: VectorModel,
     embedder: Arc<EmbedModel>,
     requests: Option<mpsc::Sender<Request>>,
-    roles: Vec<Option<Task>>,
+    /// Capture, then the workers.
+    roles: Vec<Role>,
     checker: Checker,
     calm: bool,
+    /// Changes are parked after a few attempts, although crashes here are nobody's fault.
+    impatient: bool,
     edits: u64,
     crashes: u64,
     steps: u64,
@@ -69,24 +65,28 @@ impl World {
         if looks_up {
             source.look_up();
         }
-        let workers = if calm { 1 } else { 1 + chaos.below(2) };
+        let workers = if calm { 1 } else { 1 + chaos.below(4) };
         let embedder = Arc::new(EmbedModel::new(chaos.clone()));
-        Self {
+        let mut world = Self {
             seed,
             queue: QueueModel::new(PARTITIONS, chaos.clone(), clock.clone()),
             store: VectorModel::new(chaos.clone()),
-            checker: Checker::new(Arc::clone(&embedder), looks_up),
+            checker: Checker::new(Arc::clone(&embedder), looks_up, workers == 1),
             embedder,
             source,
             clock,
+            impatient: !calm && chaos.luck(20),
             chaos,
             requests: None,
-            roles: (0..=workers).map(|_| None).collect(),
+            roles: (0..=workers).map(|_| Role::default()).collect(),
             calm,
             edits: 0,
             crashes: 0,
             steps: 0,
-        }
+        };
+        world.checker.careless_search = world.chaos.has(Plant::SearchShowsUnnamed);
+        world.share();
+        world
     }
 
     pub(super) async fn run(mut self, steps: u64) -> Outcome {
@@ -122,6 +122,8 @@ impl World {
                 }
                 17 if !self.calm => self.misfortune(),
                 18 => self.ask(),
+                19 => self.stray(),
+                20 | 21 if !self.calm => self.hardship().await,
                 _ => {
                     // A burst of polls of one role, so that it sometimes gets through.
                     let role = self.chaos.below(self.roles.len());
@@ -136,9 +138,9 @@ impl World {
         Ok(())
     }
 
-    /// Faults end, poison is mended, and everything comes to rest.
+    /// Faults end, poison is mended, what is parked is retried, and everything comes to rest.
     async fn rest(&mut self) -> Result<(), String> {
-        self.chaos.set_faults(false);
+        self.relieve();
         let poisoned: Vec<_> = self.checker.poisoned(&self.source);
         for key in poisoned {
             self.commit(vec![Edit::Save(Document {
@@ -146,14 +148,23 @@ impl World {
                 key,
             })]);
         }
+        let mut quiet = 0;
         for round in 0..ROUNDS_MAX {
+            if round % 4 == 0 {
+                self.retry_parked();
+            }
             for _ in 0..POLLS {
                 self.steps += 1;
+                let before = self.progress();
                 (0..self.roles.len()).for_each(|role| self.poll(role));
                 self.check()?;
+                if before == self.progress() {
+                    break;
+                }
             }
             self.pass_time(500).await;
-            if round > 8 && self.is_at_rest() {
+            quiet = if self.is_at_rest() { quiet + 1 } else { 0 };
+            if quiet == ROUNDS_QUIET {
                 self.checker.nothing_orphaned(&self.store)?;
                 self.checker.at_rest(&self.source, &self.store, self.calm)?;
                 return Ok(());
@@ -165,14 +176,23 @@ impl World {
         ))
     }
 
+    /// Calls that the models have answered; while it stands still, everybody waits for time.
+    fn progress(&self) -> u64 {
+        self.chaos.calls()
+    }
+
     fn is_at_rest(&self) -> bool {
         let source = self.source.state();
         let caught_up = source.checkpoint.as_ref().is_some_and(|checkpoint| {
             super::source::index(&checkpoint.position) == source.log.len()
                 && !checkpoint.snapshot.is_active()
         });
-        let store = self.store.state();
-        caught_up && self.queue.state().is_empty() && store.control.passing.is_empty()
+        let (queue, store) = (self.queue.state(), self.store.state());
+        caught_up
+            && queue.is_empty()
+            && queue.retriable().next().is_none()
+            && !queue.strays().any(|stray| !self.is_poison(stray))
+            && store.control.passing.is_empty()
     }
 
     /// What keeps the world from rest, for a person.
@@ -191,81 +211,6 @@ impl World {
         self.checker.step(&self.source, &self.queue, &self.store)
     }
 
-    fn commit(&mut self, edits: Vec<Edit>) {
-        if self.source.commit(edits) > 0 {
-            self.edits += 1;
-            self.checker.committed(&self.source);
-        }
-    }
-
-    fn key(&self) -> DocumentKey {
-        let kind = KINDS[self.chaos.below(KINDS.len())];
-        DocumentKey::text(kind, &self.chaos.below(IDS).to_string())
-    }
-
-    fn document(&self, key: DocumentKey) -> Document {
-        let fields = if self.chaos.luck(6) && !self.calm {
-            // No text: it cannot be prepared, and is parked.
-            Fields::from_iter([("content".to_owned(), json!(5))])
-        } else {
-            self.fields(self.chaos.below(5))
-        };
-        Document { key, fields }
-    }
-
-    fn fields(&self, paragraphs: usize) -> Fields {
-        let text: Vec<_> = (0..paragraphs)
-            .map(|_| PARAGRAPHS[self.chaos.below(PARAGRAPHS.len())])
-            .collect();
-        let author = ["ada", "grace"][self.chaos.below(2)];
-        Fields::from_iter([
-            ("content".to_owned(), json!(text.join("\n\n"))),
-            ("author_id".to_owned(), json!(author)),
-        ])
-    }
-
-    /// Somebody writes to the source.
-    fn edit(&mut self) {
-        let edits = match self.chaos.below(40) {
-            0 => vec![Edit::Drop(KINDS[self.chaos.below(KINDS.len())].to_owned())],
-            1 => {
-                let kind = KINDS[self.chaos.below(KINDS.len())];
-                let ids = (0..self.chaos.below(IDS)).map(|id| id.to_string());
-                let documents = ids.map(|id| self.document(DocumentKey::text(kind, &id)));
-                vec![Edit::Replace(kind.to_owned(), documents.collect())]
-            }
-            2..12 => vec![Edit::Delete(self.key())],
-            12..18 => (0..2 + self.chaos.below(3))
-                .map(|_| match self.chaos.below(4) {
-                    0 => Edit::Delete(self.key()),
-                    _ => Edit::Save(self.document(self.key())),
-                })
-                .collect(),
-            _ => vec![Edit::Save(self.document(self.key()))],
-        };
-        self.commit(edits);
-    }
-
-    /// What no role can help.
-    fn misfortune(&mut self) {
-        match self.chaos.below(4) {
-            0 => self.source.trim(),
-            1 => {
-                self.source.state().checkpoint = None;
-                // Whoever ran with it is gone too.
-                self.roles[0] = None;
-            }
-            2 => {
-                let partition = u32::try_from(self.chaos.below(2)).unwrap_or(0);
-                self.queue.garbage(Place {
-                    partition,
-                    lane: Lane::Live,
-                });
-            }
-            _ => {}
-        }
-    }
-
     /// A person asks for a resync or retries what is parked.
     fn ask(&mut self) {
         if self.chaos.has(Plant::OldBodyReplayed) {
@@ -279,12 +224,16 @@ impl World {
                 .replay_parked(Version::read(1, Time::from_sequence(now)));
             return;
         }
-        let parked: Vec<_> = self.queue.state().parked_keys().into_iter().collect();
-        let what = match self.chaos.below(4) {
-            0 => Resync::Kind(KINDS[self.chaos.below(KINDS.len())].to_owned()),
-            1 if !parked.is_empty() => Resync::Keys(parked),
-            _ => Resync::Keys(vec![self.key()]),
-        };
+        match self.chaos.below(4) {
+            0 => self.resync(Resync::Kind(
+                KINDS[self.chaos.below(KINDS.len())].to_owned(),
+            )),
+            1 => self.retry_parked(),
+            _ => self.resync(Resync::Keys(vec![self.key()])),
+        }
+    }
+
+    fn resync(&mut self, what: Resync) {
         if let Some(requests) = &self.requests {
             let (done, _) = oneshot::channel();
             // A full channel refuses; the person asks again.
@@ -292,11 +241,23 @@ impl World {
         }
     }
 
+    /// What has a source is read again; a body that is its own source is replayed.
+    fn retry_parked(&mut self) {
+        for change in self.queue.unpark_strays(|change| self.is_poison(change)) {
+            self.checker.sent(&change);
+            self.queue.produce(change);
+        }
+        let parked: Vec<_> = self.queue.state().retriable().cloned().collect();
+        if !parked.is_empty() {
+            self.resync(Resync::Keys(parked));
+        }
+    }
+
     /// Drops a role at whichever await it stands.
     fn crash(&mut self) {
         let role = self.chaos.below(self.roles.len());
         tracing::trace!(role, "crash");
-        if self.roles[role].take().is_some() {
+        if self.roles[role].task.take().is_some() {
             self.crashes += 1;
         }
     }
@@ -307,13 +268,15 @@ impl World {
     }
 
     fn poll(&mut self, role: usize) {
-        let mut task = match self.roles[role].take() {
-            Some(task) => task,
-            None => self.start(role),
+        if self.roles[role].frozen_until > self.steps {
+            return;
+        }
+        let Some(mut task) = self.roles[role].task.take().or_else(|| self.start(role)) else {
+            return;
         };
         let mut context = Context::from_waker(Waker::noop());
         match task.as_mut().poll(&mut context) {
-            Poll::Pending => self.roles[role] = Some(task),
+            Poll::Pending => self.roles[role].task = Some(task),
             // It stopped and said why: a person looks, lets it try again, and starts it anew.
             Poll::Ready(_) => {
                 if let Some(checkpoint) = &mut self.source.state().checkpoint {
@@ -321,65 +284,5 @@ impl World {
                 }
             }
         }
-    }
-
-    fn start(&mut self, role: usize) -> Task {
-        if role == 0 {
-            self.capture()
-        } else {
-            self.worker()
-        }
-    }
-
-    fn capture(&mut self) -> Task {
-        let (sender, receiver) = mpsc::channel(4);
-        self.requests = Some(sender);
-        let (source, queue, clock) = (self.source.clone(), self.queue.clone(), self.clock.clone());
-        Box::pin(async move {
-            let settings = capture::Settings {
-                window: 4,
-                page_size: 2,
-                save_after: 3,
-                kinds: KINDS.map(str::to_owned).into(),
-                ..capture::Settings::default()
-            };
-            let ports = capture::Ports {
-                source: &source,
-                checkpoints: &source,
-                queue: &queue,
-                clock: &clock,
-            };
-            capture::run(ports, &settings, receiver, std::future::pending()).await
-        })
-    }
-
-    fn worker(&mut self) -> Task {
-        let (queue, store, clock) = (self.queue.clone(), self.store.clone(), self.clock.clone());
-        let embedder = Arc::clone(&self.embedder);
-        Box::pin(async move {
-            let settings = worker::Settings {
-                batch: 4,
-                // Crashes here are nobody's fault.
-                attempts_max: u32::MAX,
-                collect_every: Duration::from_secs(2),
-                tombstone_ttl: Duration::ZERO,
-                offload: Offload::Inline,
-                ..worker::Settings::default()
-            };
-            let ports = worker::Ports {
-                queue: &queue,
-                store: &store,
-                embedder: &embedder,
-                clock: &clock,
-                counters: &Counters::default(),
-            };
-            worker::run(
-                ports,
-                &settings,
-                (0..PARTITIONS).collect(),
-                std::future::pending(),
-            )
-            .await
-        })
     }
 }

@@ -74,7 +74,7 @@ impl Expected {
         };
         let differs = |kind, detail: String| Difference {
             key: self.key.clone(),
-            version: Some(manifest.version),
+            version: Some(manifest.stamp.version),
             kind,
             detail,
         };
@@ -129,7 +129,7 @@ impl Expected {
         let mut contents: BTreeMap<PointId, String> = self.points.into_iter().collect();
         let wanted = manifest.points.iter().map(|entry| Wanted {
             key: self.key.clone(),
-            version: manifest.version,
+            version: manifest.stamp.version,
             metadata: Arc::clone(&self.metadata),
             entry: *entry,
             content: contents.remove(&entry.id),
@@ -171,7 +171,7 @@ impl Wanted {
             .as_ref()
             .is_none_or(|content| *content == point.content);
         want(equal, Kind::PointContent, "its text is not the chunk's");
-        let (have, due) = (point.version, self.version);
+        let (have, due) = (point.stamp.version, self.version);
         want(
             have == due,
             Kind::PointVersion,
@@ -230,7 +230,7 @@ pub(super) fn surplus(manifest: Option<&Manifest>, control: &Control) -> Option<
     let detail = "the index holds it, the source does not";
     Some(difference(
         &manifest.key,
-        Some(manifest.version),
+        Some(manifest.stamp.version),
         Kind::Surplus,
         detail,
     ))
@@ -238,7 +238,7 @@ pub(super) fn surplus(manifest: Option<&Manifest>, control: &Control) -> Option<
 
 /// The difference of a point that no manifest names.
 pub(super) fn orphan(key: &DocumentKey, manifest: Option<&Manifest>, id: PointId) -> Difference {
-    let version = manifest.map(|manifest| manifest.version);
+    let version = manifest.map(|manifest| manifest.stamp.version);
     difference(
         key,
         version,

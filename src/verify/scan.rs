@@ -210,7 +210,7 @@ fn document<S, Q, V, E>(
         Err(error) if error.recovery() == Recovery::Park => {
             differs(Difference {
                 key,
-                version: manifest.map(|manifest| manifest.version),
+                version: manifest.map(|manifest| manifest.stamp.version),
                 kind: Kind::Unusable,
                 detail: error.chain(),
             });

@@ -6,13 +6,14 @@ mod control;
 mod edge;
 mod model;
 mod points;
+mod qdrant;
 mod random;
 mod reads;
 mod versions;
 
 use lockstep::change::{DocumentKey, PointId, Time, Version};
 use lockstep::document::Fields;
-use lockstep::vector::{Entry, Manifest, Nearest, Point, Select, VectorStore, Write};
+use lockstep::vector::{Entry, Manifest, Nearest, Point, Select, Stamp, VectorStore, Write};
 use serde_json::{Value, json};
 
 /// Values a vector in this suite.
@@ -56,13 +57,15 @@ macro_rules! suite {
             reads: what_is_not_there_is_left_out,
             reads: points_are_paged_in_the_order_of_their_ids,
             reads: manifests_are_paged_by_type_then_id,
+            reads: keys_that_begin_alike_are_paged_in_their_order,
             reads: ids_that_look_alike_stay_apart,
             reads: the_nearest_come_first_with_their_cosine,
             reads: the_nearest_are_narrowed_by_type_and_author,
             reads: what_was_deleted_is_not_near,
             reads: what_was_raised_is_found_by_its_new_author,
             reads: documents_tombstones_and_points_are_counted,
-            versions: every_condition_compares_all_four_words,
+            versions: every_condition_compares_all_six_words,
+            versions: floors_and_collecting_know_versions_only,
             random: a_thousand_random_writes_equal_a_plain_map,
         }
     };
@@ -108,11 +111,11 @@ fn unit(degrees: f32) -> Vec<f32> {
     vec![cosine, sine, 0.0, 0.0]
 }
 
-fn point(key: &DocumentKey, content: &str, version: Version) -> Point {
+fn point(key: &DocumentKey, content: &str, stamp: impl Into<Stamp>) -> Point {
     Point {
         id: PointId::new(key, content, 0),
         key: key.clone(),
-        version,
+        stamp: stamp.into(),
         rank: 1024,
         content: content.to_owned(),
         metadata: fields(json!({"platform": "blog", "author_id": "a"})),
@@ -120,10 +123,10 @@ fn point(key: &DocumentKey, content: &str, version: Version) -> Point {
     }
 }
 
-fn manifest(key: &DocumentKey, version: Version, points: &[&Point]) -> Manifest {
+fn manifest(key: &DocumentKey, stamp: impl Into<Stamp>, points: &[&Point]) -> Manifest {
     Manifest {
         key: key.clone(),
-        version,
+        stamp: stamp.into(),
         deleted: false,
         committed_ms: 1_700_000_000_000,
         fingerprint: "clean 1, chunk 1, hash".to_owned(),
@@ -139,12 +142,12 @@ fn manifest(key: &DocumentKey, version: Version, points: &[&Point]) -> Manifest 
     }
 }
 
-fn tombstone(key: &DocumentKey, version: Version) -> Manifest {
+fn tombstone(key: &DocumentKey, stamp: impl Into<Stamp>) -> Manifest {
     Manifest {
         deleted: true,
         metadata: Fields::new(),
         text: String::new(),
-        ..manifest(key, version, &[])
+        ..manifest(key, stamp, &[])
     }
 }
 

@@ -10,6 +10,8 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
 
+use super::services;
+
 /// The one under /usr/sbin changes folder and user.
 const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 
@@ -43,6 +45,9 @@ pub(crate) struct Broker {
 /// The broker that all tests share; each takes a queue name of its own.
 pub(crate) fn shared_url() -> String {
     static SHARED: OnceLock<Broker> = OnceLock::new();
+    if let Some(url) = services::url(services::RABBIT) {
+        return url;
+    }
     SHARED.get_or_init(Broker::start).url()
 }
 

@@ -11,6 +11,8 @@ use lockstep::source::mongo::{MongoSource, Settings};
 use mongodb::bson::{Document, doc};
 use mongodb::{Client, Database};
 
+use super::services;
+
 /// Runs the server until its own input is closed, which it is when the test's process ends in
 /// whatever way; then nothing of it is left.
 const OWNED: &str = r#"
@@ -26,15 +28,34 @@ const OWNED: &str = r#"
 #[derive(Debug)]
 pub(crate) struct MongoServer {
     address: String,
-    /// Its input is what keeps it running.
-    _process: Child,
+    /// Its URL, up to where options go.
+    base: String,
+    /// Its input is what keeps it running; none for one that is somebody else's.
+    _process: Option<Child>,
 }
 
 impl MongoServer {
     /// The one server of all tests that need nothing special of it.
     pub(crate) fn shared() -> &'static Self {
         static SHARED: OnceLock<MongoServer> = OnceLock::new();
-        SHARED.get_or_init(|| Self::start(&[]))
+        SHARED.get_or_init(|| match services::url(services::MONGO) {
+            Some(url) => Self::given(&url),
+            None => Self::start(&[]),
+        })
+    }
+
+    /// Somebody else's server. It has to have its fail points enabled.
+    fn given(url: &str) -> Self {
+        let end = match url.split_once('?') {
+            Some(_) => "&",
+            None if url.matches('/').count() > 2 => "?",
+            None => "/?",
+        };
+        Self {
+            address: url.to_owned(),
+            base: format!("{url}{end}"),
+            _process: None,
+        }
     }
 
     /// A server of one's own.
@@ -70,8 +91,9 @@ impl MongoServer {
         // Read on, so that it never waits for room to write its log.
         Builder::new().spawn(move || lines.for_each(drop)).unwrap();
         Self {
+            base: format!("mongodb://{address}/?"),
             address,
-            _process: process,
+            _process: Some(process),
         }
     }
 
@@ -82,7 +104,7 @@ impl MongoServer {
 
     /// Its URL for a client of this name.
     pub(crate) fn url(&self, name: &str) -> String {
-        format!("mongodb://{}/?appName={name}", self.address)
+        format!("{}appName={name}", self.base)
     }
 
     /// A client of the tests' own.

@@ -24,7 +24,7 @@ impl Checker {
                 .manifests
                 .get(key)
                 .ok_or_else(|| format!("{key} is missing"))?;
-            let void = store.control.voids(&key.kind, manifest.version);
+            let void = store.control.voids(&key.kind, manifest.stamp.version);
             if manifest.deleted || void || manifest.point_ids() != ids {
                 return Err(format!("{key} differs: {manifest:?}"));
             }
@@ -39,12 +39,18 @@ impl Checker {
             .values()
             .filter(|manifest| !manifest.deleted)
             .count();
-        if live != source.documents.len() {
+        let (strays, stray_points) = self.strays_at_rest(&store)?;
+        let known = source
+            .documents
+            .keys()
+            .filter(|key| store.manifests.get(key).is_some_and(super::is_stray));
+        if live != source.documents.len() + strays || known.count() > 0 {
             return Err(format!(
-                "{live} documents in the index, {} there",
+                "{live} documents in the index, {} there and {strays} without a version",
                 source.documents.len()
             ));
         }
+        named += stray_points;
         if store.points.len() != named {
             return Err(format!(
                 "{} points stored, {named} named",
@@ -72,7 +78,11 @@ impl Checker {
 }
 
 /// Every named point is there, with this version, rank, text and metadata.
-fn points_fit(manifest: &Manifest, prepared: &Prepared, store: &State) -> Result<(), String> {
+pub(super) fn points_fit(
+    manifest: &Manifest,
+    prepared: &Prepared,
+    store: &State,
+) -> Result<(), String> {
     let key = &manifest.key;
     if !manifest
         .points
@@ -90,12 +100,12 @@ fn points_fit(manifest: &Manifest, prepared: &Prepared, store: &State) -> Result
             .get(&entry.id)
             .ok_or_else(|| format!("{key}: no {}", entry.id))?;
         let fits = point.key == *key
-            && point.version == manifest.version
+            && point.stamp == manifest.stamp
             && point.rank == entry.rank
             && point.content == *text
             && point.metadata == manifest.metadata;
         if !fits {
-            return Err(format!("{key} at {} has {point:?}", manifest.version));
+            return Err(format!("{key} at {} has {point:?}", manifest.stamp.version));
         }
     }
     Ok(())

@@ -79,9 +79,12 @@ impl ConsumerModel {
     fn soonest(&self) -> Option<Instant> {
         let state = self.queue.state();
         let rows = state.places.values().flatten();
-        rows.filter(|row| row.hand.is_none())
-            .filter_map(|row| row.not_before)
-            .min()
+        let rested = rows
+            .filter(|row| row.hand.is_none())
+            .filter_map(|row| row.rests.map(|(_, until)| until));
+        let held = state.held.values().copied();
+        let now = Instant::now();
+        rested.chain(held).filter(|until| *until > now).min()
     }
 }
 
@@ -151,7 +154,7 @@ impl Consumer for ConsumerModel {
             if row.hand.is_some_and(|(_, tag)| tags.contains(&tag)) {
                 row.hand = None;
                 row.attempts -= 1;
-                row.not_before = Some(Instant::now() + pause);
+                row.rests = Some((self.id, Instant::now() + pause));
             }
         }
         drop(state);
@@ -200,9 +203,20 @@ fn parked(
 impl Drop for ConsumerModel {
     fn drop(&mut self) {
         let mut state = self.queue.state();
+        if self.queue.chaos.has(Plant::HandOverSettles) {
+            let rows = state.places.values().flatten();
+            let in_hand = rows.filter_map(|row| row.hand.filter(|(id, _)| *id == self.id));
+            let tags: Vec<_> = in_hand.map(|(_, tag)| tag).collect();
+            tags.into_iter().for_each(|tag| state.settle(tag));
+        }
         for row in state.places.values_mut().flatten() {
             if row.hand.is_some_and(|(consumer, _)| consumer == self.id) {
                 row.hand = None;
+            }
+            // As with a broker, which knows nothing of a message that rests: it has its place again, and
+            // was received once more.
+            if row.rests.take_if(|(id, _)| *id == self.id).is_some() {
+                row.attempts += 1;
             }
         }
         drop(state);

@@ -9,9 +9,9 @@ use qdrant_edge::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::change::{DocumentKey, PointId, Time, Version};
+use crate::change::{DocumentKey, PointId};
 use crate::document::Fields;
-use crate::vector::Point;
+use crate::vector::{Point, Stamp};
 use crate::{Error, Result};
 
 /// The vector's name; another kind of vector can stand beside it.
@@ -27,14 +27,17 @@ pub(super) const AUTHOR_ID: &str = "author_id";
 const ENTRY_ID: &str = "id";
 const CONTENT: &str = "content";
 const RANK: &str = "rank";
-/// Four integers, most significant first: the engine compares numbers as 64-bit floats, into which
-/// one packed version would not fit.
-const VERSION: [&str; 4] = [
+/// The stamp as integers, most significant first: the engine compares numbers as 64-bit floats, into
+/// which one packed version would not fit. Points from before there were editions have the first four.
+const STAMP: [&str; 6] = [
     "version_epoch",
     "version_seconds",
     "version_increment",
     "version_order",
+    "version_edition",
+    "version_digest",
 ];
+const VERSION_WORDS: usize = 4;
 /// Metadata whose names are taken.
 const SET_APART: &str = "metadata";
 
@@ -50,12 +53,10 @@ pub(super) fn payload(point: &Point) -> Fields {
     payload.insert(KEY_ID.to_owned(), point.key.id.clone().into());
     payload.insert(CONTENT.to_owned(), point.content.clone().into());
     payload.insert(RANK.to_owned(), point.rank.into());
-    let Version { epoch, time, order } = point.version;
-    let words = [epoch, time.seconds, time.increment, order];
     payload.extend(
-        VERSION
+        STAMP
             .iter()
-            .zip(words)
+            .zip(point.stamp.words())
             .map(|(name, word)| ((*name).to_owned(), word.into())),
     );
     if !set_apart.is_empty() {
@@ -65,7 +66,7 @@ pub(super) fn payload(point: &Point) -> Fields {
 }
 
 fn is_ours(name: &str) -> bool {
-    [ENTRY_ID, KIND, KEY_ID, CONTENT, RANK, SET_APART].contains(&name) || VERSION.contains(&name)
+    [ENTRY_ID, KIND, KEY_ID, CONTENT, RANK, SET_APART].contains(&name) || STAMP.contains(&name)
 }
 
 /// The point as it is given to the engine.
@@ -98,7 +99,7 @@ fn read(id: PointId, mut payload: Map<String, Value>, vector: Vec<f32>) -> Optio
     };
     let (kind, key_id, content) = (text(KIND)?, text(KEY_ID)?, text(CONTENT)?);
     let rank = payload.shift_remove(RANK)?.as_i64()?;
-    let version = version(&mut payload)?;
+    let stamp = stamp(&mut payload)?;
     payload.shift_remove(ENTRY_ID);
     if let Some(Value::Object(set_apart)) = payload.shift_remove(SET_APART) {
         payload.extend(set_apart);
@@ -106,7 +107,7 @@ fn read(id: PointId, mut payload: Map<String, Value>, vector: Vec<f32>) -> Optio
     Some(Point {
         id,
         key: DocumentKey { kind, id: key_id },
-        version,
+        stamp,
         rank,
         content,
         metadata: payload,
@@ -114,14 +115,16 @@ fn read(id: PointId, mut payload: Map<String, Value>, vector: Vec<f32>) -> Optio
     })
 }
 
-fn version(payload: &mut Fields) -> Option<Version> {
-    let mut words = [0; 4];
-    for (word, name) in words.iter_mut().zip(VERSION) {
-        *word = u32::try_from(payload.shift_remove(name)?.as_u64()?).ok()?;
+fn stamp(payload: &mut Fields) -> Option<Stamp> {
+    let mut words = [0; STAMP.len()];
+    for (at, (word, name)) in words.iter_mut().zip(STAMP).enumerate() {
+        match payload.shift_remove(name) {
+            Some(value) => *word = u32::try_from(value.as_u64()?).ok()?,
+            None if at < VERSION_WORDS => return None,
+            None => {}
+        }
     }
-    let [epoch, seconds, increment, order] = words;
-    let time = Time { seconds, increment };
-    Some(Version { epoch, time, order })
+    Some(Stamp::from_words(words))
 }
 
 fn dense(vector: Option<VectorStructInternal>) -> Vec<f32> {
@@ -166,12 +169,12 @@ mod tests {
 
     use super::*;
 
-    fn point_of(metadata: &Value, version: Version) -> Point {
+    fn point_of(metadata: &Value, stamp: Stamp) -> Point {
         let key = DocumentKey::from_json("posts", &json!(5)).unwrap();
         Point {
             id: PointId::new(&key, "text", 0),
             key,
-            version,
+            stamp,
             rank: i64::MIN,
             content: "text".to_owned(),
             metadata: metadata.as_object().unwrap().clone(),
@@ -183,7 +186,7 @@ mod tests {
     fn metadata_named_like_a_field_of_ours_comes_back_unchanged() {
         let ours = json!({"id": 1, "type": "x", "content": {"a": [1]}, "version_order": null,
             "metadata": {"metadata": 2}, "rank": "first", "key_id": true, "platform": "blog"});
-        let point = point_of(&ours, Version::NONE);
+        let point = point_of(&ours, Stamp::default());
         let stored = payload(&point);
         assert_eq!(stored["id"], "5");
         assert_eq!(stored["type"], "posts");
@@ -192,8 +195,19 @@ mod tests {
     }
 
     #[test]
+    fn a_payload_from_before_there_were_editions_is_read() {
+        let version = crate::change::Version::read(1, crate::change::Time::from_sequence(7));
+        let point = point_of(&json!({"author_id": "a"}), version.into());
+        let mut old = payload(&point);
+        old.retain(|name, _| !["version_edition", "version_digest"].contains(&name.as_str()));
+        assert_eq!(read(point.id, old.clone(), Vec::new()), Some(point.clone()));
+        old.shift_remove("version_order");
+        assert_eq!(read(point.id, old, Vec::new()), None);
+    }
+
+    #[test]
     fn a_foreign_payload_is_refused() {
-        let mut payload = payload(&point_of(&json!({}), Version::NONE));
+        let mut payload = payload(&point_of(&json!({}), Stamp::default()));
         payload.insert("version_epoch".to_owned(), json!(u64::from(u32::MAX) + 1));
         let id = EngineId::Uuid(uuid::Uuid::nil());
         assert!(super::point(id, Some(qdrant_edge::Payload(payload)), None).is_err());
@@ -203,12 +217,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_payload_keeps_every_version(words in any::<[u32; 4]>()) {
-            let mut bytes = [0; 16];
-            for (slot, word) in bytes.chunks_exact_mut(4).zip(words) {
-                slot.copy_from_slice(&word.to_be_bytes());
-            }
-            let point = point_of(&json!({"author_id": "a"}), Version::from_bytes(bytes));
+        fn a_payload_keeps_every_stamp(words in any::<[u32; 6]>()) {
+            let point = point_of(&json!({"author_id": "a"}), Stamp::from_words(words));
             prop_assert_eq!(read(point.id, payload(&point), Vec::new()), Some(point));
         }
     }

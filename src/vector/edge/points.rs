@@ -17,9 +17,9 @@ use qdrant_edge::{
 };
 
 use super::payload;
-use crate::change::{DocumentKey, PointId, Version};
+use crate::change::{DocumentKey, PointId};
 use crate::document::Fields;
-use crate::vector::{Entry, Point, Write};
+use crate::vector::{Entry, Point, Stamp, Write};
 
 /// What a write comes to for one point.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,12 +63,12 @@ pub(super) fn decide(shard: &EdgeShard, write: Write) -> OperationResult<Vec<Eff
     match write {
         Write::Raise {
             key,
-            version,
+            stamp,
             metadata,
             points,
-        } => raise(shard, &key, version, (&metadata, &points)),
+        } => raise(shard, &key, stamp, (&metadata, &points)),
         Write::Upsert(points) => upsert(shard, points),
-        Write::Sweep { key, version, keep } => sweep(shard, &key, version, &keep),
+        Write::Sweep { key, stamp, keep } => sweep(shard, &key, stamp, &keep),
         _ => Ok(Vec::new()),
     }
 }
@@ -99,7 +99,7 @@ pub(super) fn apply(shard: &EdgeShard, effects: &[Effect]) -> OperationResult<()
 fn raise(
     shard: &EdgeShard,
     key: &DocumentKey,
-    version: Version,
+    stamp: Stamp,
     (metadata, entries): (&Fields, &[Entry]),
 ) -> OperationResult<Vec<Effect>> {
     let ids = entries.iter().map(|entry| entry.id);
@@ -107,9 +107,9 @@ fn raise(
     let stored = stored(shard, ids, WithVector::Bool(true))?;
     let raised = entries.iter().filter_map(|entry| {
         let point = stored.get(&entry.id)?;
-        (point.key == *key && point.version <= version).then(|| {
+        (point.key == *key && point.stamp <= stamp).then(|| {
             Effect::put(Point {
-                version,
+                stamp,
                 rank: entry.rank,
                 metadata: metadata.clone(),
                 ..point.clone()
@@ -122,16 +122,16 @@ fn raise(
 fn upsert(shard: &EdgeShard, points: Vec<Point>) -> OperationResult<Vec<Effect>> {
     let ids = points.iter().map(|point| point.id);
     // Among equal ids of one write the last of the newest wins, as if they came one by one.
-    let mut newest: HashMap<PointId, Version> = stored(shard, ids, WithVector::Bool(false))?
+    let mut newest: HashMap<PointId, Stamp> = stored(shard, ids, WithVector::Bool(false))?
         .into_iter()
-        .map(|(id, point)| (id, point.version))
+        .map(|(id, point)| (id, point.stamp))
         .collect();
     let accepted = points.into_iter().filter(|point| {
         let newer = newest
             .get(&point.id)
-            .is_none_or(|stored| *stored <= point.version);
+            .is_none_or(|stored| *stored <= point.stamp);
         if newer {
-            newest.insert(point.id, point.version);
+            newest.insert(point.id, point.stamp);
         }
         newer
     });
@@ -141,7 +141,7 @@ fn upsert(shard: &EdgeShard, points: Vec<Point>) -> OperationResult<Vec<Effect>>
 fn sweep(
     shard: &EdgeShard,
     key: &DocumentKey,
-    version: Version,
+    stamp: Stamp,
     keep: &[PointId],
 ) -> OperationResult<Vec<Effect>> {
     let keep: HashSet<_> = keep.iter().collect();
@@ -156,7 +156,7 @@ fn sweep(
     let swept = records
         .into_iter()
         .filter_map(read)
-        .filter(|point| point.version <= version && !keep.contains(&point.id));
+        .filter(|point| point.stamp <= stamp && !keep.contains(&point.id));
     Ok(swept.map(|point| Effect::Delete(point.id)).collect())
 }
 

@@ -1,7 +1,8 @@
 //! Manifests, floors and watermarks as rows, and the tables of the store.
 //!
 //! Each write is one statement with its condition in it. Versions are blobs of sixteen bytes whose
-//! byte order is version order.
+//! byte order is version order. A manifest has the twenty-four bytes of its stamp, which begin with
+//! those of its version; the sixteen of one from before there were editions are below every edition.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
@@ -95,7 +96,8 @@ pub(super) fn apply(connection: &Connection, write: &Write) -> Result<()> {
         ),
         Write::Collect { key, version } => run(
             connection,
-            "DELETE FROM vector_manifest WHERE kind = ?1 AND id = ?2 AND version = ?3 AND deleted",
+            "DELETE FROM vector_manifest
+             WHERE kind = ?1 AND id = ?2 AND substr(version, 1, 16) = ?3 AND deleted",
             params![key.kind, key.id, version.to_bytes()],
         ),
         Write::Raise { .. } | Write::Upsert(_) | Write::Sweep { .. } => Ok(()),
@@ -118,7 +120,7 @@ fn put_manifest(connection: &Connection, manifest: &Manifest) -> Result<()> {
         params![
             manifest.key.kind,
             manifest.key.id,
-            manifest.version.to_bytes(),
+            manifest.stamp.to_bytes(),
             manifest.deleted,
             body
         ],

@@ -33,7 +33,7 @@ fn manifest() -> Manifest {
         });
     Manifest {
         key: key(),
-        version: version(5),
+        stamp: version(5).into(),
         deleted: false,
         committed_ms: 0,
         fingerprint: String::new(),
@@ -48,7 +48,7 @@ fn point() -> Point {
     Point {
         id: PointId::new(&key(), "two", 0),
         key: key(),
-        version: version(5),
+        stamp: version(5).into(),
         rank: 2000,
         content: "two".to_owned(),
         metadata: (*expected().metadata).clone(),
@@ -149,11 +149,11 @@ fn each_part_of_a_point_is_compared() {
         [Kind::PointContent]
     );
     assert_eq!(
-        of_point(|point| point.version = version(4)),
+        of_point(|point| point.stamp = version(4).into()),
         [Kind::PointVersion]
     );
     assert_eq!(
-        of_point(|point| point.version = version(6)),
+        of_point(|point| point.stamp = version(6).into()),
         [Kind::PointVersion]
     );
     assert_eq!(

@@ -1,5 +1,7 @@
 //! The embedded store over the suite, which reopens it as after the end of its process.
 
+mod older;
+
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -180,7 +182,7 @@ async fn what_was_answered_and_not_flushed_is_there_after_a_crash() {
         Write::Manifest(Box::new(names_a.clone())),
         Write::Sweep {
             key: key("b"),
-            version: at(1),
+            stamp: at(1).into(),
             keep: Vec::new(),
         },
     ];
@@ -207,7 +209,7 @@ async fn a_log_that_the_engine_has_already_changes_nothing() {
     write(&subject, [Write::Upsert(points.clone())]).await;
     let sweep = Write::Sweep {
         key: key("a"),
-        version: at(9),
+        stamp: at(9).into(),
         keep: Vec::new(),
     };
     write(&subject, [sweep]).await;
@@ -215,7 +217,7 @@ async fn a_log_that_the_engine_has_already_changes_nothing() {
     write(&subject, [Write::Upsert(vec![again.clone()])]).await;
     let mut expected: Vec<_> = points
         .into_iter()
-        .filter(|one| one.version > at(9))
+        .filter(|one| one.stamp.version > at(9))
         .collect();
     expected.push(again);
     expected.sort_by_key(|point| point.id);

@@ -14,7 +14,7 @@ use super::{
 fn raise(points: &[(&Point, i64)], to: u32, metadata: &Fields) -> Write {
     Write::Raise {
         key: key("a"),
-        version: at(to),
+        stamp: at(to).into(),
         metadata: metadata.clone(),
         points: points
             .iter()
@@ -29,7 +29,7 @@ fn raise(points: &[(&Point, i64)], to: u32, metadata: &Fields) -> Write {
 fn sweep(id: &str, version: Version, keep: &[&Point]) -> Write {
     Write::Sweep {
         key: key(id),
-        version,
+        stamp: version.into(),
         keep: keep.iter().map(|point| point.id).collect(),
     }
 }
@@ -70,7 +70,7 @@ pub(crate) async fn raising_gives_version_rank_and_metadata_and_nothing_else<S: 
     let metadata = fields(json!({"link": "https://example.org", "content": "taken"}));
     write(&subject, [raise(&[(&a, -5), (&b, 7)], 2, &metadata)]).await;
     let mut expected = [(a, -5), (b, 7)].map(|(point, rank)| Point {
-        version: at(2),
+        stamp: at(2).into(),
         rank,
         metadata: metadata.clone(),
         ..point
@@ -89,7 +89,7 @@ pub(crate) async fn raising_makes_no_points<S: Subject>(subject: S) {
     write(&subject, [raise]).await;
     let found = all_points(&subject).await;
     assert_eq!(found.len(), 1);
-    assert_eq!((found[0].id, found[0].version), (there.id, at(2)));
+    assert_eq!((found[0].id, found[0].stamp), (there.id, at(2).into()));
 }
 
 pub(crate) async fn raising_leaves_points_of_other_keys<S: Subject>(subject: S) {
@@ -145,7 +145,7 @@ pub(crate) async fn writes_of_one_call_take_effect_in_their_order<S: Subject>(su
     write(&subject, calls).await;
     let found = all_points(&subject).await;
     assert_eq!(found.len(), 1);
-    let found = (found[0].id, found[0].rank, found[0].version);
+    let found = (found[0].id, found[0].rank, found[0].stamp.version);
     assert_eq!(found, (after.id, 8, at(2)));
     let manifests = all_manifests(&subject).await;
     assert_eq!(manifests, [tombstone(&key("stays"), at(1))]);
@@ -178,7 +178,7 @@ pub(crate) async fn a_point_given_twice_in_one_write_is_stored_as_if_one_by_one<
     let first = point(&key("a"), "one", at(1));
     let ranked = |rank, version| Point {
         rank,
-        version,
+        stamp: Version::into(version),
         ..first.clone()
     };
     let points = vec![ranked(1, at(1)), ranked(2, at(2)), ranked(3, at(1))];
@@ -244,5 +244,5 @@ pub(crate) async fn of_concurrent_writers_the_newest_wins<S: Subject>(subject: S
     let found = all_points(&subject).await;
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].content, at(15).to_string());
-    assert_eq!(all_manifests(&subject).await[0].version, at(15));
+    assert_eq!(all_manifests(&subject).await[0].stamp.version, at(15));
 }

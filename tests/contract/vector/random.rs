@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use lockstep::change::{DocumentKey, Lane, Place, PointId, Version};
 use lockstep::document::Fields;
 use lockstep::vector::{
-    Control, Entry, Floor, Manifest, Nearest, Point, VectorStore, Watermark, Write,
+    Control, Entry, Floor, Manifest, Nearest, Point, Stamp, VectorStore, Watermark, Write,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -79,16 +79,16 @@ impl Plain {
         match write {
             Write::Raise {
                 key,
-                version,
+                stamp,
                 metadata,
                 points,
             } => {
                 for entry in points {
                     if let Some(point) = self.points.get_mut(&entry.id)
                         && point.key == *key
-                        && point.version <= *version
+                        && point.stamp <= *stamp
                     {
-                        point.version = *version;
+                        point.stamp = *stamp;
                         point.rank = entry.rank;
                         point.metadata.clone_from(metadata);
                     }
@@ -97,23 +97,23 @@ impl Plain {
             Write::Upsert(points) => {
                 for point in points {
                     let stored = self.points.get(&point.id);
-                    if stored.is_none_or(|stored| stored.version <= point.version) {
+                    if stored.is_none_or(|stored| stored.stamp <= point.stamp) {
                         self.points.insert(point.id, point.clone());
                     }
                 }
             }
             Write::Manifest(manifest) => {
                 let stored = self.manifests.get(&manifest.key);
-                if stored.is_none_or(|stored| stored.version <= manifest.version) {
+                if stored.is_none_or(|stored| stored.stamp <= manifest.stamp) {
                     self.manifests
                         .insert(manifest.key.clone(), (**manifest).clone());
                 }
             }
-            Write::Sweep { key, version, keep } => self.points.retain(|id, point| {
-                point.key != *key || point.version > *version || keep.contains(id)
-            }),
+            Write::Sweep { key, stamp, keep } => self
+                .points
+                .retain(|id, point| point.key != *key || point.stamp > *stamp || keep.contains(id)),
             Write::Collect { key, version } => self.manifests.retain(|stored, manifest| {
-                stored != key || !manifest.deleted || manifest.version != *version
+                stored != key || !manifest.deleted || manifest.stamp.version != *version
             }),
             _ => self.apply_control(write),
         }
@@ -170,6 +170,14 @@ impl Random {
         ])
     }
 
+    fn stamp(&mut self) -> Stamp {
+        Stamp {
+            edition: self.pick(&[0, 0, 1, u32::MAX]),
+            digest: self.pick(&[0, 1, u32::MAX]),
+            ..self.version().into()
+        }
+    }
+
     fn key(&mut self) -> DocumentKey {
         let kind = self.pick(&["posts", "articles"]);
         let id = self.pick(&[json!(5), json!("5"), json!({"$numberLong": "5"})]);
@@ -214,7 +222,7 @@ impl Random {
         match self.below(20) {
             0..6 => Write::Upsert(self.some(|random| random.point(&key))),
             6..9 => Write::Raise {
-                version,
+                stamp: self.stamp(),
                 metadata: self.metadata(),
                 points: self.some(|random| Entry {
                     id: random.id(&key),
@@ -225,9 +233,9 @@ impl Random {
             9..12 => Write::Sweep {
                 keep: self.some(|random| random.id(&key)),
                 key,
-                version,
+                stamp: self.stamp(),
             },
-            12..16 => Write::Manifest(Box::new(self.manifest(&key, version))),
+            12..16 => Write::Manifest(Box::new(self.manifest(&key))),
             16 => Write::Collect { key, version },
             _ => self.control(key.kind, version),
         }
@@ -261,7 +269,7 @@ impl Random {
         Point {
             id,
             key: key.clone(),
-            version: self.version(),
+            stamp: self.stamp(),
             rank: self.rank(),
             content: id.to_string(),
             metadata: self.metadata(),
@@ -269,14 +277,14 @@ impl Random {
         }
     }
 
-    fn manifest(&mut self, key: &DocumentKey, version: Version) -> Manifest {
+    fn manifest(&mut self, key: &DocumentKey) -> Manifest {
         let points = self.some(|random| random.point(key));
         let points: Vec<_> = points.iter().collect();
         let deleted = self.below(3) == 0;
         Manifest {
             deleted,
             metadata: self.metadata(),
-            ..manifest(key, version, if deleted { &[] } else { &points })
+            ..manifest(key, self.stamp(), if deleted { &[] } else { &points })
         }
     }
 }

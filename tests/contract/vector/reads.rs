@@ -93,6 +93,42 @@ pub(crate) async fn manifests_are_paged_by_type_then_id<S: Subject>(subject: S) 
     assert_eq!(found[0].key.kind, "a", "an é comes after every z");
 }
 
+/// Keys as sources make them: most of a page shares its first letters, some of it very many.
+pub(crate) async fn keys_that_begin_alike_are_paged_in_their_order<S: Subject>(subject: S) {
+    let path = "https://example.org/one/rather/long/path/that/all/of/them/share";
+    let ids = (0..40_u32).flat_map(|number| {
+        [
+            json!({"$oid": format!("65f0a1b2c3d4e5f6a7b8c9{:02x}", number * 5)}),
+            json!({"$oid": format!("65f0a1{number:02x}c3d4e5f6a7b8c9d0")}),
+            json!(format!("{path}/{number}")),
+            json!(number),
+        ]
+    });
+    let mut expected: Vec<_> = ids
+        .map(|id| DocumentKey::from_json("posts", &id).unwrap())
+        .collect();
+    // Written in an order that is not theirs.
+    expected.sort_by_key(DocumentKey::hash);
+    let writes = expected.iter().map(|key| {
+        let manifest = manifest(key, at(1), &[]);
+        Write::Manifest(Box::new(manifest))
+    });
+    write(&subject, writes.collect::<Vec<_>>()).await;
+    expected.sort();
+    let mut found: Vec<DocumentKey> = Vec::new();
+    loop {
+        let after = found.last().cloned();
+        let select = Select::After { after, limit: 7 };
+        let page = subject.store().manifests(select).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        assert!(page.len() <= 7);
+        found.extend(page.into_iter().map(|manifest| manifest.key));
+    }
+    assert_eq!(found, expected);
+}
+
 pub(crate) async fn ids_that_look_alike_stay_apart<S: Subject>(subject: S) {
     let of = |kind: &str, id: Value| DocumentKey::from_json(kind, &id).unwrap();
     let keys = [
@@ -113,7 +149,7 @@ pub(crate) async fn ids_that_look_alike_stay_apart<S: Subject>(subject: S) {
             Write::Manifest(Box::new(tombstone(key, at(2)))),
             Write::Sweep {
                 key: key.clone(),
-                version: at(2),
+                stamp: at(2).into(),
                 keep: Vec::new(),
             },
         ];
@@ -205,7 +241,7 @@ pub(crate) async fn what_was_deleted_is_not_near<S: Subject>(subject: S) {
     let points = fan(&subject).await;
     let sweep = Write::Sweep {
         key: points[0].key.clone(),
-        version: at(1),
+        stamp: at(1).into(),
         keep: Vec::new(),
     };
     write(&subject, [sweep]).await;
@@ -218,7 +254,7 @@ pub(crate) async fn what_was_raised_is_found_by_its_new_author<S: Subject>(subje
     let points = fan(&subject).await;
     let raise = Write::Raise {
         key: points[0].key.clone(),
-        version: at(2),
+        stamp: at(2).into(),
         metadata: fields(json!({"author_id": "new"})),
         points: vec![Entry {
             id: points[0].id,
@@ -233,7 +269,7 @@ pub(crate) async fn what_was_raised_is_found_by_its_new_author<S: Subject>(subje
     assert_eq!(steps(&find(&subject, by("new")).await), ["0"]);
     assert_eq!(steps(&find(&subject, by("a")).await), ["3"]);
     let moved = Point {
-        version: at(2),
+        stamp: at(2).into(),
         vector: unit(90.0),
         ..points[3].clone()
     };
@@ -259,7 +295,7 @@ pub(crate) async fn documents_tombstones_and_points_are_counted<S: Subject>(subj
     assert_eq!(found, counts(2, 1, 18));
     let sweep = Write::Sweep {
         key: named.key.clone(),
-        version: at(2),
+        stamp: at(2).into(),
         keep: Vec::new(),
     };
     let gone = Write::Manifest(Box::new(tombstone(&named.key, at(2))));

@@ -1,0 +1,63 @@
+//! What befalls a world: lost history, garbage, long outages, processes that stand still, partitions
+//! that change hands.
+
+use std::time::Duration;
+
+use super::{PARTITIONS, World};
+use crate::change::{Lane, Place};
+
+impl World {
+    /// What no role can help.
+    pub(super) fn misfortune(&mut self) {
+        match self.chaos.below(4) {
+            0 => self.source.trim(),
+            1 => {
+                self.source.state().checkpoint = None;
+                // Whoever ran with it is gone too.
+                self.roles[0].task = None;
+            }
+            2 => self.queue.garbage(self.place(Lane::Live)),
+            _ => {}
+        }
+    }
+
+    /// What lasts.
+    pub(super) async fn hardship(&mut self) {
+        let seconds = 1 + self.chaos.below(30) as u64;
+        match self.chaos.below(8) {
+            0 | 1 => {
+                let role = self.chaos.below(self.roles.len());
+                let steps = 1 + self.chaos.below(60) as u64;
+                tracing::trace!(role, steps, "frozen");
+                self.roles[role].frozen_until = self.steps + steps;
+            }
+            2 => self.store.go_away(Duration::from_secs(seconds)),
+            3 => self.store.slow_down(Duration::from_secs(seconds)),
+            4 => {
+                let lane = [Lane::Live, Lane::Backfill][self.chaos.below(2)];
+                let place = self.place(lane);
+                self.queue.hold(place, Duration::from_secs(seconds));
+            }
+            5 | 6 => self.share(),
+            _ => self.pass_time(seconds * 1000).await,
+        }
+    }
+
+    /// Everything is well again.
+    pub(super) fn relieve(&mut self) {
+        self.chaos.set_faults(false);
+        self.store.come_back();
+        self.queue.let_go();
+        for role in &mut self.roles {
+            role.frozen_until = 0;
+        }
+    }
+
+    fn place(&self, lane: Lane) -> Place {
+        let partition = self.chaos.below(PARTITIONS as usize);
+        Place {
+            partition: u32::try_from(partition).unwrap_or(0),
+            lane,
+        }
+    }
+}

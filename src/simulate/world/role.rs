@@ -1,0 +1,111 @@
+//! The roles of a world: capture, and workers that share the partitions.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::{KINDS, PARTITIONS, World};
+use crate::Result;
+use crate::capture;
+use crate::feature::worker::{self, Counters, Offload};
+
+pub(super) type Task = Pin<Box<dyn Future<Output = Result<()>>>>;
+
+/// One process.
+#[derive(Default)]
+pub(super) struct Role {
+    /// None while it is dead.
+    pub(super) task: Option<Task>,
+    /// It stands still until this step: a process that was paused, or one that is not there yet.
+    pub(super) frozen_until: u64,
+    /// What a worker consumes; capture has none.
+    partitions: Vec<u32>,
+    /// Tells a worker to finish what is in hand and to let its partitions go.
+    stop: Option<oneshot::Sender<()>>,
+}
+
+impl World {
+    /// Each partition gets a worker; those that lose or gain one finish what they have in hand and
+    /// begin anew. The next consumer of a partition does not wait for the last one.
+    pub(super) fn share(&mut self) {
+        let workers = self.roles.len() - 1;
+        let mut shares = vec![Vec::new(); workers];
+        for partition in 0..PARTITIONS {
+            shares[self.chaos.below(workers)].push(partition);
+        }
+        for (role, share) in self.roles.iter_mut().skip(1).zip(shares) {
+            if role.partitions != share {
+                role.partitions = share;
+                // A dropped sender says the same; a worker that is dead begins with its new share.
+                role.stop = None;
+            }
+        }
+    }
+
+    pub(super) fn start(&mut self, role: usize) -> Option<Task> {
+        if role == 0 {
+            return Some(self.capture());
+        }
+        let partitions = self.roles[role].partitions.clone();
+        if partitions.is_empty() {
+            return None;
+        }
+        let (stop, stopped) = oneshot::channel();
+        self.roles[role].stop = Some(stop);
+        Some(self.worker(partitions, stopped))
+    }
+
+    fn capture(&mut self) -> Task {
+        let (sender, receiver) = mpsc::channel(4);
+        self.requests = Some(sender);
+        let (source, queue, clock) = (self.source.clone(), self.queue.clone(), self.clock.clone());
+        Box::pin(async move {
+            let settings = capture::Settings {
+                window: 4,
+                page_size: 2,
+                save_after: 3,
+                kinds: KINDS.map(str::to_owned).into(),
+                ..capture::Settings::default()
+            };
+            let ports = capture::Ports {
+                source: &source,
+                checkpoints: &source,
+                queue: &queue,
+                clock: &clock,
+            };
+            capture::run(ports, &settings, receiver, std::future::pending()).await
+        })
+    }
+
+    fn worker(&self, partitions: Vec<u32>, stopped: oneshot::Receiver<()>) -> Task {
+        let (queue, store, clock) = (self.queue.clone(), self.store.clone(), self.clock.clone());
+        let embedder = Arc::clone(&self.embedder);
+        // Crashes here are nobody's fault.
+        let attempts_max = if self.impatient { 3 } else { u32::MAX };
+        Box::pin(async move {
+            let settings = worker::Settings {
+                batch: 4,
+                attempts_max,
+                hold_max: Duration::from_secs(5),
+                collect_every: Duration::from_secs(2),
+                tombstone_ttl: Duration::ZERO,
+                offload: Offload::Inline,
+                ..worker::Settings::default()
+            };
+            let ports = worker::Ports {
+                queue: &queue,
+                store: &store,
+                embedder: &embedder,
+                clock: &clock,
+                counters: &Counters::default(),
+            };
+            let stopped = async {
+                stopped.await.ok();
+            };
+            worker::run(ports, &settings, partitions, stopped).await
+        })
+    }
+}

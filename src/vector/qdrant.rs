@@ -1,0 +1,271 @@
+//! A Qdrant server or cluster, over gRPC.
+//!
+//! ```text
+//! write ──phase, collection──> batches with conditions ──wait──> answered
+//! read  ──by type──> side by side ──merge──> answer
+//! ```
+//!
+//! For each type there are two collections, `cleaned_<type>` with one point a document (its manifest
+//! and cleaned text, no vector) and `vector_<type>` with one point a chunk (a dense vector and one of
+//! its words); see `name` for their editions and aliases, `payload` for their fields. They are made when
+//! a type is first stored. What holds for all types is in the collection `lockstep_control`.
+//!
+//! Every condition of the port is a filter that the server weighs in the step in which it writes
+//! (`guard`), which needs version 1.16. Writes wait until they can be read, and are ordered by one copy;
+//! where there are several copies, reads ask a majority.
+//!
+//! After an error, what a call holds for one collection was done up to some place, and for the others
+//! of its phase (`write`) up to places of their own.
+
+mod alias;
+mod collection;
+mod control;
+mod guard;
+mod link;
+mod name;
+mod operation;
+mod order;
+mod page;
+mod payload;
+mod read;
+mod settings;
+mod value;
+mod write;
+
+use std::collections::BTreeSet;
+
+use futures_util::future::try_join;
+use qdrant_client::qdrant::vectors_config::Config;
+use qdrant_client::qdrant::{CollectionInfo, Condition, Filter};
+
+use self::link::Link;
+use self::name::{Family, Names};
+use super::{Control, Counts, Manifest, Near, Nearest, Point, Select, VectorStore, Write};
+use crate::change::{DocumentKey, PointId};
+use crate::feature::embed::Model;
+use crate::{Error, Result};
+
+pub use self::alias::Edition;
+pub use self::settings::{Quantisation, Settings};
+
+/// The vector store of a server.
+#[derive(Debug)]
+pub struct QdrantStore {
+    link: Link,
+    names: Names,
+    edition: Edition,
+    model: Model,
+}
+
+impl QdrantStore {
+    /// Connects, and checks that the index is of this model and whole; makes what an empty server
+    /// lacks.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where nobody answers; [`Error::Refused`] for a wrong key, a server before
+    /// 1.16, an index of another model, or one that lacks collections; [`Error::Config`] for an address
+    /// that is none.
+    pub async fn open(settings: Settings, model: &Model, edition: Edition) -> Result<Self> {
+        let names = Names::new(&settings.name);
+        let link = Link::open(settings).await?;
+        let store = Self {
+            link,
+            names,
+            edition,
+            model: model.clone(),
+        };
+        store.open_control().await?;
+        let number = store.edition_number().await?;
+        let stored = control::model(&store.link, &store.names, number, model).await?;
+        store.check_model(&stored)?;
+        for kind in store.all_types().await? {
+            store.check_type(&kind).await?;
+        }
+        Ok(store)
+    }
+
+    /// The collection of the control state; where it is gone but others are there, floors would be
+    /// forgotten.
+    async fn open_control(&self) -> Result<()> {
+        let name = self.names.control();
+        if !collection::exists(&self.link, &name).await? {
+            let all = self.link.client.list_collections().await;
+            let all = all.map_err(self.link.fault("list the collections"))?;
+            let ours = |name: &str| self.names.edition(name).is_some();
+            if let Some(other) = all.collections.iter().find(|one| ours(&one.name)) {
+                return Err(self.missing(&name, &other.name));
+            }
+        }
+        collection::make_control(&self.link, &name).await
+    }
+
+    fn missing(&self, name: &str, other: &str) -> Error {
+        self.link.refused(
+            format!("the collection {name} is gone, though {other} is there"),
+            "restore it from a snapshot, or delete the others and run `lockstep reindex`",
+        )
+    }
+
+    fn check_model(&self, stored: &Model) -> Result<()> {
+        let given = &self.model;
+        if stored.digest == given.digest && stored.dimension == given.dimension {
+            return Ok(());
+        }
+        let why = format!(
+            "the index was made with {}, and the model given is {}",
+            describe(stored),
+            describe(given)
+        );
+        let fix =
+            "give that model again, or run `lockstep reindex` to build the index with this one";
+        Err(self.link.refused(why, fix))
+    }
+
+    /// That both collections of a type are there, and its vectors of our dimension.
+    async fn check_type(&self, kind: &str) -> Result<()> {
+        let [cleaned, vectors] = Family::BOTH.map(|family| self.collection(family, kind));
+        for (name, other) in [(&cleaned, &vectors), (&vectors, &cleaned)] {
+            if !collection::exists(&self.link, name).await? {
+                return Err(self.missing(name, other));
+            }
+        }
+        let info = self.link.client.collection_info(&vectors).await;
+        let info = info.map_err(self.link.fault("describe a collection"))?;
+        let found = info.result.and_then(dimension);
+        if found == Some(self.model.dimension as u64) {
+            return Ok(());
+        }
+        let found = found.map_or_else(|| "no".to_owned(), |found| found.to_string());
+        Err(self.link.refused(
+            format!(
+                "the vectors of {vectors} have {found} values, and the model's have {}",
+                self.model.dimension
+            ),
+            "give the model that made them, or run `lockstep reindex` to build the index with this one",
+        ))
+    }
+
+    async fn edition_number(&self) -> Result<u32> {
+        match self.edition {
+            Edition::Current => self.current_edition().await,
+            Edition::Number(number) => Ok(number),
+        }
+    }
+
+    /// The name by which a type's collection is used.
+    fn collection(&self, family: Family, kind: &str) -> String {
+        match self.edition {
+            Edition::Current => self.names.plain(family, kind),
+            Edition::Number(number) => self.names.real(family, kind, number),
+        }
+    }
+
+    fn vectors_of(&self, kinds: &BTreeSet<String>) -> Vec<String> {
+        let name = |kind: &String| self.collection(Family::Vector, kind);
+        kinds.iter().map(name).collect()
+    }
+
+    /// Every type of this edition, in order, those included that another process has made meanwhile.
+    async fn all_types(&self) -> Result<BTreeSet<String>> {
+        let recorded = control::types(&self.link, &self.names);
+        let (recorded, edition) = try_join(recorded, self.edition_number()).await?;
+        let ours = recorded.into_iter().filter(|(of, _)| *of == edition);
+        Ok(ours.map(|(_, kind)| kind).collect())
+    }
+
+    /// Makes a type's collections. Whoever comes second, or after a crash, makes what is missing.
+    async fn make_type(&self, kind: &str) -> Result<()> {
+        let edition = self.edition_number().await?;
+        for family in Family::BOTH {
+            let name = self.names.real(family, kind, edition);
+            collection::make(&self.link, &name, family, self.model.dimension).await?;
+        }
+        if self.edition == Edition::Current {
+            self.name_type(kind, edition).await?;
+        }
+        control::record_type(&self.link, &self.names, kind, edition).await
+    }
+
+    fn check_vectors(&self, writes: &[Write]) -> Result<()> {
+        let points = writes.iter().flat_map(|write| match write {
+            Write::Upsert(points) => points.as_slice(),
+            _ => &[],
+        });
+        for point in points {
+            self.check_dimension(&point.vector, || {
+                format!("the vector of point {} of {}", point.id, point.key)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn check_dimension(&self, vector: &[f32], thing: impl Fn() -> String) -> Result<()> {
+        let expected = self.model.dimension;
+        if vector.len() == expected {
+            return Ok(());
+        }
+        let why = format!("it has {} values instead of {expected}", vector.len());
+        Err(Error::malformed(thing(), why))
+    }
+}
+
+fn describe(model: &Model) -> String {
+    let digest: String = model.digest.chars().take(12).collect();
+    format!(
+        "{} ({} dimensions, digest {digest})",
+        model.name, model.dimension
+    )
+}
+
+fn dimension(info: CollectionInfo) -> Option<u64> {
+    match info.config?.params?.vectors_config?.config? {
+        Config::ParamsMap(vectors) => Some(vectors.map.get(payload::DENSE)?.size),
+        Config::Params(_) => None,
+    }
+}
+
+impl VectorStore for QdrantStore {
+    async fn manifests(&self, select: Select<DocumentKey>) -> Result<Vec<Manifest>> {
+        match select {
+            Select::Of(keys) => self.manifests_of(keys).await,
+            Select::After { after, limit } => self.manifests_after(after, limit).await,
+        }
+    }
+
+    async fn points(&self, select: Select<PointId>) -> Result<Vec<Point>> {
+        match select {
+            Select::Of(ids) => self.points_of(ids).await,
+            Select::After { after, limit } => self.points_after(after, limit).await,
+        }
+    }
+
+    async fn control(&self) -> Result<Control> {
+        control::read(&self.link, &self.names).await
+    }
+
+    async fn write(&self, writes: Vec<Write>) -> Result<()> {
+        self.check_vectors(&writes)?;
+        self.perform(writes).await
+    }
+
+    async fn nearest(&self, question: Nearest) -> Result<Vec<Near>> {
+        self.check_dimension(&question.vector, || "the question's vector".to_owned())?;
+        self.nearest_of(question).await
+    }
+
+    async fn counts(&self) -> Result<Counts> {
+        let mut counts = Counts::default();
+        for kind in self.all_types().await? {
+            let deleted = |is: bool| {
+                let filter = Filter::must([Condition::matches(payload::DELETED, is)]);
+                self.count(self.collection(Family::Cleaned, &kind), Some(filter))
+            };
+            counts.documents += deleted(false).await?;
+            counts.tombstones += deleted(true).await?;
+            counts.points += self
+                .count(self.collection(Family::Vector, &kind), None)
+                .await?;
+        }
+        Ok(counts)
+    }
+}

@@ -1,0 +1,264 @@
+//! What holds for whole types and queues: a small collection of its own.
+//!
+//! | `what` | one point for each | other fields |
+//! |---|---|---|
+//! | `floor` | type | `type`, `version_*` |
+//! | `passed` | floor and queue that passed it | `floor_id`, `type`, `version_*`, `partition`, `lane` |
+//! | `watermark` | queue | `partition`, `lane`, `version_*`, `committed_high`, `committed_low` |
+//! | `type` | type of an edition, once its collections are there | `type`, `edition` |
+//! | `edition` | edition | `edition`, and the model: `name`, `digest`, `dimension` |
+//!
+//! Floors and watermarks hold for every edition: they say what the queues have brought.
+
+use qdrant_client::qdrant::points_update_operation::Operation;
+use qdrant_client::qdrant::{Filter, Value};
+use uuid::Uuid;
+
+use super::guard::{self, KIND, VERSION, WATERMARK, at_or_below, not_above};
+use super::link::Link;
+use super::name::Names;
+use super::operation;
+use super::payload::{self, Payload, Reader};
+use super::{read, write};
+use crate::change::{Lane, Place, PointId};
+use crate::feature::embed::Model;
+use crate::vector::{Control, Floor, Watermark, Write};
+use crate::{Error, Result};
+
+/// Says what a point is.
+pub(super) const WHAT: &str = "what";
+/// The floor that a queue passed.
+pub(super) const FLOOR_ID: &str = "floor_id";
+
+const FLOOR: &str = "floor";
+const PASSED: &str = "passed";
+const MARK: &str = "watermark";
+const TYPE: &str = "type";
+const EDITION: &str = "edition";
+
+const PARTITION: &str = "partition";
+const LANE: &str = "lane";
+const NAME: &str = "name";
+const DIGEST: &str = "digest";
+const DIMENSION: &str = "dimension";
+
+/// The namespace of the points here; pinned, since a change would forget every floor.
+const NAMESPACE: Uuid = Uuid::from_u128(0x6c6f_636b_7374_6570_9f1d_3c52_70a1_0004);
+
+/// The id of what these words name.
+fn id(words: &[&str]) -> PointId {
+    PointId(Uuid::new_v5(&NAMESPACE, words.join("\0").as_bytes()))
+}
+
+/// The writes of control state; none for a write of anything else.
+pub(super) fn operation(write: &Write) -> Option<Operation> {
+    match write {
+        Write::Floor { kind, version } => {
+            let mut payload = of(FLOOR, [(KIND, kind.as_str().into())]);
+            payload.extend(payload::of_version(*version));
+            let point = operation::bare(id(&[FLOOR, kind]), payload);
+            let lower = not_above(*version);
+            Some(operation::upsert(vec![point], Some(lower)))
+        }
+        Write::Passed { floor, place } => {
+            let floor_id = floor.id.to_string();
+            let fields = [
+                (FLOOR_ID, floor_id.as_str().into()),
+                (KIND, floor.kind.as_str().into()),
+            ];
+            let mut payload = of(PASSED, fields);
+            payload.extend(of_place(*place));
+            payload.extend(payload::of_version(floor.version));
+            let version = floor.version.to_string();
+            let words = [
+                PASSED,
+                &floor_id,
+                &floor.kind,
+                &version,
+                &place_name(*place),
+            ];
+            Some(operation::upsert(
+                vec![operation::bare(id(&words), payload)],
+                None,
+            ))
+        }
+        Write::Acted(floor) => Some(operation::delete(Filter::must([
+            guard::equals(WHAT, PASSED),
+            guard::equals(FLOOR_ID, &floor.to_string()),
+        ]))),
+        Write::Watermark { place, mark } => {
+            let components = guard::watermark_components(*mark);
+            let mut payload = of(MARK, []);
+            payload.extend(of_place(*place));
+            payload.extend(
+                WATERMARK
+                    .iter()
+                    .zip(components)
+                    .map(|(name, part)| ((*name).to_owned(), i64::from(part).into())),
+            );
+            let point = operation::bare(id(&[MARK, &place_name(*place)]), payload);
+            let lower = at_or_below(&WATERMARK, &components);
+            Some(operation::upsert(vec![point], Some(lower)))
+        }
+        _ => None,
+    }
+}
+
+fn of<const N: usize>(what: &str, fields: [(&str, Value); N]) -> Payload {
+    [(WHAT, what.into())]
+        .into_iter()
+        .chain(fields)
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+fn of_place(place: Place) -> Payload {
+    [
+        (PARTITION.to_owned(), i64::from(place.partition).into()),
+        (LANE.to_owned(), lane_name(place.lane).into()),
+    ]
+    .into()
+}
+
+fn place_name(place: Place) -> String {
+    format!("{} {}", place.partition, lane_name(place.lane))
+}
+
+fn lane_name(lane: Lane) -> &'static str {
+    match lane {
+        Lane::Live => "live",
+        Lane::Backfill => "backfill",
+    }
+}
+
+/// Reads floors and watermarks.
+pub(super) async fn read(link: &Link, names: &Names) -> Result<Control> {
+    let here = [FLOOR, PASSED, MARK].map(str::to_owned);
+    let filter = Filter::must([guard::equals_one(WHAT, here.to_vec())]);
+    let mut control = Control::default();
+    for payload in read::payloads(link, &names.control(), filter).await? {
+        take(&mut control, Reader(payload)).ok_or_else(malformed)?;
+    }
+    Ok(control)
+}
+
+fn malformed() -> Error {
+    Error::malformed(
+        "a point of the control collection",
+        "its payload is not ours",
+    )
+}
+
+fn take(control: &mut Control, mut payload: Reader) -> Option<()> {
+    let what = payload.text(WHAT)?;
+    let version = payload.version()?;
+    match what.as_str() {
+        FLOOR => {
+            control.floors.insert(payload.text(KIND)?, version);
+        }
+        PASSED => {
+            let floor = Floor {
+                id: Uuid::parse_str(&payload.text(FLOOR_ID)?).ok()?,
+                kind: payload.text(KIND)?,
+                version,
+            };
+            let places = control.passing.entry(floor).or_default();
+            places.insert(payload.place()?);
+        }
+        MARK => {
+            let [high, low] = [WATERMARK[VERSION.len()], WATERMARK[VERSION.len() + 1]];
+            let high = u64::from(payload.component(high)?);
+            let committed_ms = high << 32 | u64::from(payload.component(low)?);
+            let mark = Watermark {
+                version,
+                committed_ms,
+            };
+            control.watermarks.insert(payload.place()?, mark);
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+impl Reader {
+    fn place(&mut self) -> Option<Place> {
+        Some(Place {
+            partition: self.component(PARTITION)?,
+            lane: match self.text(LANE)?.as_str() {
+                "live" => Lane::Live,
+                "backfill" => Lane::Backfill,
+                _ => return None,
+            },
+        })
+    }
+}
+
+/// The types of every edition.
+pub(super) async fn types(link: &Link, names: &Names) -> Result<Vec<(u32, String)>> {
+    let filter = Filter::must([guard::equals(WHAT, TYPE)]);
+    let payloads = read::payloads(link, &names.control(), filter).await?;
+    let types = payloads.into_iter().map(|payload| {
+        let mut payload = Reader(payload);
+        Some((payload.component(EDITION)?, payload.text(KIND)?))
+    });
+    types.collect::<Option<_>>().ok_or_else(malformed)
+}
+
+/// Records that the collections of a type are there.
+pub(super) async fn record_type(
+    link: &Link,
+    names: &Names,
+    kind: &str,
+    edition: u32,
+) -> Result<()> {
+    let fields = [(KIND, kind.into()), (EDITION, i64::from(edition).into())];
+    let id = id(&[TYPE, &edition.to_string(), kind]);
+    let point = operation::bare(id, of(TYPE, fields));
+    let operations = vec![operation::upsert(vec![point], None)];
+    write::send(link, &names.control(), operations).await
+}
+
+/// The model of an edition: the one recorded first.
+pub(super) async fn model(
+    link: &Link,
+    names: &Names,
+    edition: u32,
+    given: &Model,
+) -> Result<Model> {
+    let fields = [
+        (EDITION, i64::from(edition).into()),
+        (NAME, given.name.as_str().into()),
+        (DIGEST, given.digest.as_str().into()),
+        (DIMENSION, dimension(given.dimension).into()),
+    ];
+    let id = id(&[EDITION, &edition.to_string()]);
+    let point = operation::bare(id, of(EDITION, fields));
+    let first = vec![operation::upsert(vec![point], Some(operation::lacks(WHAT)))];
+    write::send(link, &names.control(), first).await?;
+    let filter = Filter::must([guard::one_of([id])]);
+    let payloads = read::payloads(link, &names.control(), filter).await?;
+    let recorded = payloads.into_iter().next().and_then(|payload| {
+        let mut payload = Reader(payload);
+        Some(Model {
+            name: payload.text(NAME)?,
+            digest: payload.text(DIGEST)?,
+            dimension: payload.integer(DIMENSION)?.try_into().ok()?,
+            token_limit: given.token_limit,
+        })
+    });
+    recorded.ok_or_else(malformed)
+}
+
+fn dimension(dimension: usize) -> i64 {
+    i64::try_from(dimension).unwrap_or(i64::MAX)
+}
+
+/// Forgets the types and the model of an edition whose collections are deleted.
+pub(super) async fn forget_edition(link: &Link, names: &Names, edition: u32) -> Result<()> {
+    let here = [TYPE, EDITION].map(str::to_owned);
+    let gone = Filter::must([
+        guard::equals_one(WHAT, here.to_vec()),
+        guard::is(EDITION, edition.into()),
+    ]);
+    write::send(link, &names.control(), vec![operation::delete(gone)]).await
+}

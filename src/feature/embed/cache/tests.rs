@@ -9,13 +9,23 @@ use crate::feature::embed::hash::HashEmbedder;
 #[derive(Debug)]
 struct Counting {
     embedder: HashEmbedder,
+    model: Model,
     asked: AtomicU64,
 }
 
 impl Counting {
     fn new(dimension: usize) -> Arc<Self> {
+        Self::another(dimension, "")
+    }
+
+    /// Another model of as many values.
+    fn another(dimension: usize, digest: &str) -> Arc<Self> {
+        let embedder = HashEmbedder::new(dimension);
+        let mut model = embedder.model().clone();
+        model.digest.push_str(digest);
         Arc::new(Self {
-            embedder: HashEmbedder::new(dimension),
+            embedder,
+            model,
             asked: AtomicU64::new(0),
         })
     }
@@ -27,7 +37,7 @@ impl Counting {
 
 impl Embedder for Counting {
     fn model(&self) -> &Model {
-        self.embedder.model()
+        &self.model
     }
 
     fn token_count(&self, text: &str) -> usize {
@@ -83,11 +93,12 @@ async fn what_was_embedded_before_costs_nothing_and_is_the_same() {
 async fn another_model_misses() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cache.db");
-    for dimension in [16, 17, 16] {
-        let embedder = Counting::new(dimension);
+    for (dimension, digest) in [(16, ""), (17, ""), (16, "other")] {
+        let embedder = Counting::another(dimension, digest);
         let (cached, _) = cached(&embedder, Shelf::on_disk(&path, 1 << 20));
         let found = cached.embed(texts(0..3)).await.unwrap();
         assert_eq!(found, embedder.embedder.embed(texts(0..3)).await.unwrap());
+        assert_eq!(embedder.asked(), 3, "{dimension} {digest}");
     }
     // The first model's are still there.
     let embedder = Counting::new(16);

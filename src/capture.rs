@@ -18,6 +18,7 @@ mod snapshot;
 
 use std::future::Future;
 use std::num::NonZero;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,7 @@ pub use snapshot::{SnapshotPlan, Step};
 
 use crate::change::DocumentKey;
 use crate::clock::Clock;
+use crate::feature::types::Types;
 use crate::queue::Queue;
 use crate::retry::Backoff;
 use crate::source::{Checkpoints, Source};
@@ -57,6 +59,8 @@ pub struct Settings {
     pub lost_history: LostHistory,
     /// Seeds the length of pauses before another try; none for pauses that are always the same.
     pub jitter: Option<u64>,
+    /// Says which fields the queue does not get.
+    pub types: Arc<Types>,
 }
 
 /// What is done when the source no longer has the changes after the saved position.
@@ -82,6 +86,7 @@ impl Default for Settings {
             snapshot_rate: None,
             lost_history: LostHistory::default(),
             jitter: None,
+            types: Arc::default(),
         }
     }
 }

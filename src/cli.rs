@@ -116,11 +116,10 @@ fn runtime() -> Result<Runtime> {
 
 /// Runs everything until a signal asks for the end.
 async fn up(config: Config) -> Result<Exit> {
-    let done = shutdown::until_insisted(|shutdown| async {
-        run::up(config, shutdown::requested(shutdown), |address| {
+    let done = shutdown::until_insisted(|shutdown| {
+        Box::pin(run::up(config, shutdown::requested(shutdown), |address| {
             anstream::eprintln!("lockstep is up at {address} (stop it with Ctrl-C)");
-        })
-        .await
+        }))
     });
     Ok(done.await?.map_or(Exit::Interrupted, |()| Exit::Done))
 }
@@ -139,7 +138,10 @@ async fn ask_once(
                 () = shutdown::requested(shutdown) => Ok(None),
                 response = client.handle(request, report) => response.map(Some),
             },
-            None => run::once(config, request, report, shutdown::requested(shutdown)).await,
+            None => {
+                let until = shutdown::requested(shutdown);
+                Box::pin(run::once(config, request, report, until)).await
+            }
         }
     };
     progress::shown_while(progress, Box::pin(answer)).await

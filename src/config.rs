@@ -10,19 +10,24 @@
 //! file. Where the data folder lies is no setting of the file, because the file lies in it.
 
 mod load;
+mod model;
+mod nearest;
 mod services;
+mod types;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::capture::LostHistory;
 use crate::crawl;
-use crate::feature::embed::Precision;
+use crate::feature::types::Types;
 
 pub use load::{Place, environment, load, names};
+pub use model::{Backend, Model};
 pub use services::{Queue, Secret, Source, Vector};
 
 /// The whole tree.
@@ -50,45 +55,9 @@ pub struct Config {
     pub crawl: Crawl,
     /// What the process says about itself.
     pub log: Log,
-}
-
-/// Text to vectors.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Model {
-    /// What embeds.
-    pub backend: Backend,
-    /// The folder of the model's files; a relative one lies in the data folder.
-    pub folder: PathBuf,
-    /// Threads that embed; 0 for one a core.
-    pub threads: usize,
-    /// How exactly a local model computes; another precision is another model.
-    pub precision: Precision,
-}
-
-impl Default for Model {
-    fn default() -> Self {
-        Self {
-            // The hash embedder finds nothing by meaning, so it is never chosen by itself.
-            backend: Backend::Local,
-            // Beside the data: one folder to move, back up or remove.
-            folder: PathBuf::from("model"),
-            // Embedding is nearly all of the work, so it may use the whole machine.
-            threads: 0,
-            // Exact: what 8 bits do to a search is not measured well enough to choose them unasked.
-            precision: Precision::Fp32,
-        }
-    }
-}
-
-/// What embeds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Backend {
-    /// The model in the model folder.
-    Local,
-    /// A deterministic hash of the words: for tests and benches.
-    Hash,
+    /// What the fields of documents mean, by type; made of `[types.<type>]` when all is read.
+    #[serde(skip)]
+    pub types: Arc<Types>,
 }
 
 /// The running process's address.
@@ -287,6 +256,17 @@ impl Config {
         self.data.join(&self.model.folder)
     }
 
+    /// The types, and those of the file as collections that are read too.
+    fn take_types(&mut self, types: Types, given: impl Iterator<Item = String>) {
+        let collections = &mut self.source.collections;
+        // None named is all of them.
+        if !collections.is_empty() {
+            let missing: Vec<String> = given.filter(|kind| !collections.contains(kind)).collect();
+            collections.extend(missing);
+        }
+        self.types = Arc::new(types);
+    }
+
     /// Settings of a range, each with its least and greatest value.
     fn bounds(&self) -> Vec<(&'static str, u64, u64, u64)> {
         let Self {
@@ -299,8 +279,7 @@ impl Config {
             ..
         } = self;
         let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-        vec![
-            ("model.threads", wide(self.model.threads), 0, 1_024),
+        let own = vec![
             ("serve.grace_seconds", serve.grace_seconds, 1, 3_600),
             ("queue.partitions", queue.partitions.into(), 1, 256),
             ("queue.attempts_max", queue.attempts_max.into(), 1, 1_000),
@@ -353,7 +332,8 @@ impl Config {
             ("vector.timeout_seconds", vector.timeout_seconds, 1, 3_600),
             ("vector.shards", vector.shards.into(), 0, 10_000),
             ("vector.replicas", vector.replicas.into(), 1, 100),
-        ]
+        ];
+        [self.model.bounds(), own].concat()
     }
 
     /// Every bound that is broken, as `setting: why`.
@@ -370,6 +350,7 @@ impl Config {
                 "serve.listen: {ip} is no loopback address, use 127.0.0.1 or ::1"
             ));
         }
+        faults.extend(self.model.faults());
         faults
     }
 }

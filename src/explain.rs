@@ -135,7 +135,7 @@ async fn indexed<S, Q, V: VectorStore, E>(
         committed_ms: manifest.committed_ms,
         deleted: manifest.deleted,
         void: control.voids(&manifest.key.kind, manifest.stamp.version),
-        current: manifest.fingerprint == ports.fingerprint,
+        current: manifest.fingerprint == ports.types.fingerprint(&manifest.key.kind),
         chunks: manifest.points.len(),
         stored,
     })

@@ -16,4 +16,5 @@ pub mod prepare;
 pub mod share;
 pub mod spec;
 pub mod store;
+pub mod types;
 pub mod worker;

@@ -4,8 +4,10 @@
 //! lockstep.lock    locked while a process has the folder
 //! lockstep.db      source, queue and manifests, with the format version of the whole folder
 //! vectors/         points
+//! cache.db         vectors of texts that may come again; it may be lost
 //! model/           the embedding model, unless the settings name another place
 //! tmp/             emptied at every start
+//! lockstep.toml    the settings, where a person wrote them
 //! endpoint.json    where the running process listens, and its token
 //! ```
 
@@ -22,6 +24,9 @@ const LOCK: &str = "lockstep.lock";
 const DATABASE: &str = "lockstep.db";
 const VECTORS: &str = "vectors";
 const MODEL: &str = "model";
+/// Written by a person, perhaps before the first start.
+const SETTINGS: &str = "lockstep.toml";
+const CACHE: &str = "cache.db";
 const TEMPORARY: &str = "tmp";
 const ENDPOINT: &str = "endpoint.json";
 
@@ -86,6 +91,11 @@ impl Folder {
     /// The folder of the points.
     pub fn vectors(&self) -> PathBuf {
         self.path.join(VECTORS)
+    }
+
+    /// The file of the vectors of texts that may come again, in the folder at `data`.
+    pub fn cache(data: &Path) -> PathBuf {
+        data.join(CACHE)
     }
 
     /// The folder of the embedding model; it need not be there.
@@ -159,7 +169,7 @@ fn refuse_foreign(path: &Path) -> Result<()> {
     }
     for entry in fs::read_dir(path).map_err(|error| unusable(path, &error))? {
         let name = entry.map_err(|error| unusable(path, &error))?.file_name();
-        if name != MODEL && name != LOCK {
+        if name != MODEL && name != LOCK && name != SETTINGS {
             let why = "it holds other files, so it is no data folder of lockstep: name an empty or \
                        new one with --data";
             return Err(data(path, why.to_owned()));
@@ -279,6 +289,13 @@ mod tests {
         assert!(error.to_string().contains("holds other files"), "{error}");
         assert!(home.path().join("tmp/thesis").exists());
         assert!(!home.path().join(LOCK).exists());
+    }
+
+    #[test]
+    fn a_new_folder_may_hold_the_settings_already() {
+        let home = tempfile::tempdir().unwrap();
+        fs::write(home.path().join(SETTINGS), "").unwrap();
+        assert!(Folder::open(home.path()).is_ok());
     }
 
     #[test]

@@ -24,6 +24,7 @@ use crate::config::Config;
 use crate::database::Database;
 use crate::document::kind;
 use crate::feature::embed::Embedder as _;
+use crate::feature::embed::cache::{Cached, Shelf};
 use crate::feature::worker;
 use crate::folder::Folder;
 use crate::queue::Queue as _;
@@ -218,7 +219,7 @@ async fn open(
     let database = Database::open(&folder.database(), &schemas)?;
     let source = Arc::new(SqliteSource::new(database.clone(), clock.clone()));
     let queue = SqliteQueue::open(database.clone(), config.queue.partitions, clock.clone()).await?;
-    let embedder = embedder::open(config)?;
+    let embedder = embedder::open(config, &clock).await?;
     let within = Some((folder, database));
     let store = AnyStore::open(config, within, embedder.model()).await?;
     let (requests, asked) = mpsc::channel(REQUESTS_MAX);
@@ -235,6 +236,7 @@ async fn open(
         embedder: Arc::new(embedder),
         requests,
         clock,
+        types: Arc::clone(&config.types),
         crawling: config.crawl.settings(folder.temporary()),
         counters: Arc::default(),
         about,
@@ -262,11 +264,14 @@ fn start(
     });
     let settings = worker_settings(config);
     let (rooms, stop) = (Arc::clone(commands), requested(roles.shutdown()));
+    let shelf = Shelf::on_disk(&Folder::cache(&config.data), config.model.cache_bytes());
+    let (embedder, counters) = (Arc::clone(&rooms.embedder), Arc::clone(&rooms.counters));
+    let embedder = Arc::new(Cached::new(embedder, shelf, counters));
     roles.start("feature", async move {
         let ports = worker::Ports {
             queue: rooms.queue.as_ref(),
             store: rooms.store.as_ref(),
-            embedder: &rooms.embedder,
+            embedder: &embedder,
             clock: &rooms.clock,
             counters: rooms.counters.as_ref(),
         };
@@ -283,9 +288,12 @@ fn capture_settings(config: &Config) -> crate::capture::Settings {
         save_after: config.capture.save_after,
         snapshot_rate: NonZero::new(config.capture.snapshot_rate),
         lost_history: config.capture.lost_history,
-        kinds: [kind::ARTICLES, kind::POSTS, kind::REPOSITORIES, kind::USERS]
+        kinds: [kind::USERS]
+            .into_iter()
+            .chain(config.types.names())
             .map(str::to_owned)
-            .into(),
+            .collect(),
+        types: Arc::clone(&config.types),
         ..crate::capture::Settings::default()
     }
 }
@@ -295,6 +303,7 @@ fn worker_settings(config: &Config) -> worker::Settings {
         batch: config.feature.batch_size,
         attempts_max: config.queue.attempts_max,
         tombstone_ttl: config.feature.tombstone_ttl(),
+        types: Arc::clone(&config.types),
         ..worker::Settings::default()
     }
 }

@@ -11,16 +11,13 @@ use uuid::Uuid;
 use crate::change::{DocumentKey, Lane, Place, PointId, Position, Time, Version};
 use crate::document::{Document, Fields};
 use crate::feature::embed::{Embedder, Model};
-use crate::feature::prepare::Prepared;
+use crate::feature::prepare::{FINGERPRINT, Prepared};
 use crate::queue::{Confirm, Consumer, Delivery, Depth, Outgoing, Parked, Queue, Tag};
 use crate::source::{Event, Reading, Source, Watch};
 use crate::vector::{
     Control, Counts, Entry, Manifest, Near, Nearest, Point, Select, VectorStore, Write,
 };
 use crate::{Error, Result};
-
-/// The fingerprint of a still index in order.
-pub(crate) const FINGERPRINT: &str = "still";
 
 /// All of it; a test changes what it likes.
 #[derive(Debug, Default)]

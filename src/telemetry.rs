@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
+use crate::feature::embed::Usage;
 use crate::feature::worker::Counters;
 use crate::{Error, Result};
 
@@ -14,6 +15,8 @@ use crate::{Error, Result};
 pub struct Counted {
     /// Texts that were embedded.
     pub texts_embedded: u64,
+    /// Texts whose vector was made before, for another document or an earlier state of this one.
+    pub texts_cached: u64,
     /// Texts whose vector was there already, so that none was made.
     pub texts_kept: u64,
     /// Changes that were stored.
@@ -22,17 +25,35 @@ pub struct Counted {
     pub changes_overtaken: u64,
     /// Messages that were set aside.
     pub parked: u64,
+    /// Requests to the embedding service, repeats and questions included.
+    pub model_requests: u64,
+    /// Tokens that the embedding service counted.
+    pub model_tokens: u64,
+}
+
+impl Counted {
+    /// With what the embedder says that it has cost.
+    #[must_use]
+    pub fn with_usage(self, usage: Usage) -> Self {
+        Self {
+            model_requests: usage.requests,
+            model_tokens: usage.tokens,
+            ..self
+        }
+    }
 }
 
 impl From<&Counters> for Counted {
     fn from(counters: &Counters) -> Self {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Self {
-            texts_embedded: read(&counters.embedded),
+            texts_embedded: read(&counters.embedded).saturating_sub(read(&counters.cached)),
+            texts_cached: read(&counters.cached),
             texts_kept: read(&counters.kept),
             changes_stored: read(&counters.stored),
             changes_overtaken: read(&counters.overtaken),
             parked: read(&counters.parked),
+            ..Self::default()
         }
     }
 }

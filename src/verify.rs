@@ -23,6 +23,7 @@ use crate::change::{DocumentKey, Version};
 use crate::document::Fields;
 use crate::feature::embed::Embedder;
 use crate::feature::prepare::Prepared;
+use crate::feature::types::Types;
 use crate::queue::Queue;
 use crate::source::Source;
 use crate::vector::VectorStore;
@@ -43,8 +44,8 @@ pub struct Ports<'a, S, Q, V, E> {
     pub embedder: &'a E,
     /// Cleaner and chunker, exactly as the workers use them.
     pub prepare: Prepare<'a>,
-    /// The fingerprint of cleaner, chunker and model, as the workers write it.
-    pub fingerprint: &'a str,
+    /// What the workers write as a document's fingerprint.
+    pub types: &'a Types,
 }
 
 /// How far to look.

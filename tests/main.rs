@@ -11,6 +11,7 @@ mod contract {
     mod vector;
 }
 mod crash;
+mod embedding;
 mod feature_crash;
 mod mongo_faults;
 mod pipeline;
@@ -25,6 +26,7 @@ mod support {
     pub(crate) mod broker;
     pub(crate) mod copy;
     pub(crate) mod edited;
+    pub(crate) mod embedding;
     pub(crate) mod export;
     pub(crate) mod model;
     pub(crate) mod mongo;
@@ -34,4 +36,5 @@ mod support {
     pub(crate) mod services;
     pub(crate) mod wire;
 }
+mod types;
 mod wire;

@@ -4,8 +4,9 @@ use uuid::Uuid;
 
 use super::SnapshotPlan;
 use super::frontier::Boundary;
-use crate::change::{Act, Barrier, Change, DocumentKey, Lane, Operation, Version};
+use crate::change::{Act, Barrier, Change, DocumentKey, Lane, Message, Operation, Version};
 use crate::document::{Document, Fields};
+use crate::feature::types::Types;
 use crate::queue::Outgoing;
 use crate::source::{Body, Event, Reading};
 
@@ -94,6 +95,19 @@ fn read_again(key: DocumentKey, version: Version, fields: Option<Fields>, read_m
         Operation::Delete
     };
     Change::new(key, version, operation, fields, read_ms)
+}
+
+/// The messages without the fields that nobody is to see: the queue, which others may read and where
+/// messages are parked, is the first place that they do not reach.
+pub(super) fn redacted(mut batch: Vec<Outgoing>, types: &Types) -> Vec<Outgoing> {
+    for outgoing in &mut batch {
+        if let Message::Change(change) = &mut outgoing.message
+            && let Some(fields) = &mut change.fields
+        {
+            types.redact(&change.key.kind, fields);
+        }
+    }
+    batch
 }
 
 /// Says to every queue how far it has been filled.

@@ -12,7 +12,7 @@ use super::frontier::Boundary;
 use super::pipeline::Pipeline;
 use super::{Frontier, LostHistory, Ports, RESETS_MAX, Request, Resync, Settings, Step, messages};
 use crate::change::{DocumentKey, Version};
-use crate::queue::Queue;
+use crate::queue::{Outgoing, Queue};
 use crate::source::{Body, Checkpoint, Checkpoints, Event, Source, Watch};
 use crate::{Error, Result};
 
@@ -195,7 +195,7 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
             changes: batch.len(),
             replaced,
         };
-        self.pipeline.push(batch, then);
+        self.pipeline.push(self.redacted(batch), then);
         self.page_is_next = true;
         Ok(())
     }
@@ -247,8 +247,13 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
             self.page_due = Instant::now() + Duration::from_secs(rows.into()) / rate.get();
         }
         self.paging = true;
-        self.pipeline.push(batch, then);
+        self.pipeline.push(self.redacted(batch), then);
         Ok(())
+    }
+
+    /// Without what the queue is not to carry.
+    fn redacted(&self, batch: Vec<Outgoing>) -> Vec<Outgoing> {
+        messages::redacted(batch, &self.settings.types)
     }
 
     /// Reads again what was asked for and hands it on.
@@ -259,7 +264,8 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
                 let (epoch, partitions) = (self.checkpoint.epoch, self.ports.queue.partitions());
                 let batch = messages::of_resync(keys.clone(), reading, epoch, partitions);
                 let sent = batch.len() as u64;
-                self.pipeline.push(batch, Then::Answered { request, sent });
+                self.pipeline
+                    .push(self.redacted(batch), Then::Answered { request, sent });
             }
             Resync::Kind(kind) => {
                 let (_, time) = self.watch.here();

@@ -252,8 +252,14 @@ fn status(out: &mut String, now: &Status) -> Written {
     );
     let counted = now.counted;
     let embedded = format!(
-        "{} texts since the start, {} kept as they were",
-        counted.texts_embedded, counted.texts_kept
+        "{} texts since the start, {} known from before, {} kept as they were{}",
+        counted.texts_embedded,
+        counted.texts_cached,
+        counted.texts_kept,
+        match counted.model_requests {
+            0 => String::new(),
+            requests => format!("; {requests} requests, {} tokens", counted.model_tokens),
+        }
     );
     let address = now
         .address

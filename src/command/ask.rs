@@ -7,7 +7,7 @@ use crate::capture::Resync;
 use crate::change::DocumentKey;
 use crate::document::Fields;
 use crate::feature::embed::Embedder as _;
-use crate::feature::prepare::{self, Limits, Prepared};
+use crate::feature::prepare::{Limits, Prepared};
 use crate::queue::Queue as _;
 use crate::verify::{self, Ports, Stage};
 use crate::{Error, Result, crawl, explain, search};
@@ -87,7 +87,7 @@ impl<R: Rooms> Commands<R> {
             store: &self.store,
             embedder: &self.embedder,
             prepare,
-            fingerprint: prepare::FINGERPRINT,
+            types: &self.types,
         }
     }
 
@@ -95,7 +95,7 @@ impl<R: Rooms> Commands<R> {
     fn prepare(&self, kind: &str, fields: &Fields) -> Result<Prepared> {
         let limits = Limits::of_model(self.embedder.model());
         let count = |text: &str| self.embedder.token_count(text);
-        prepare::prepare(kind, fields, &limits, &count)
+        self.types.prepare(kind, fields, &limits, &count)
     }
 }
 

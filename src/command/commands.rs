@@ -11,6 +11,7 @@ use crate::capture::{self, Resync};
 use crate::clock::Clock;
 use crate::feature::embed::Embedder;
 use crate::feature::floor;
+use crate::feature::types::Types;
 use crate::feature::worker::Counters;
 use crate::queue::Queue;
 use crate::source::{Checkpoints, Source};
@@ -63,6 +64,8 @@ pub struct Commands<R: Rooms> {
     pub requests: mpsc::Sender<capture::Request>,
     /// Wall clock, for people.
     pub clock: Clock,
+    /// What the fields of documents mean.
+    pub types: Arc<Types>,
     /// The limits of a crawl.
     pub crawling: crawl::Settings,
     /// What has happened so far.

@@ -2,9 +2,11 @@
 
 use crate::Result;
 use crate::change::{Position, Time};
+use crate::feature::embed::Embedder as _;
 use crate::feature::floor;
 use crate::queue::Queue;
 use crate::source::{Body, Checkpoints, Source, Watch as _};
+use crate::telemetry::Counted;
 use crate::vector::VectorStore;
 
 use super::answer::{Pending, Status};
@@ -58,7 +60,7 @@ pub(super) async fn status<R: Rooms>(commands: &Commands<R>) -> Result<Status> {
         pending,
         lag_seconds: std::time::Duration::from_millis(lag_ms).as_secs_f64(),
         parked: depth.parked,
-        counted: commands.counters.as_ref().into(),
+        counted: Counted::from(commands.counters.as_ref()).with_usage(commands.embedder.usage()),
     })
 }
 

@@ -1,10 +1,13 @@
 //! File and environment to a checked [`Config`].
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-use super::Config;
+use super::nearest::suggestion;
+use super::{Config, types};
+use crate::feature::types::Types;
 use crate::{Error, Result};
 
 /// Where settings come from, as far as the command line says it.
@@ -24,12 +27,17 @@ pub fn load(place: Place, lookup: impl Fn(&str) -> Option<String>) -> Result<Con
     let data = data_folder(place.data, &lookup)?;
     let mut faults = Vec::new();
     let mut config = Table::new();
+    let mut given = BTreeMap::new();
     let file = place
         .file
         .or_else(|| lookup("LOCKSTEP_CONFIG").map(PathBuf::from));
     if let Some((path, text)) = read(&data, file)? {
+        let origin = path.display().to_string();
         match text.parse::<Table>() {
-            Ok(table) => take(&mut config, &path.display().to_string(), table, &mut faults),
+            Ok(mut table) => {
+                given = types::take(&mut table, &origin, &mut faults);
+                take(&mut config, &origin, table, &mut faults);
+            }
             Err(error) => faults.push(format!("{}: {}", path.display(), one_line(error.message()))),
         }
     }
@@ -48,6 +56,10 @@ pub fn load(place: Place, lookup: impl Fn(&str) -> Option<String>) -> Result<Con
         .map_err(|error| fault(&[one_line(&error.to_string())]))?;
     config.data = data;
     faults.extend(config.faults());
+    match Types::new(&given) {
+        Ok(types) => config.take_types(types, given.into_keys()),
+        Err(found) => faults.extend(found),
+    }
     if faults.is_empty() {
         Ok(config)
     } else {
@@ -116,7 +128,13 @@ fn take(config: &mut Table, origin: &str, given: Table, faults: &mut Vec<String>
         match alone.try_into::<Config>() {
             Ok(_) => set(config, &name, value),
             Err(error) => {
-                faults.push(format!("{origin}: {name}: {}", one_line(error.message())));
+                let known = names();
+                let known = known.iter().map(|(name, _)| name.as_str());
+                let why = match error.message() {
+                    unknown if unknown.starts_with("unknown field") => suggestion(&name, known),
+                    why => one_line(why),
+                };
+                faults.push(format!("{origin}: {name}: {why}"));
             }
         }
     }
@@ -181,7 +199,7 @@ fn typed(default: &Value, text: &str) -> Option<Value> {
     }
 }
 
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -237,6 +255,37 @@ mod tests {
     }
 
     #[test]
+    fn a_type_of_the_file_is_a_collection_that_is_read() {
+        let file = "[types.notes]\ntext = ['body']\n[types.\"team.diary\"]\nchunking = 'prose'\n";
+        let config = load_with(file, &[]).unwrap();
+        let names: Vec<&str> = config.types.names().collect();
+        let all = ["articles", "notes", "posts", "repositories", "team.diary"];
+        assert_eq!(names, all);
+        let read = config.source.collections;
+        assert!(read.contains(&"notes".to_owned()) && read.contains(&"team.diary".to_owned()));
+        assert_eq!(read.len(), 6);
+        // Where everything is read, nothing has to be named.
+        let file = format!("{file}[source]\ncollections = []\n");
+        assert!(load_with(&file, &[]).unwrap().source.collections.is_empty());
+    }
+
+    #[test]
+    fn a_slip_is_told_with_the_name_that_was_meant() {
+        let file = "[types.notes]\ntexts = ['body']\nredact = ['x']\nchunking = 'verse'\n\
+                    [types.posts]\nredacted = ['content']\n[queue]\npartition = 3\n";
+        let told = load_with(file, &[]).unwrap_err().to_string();
+        for part in [
+            "types.notes.texts: there is no such setting; did you mean `text`?",
+            "types.notes.redact: there is no such setting; did you mean `redacted`?",
+            "types.notes.chunking: unknown variant",
+            "types.posts.text: `content` is redacted too",
+            "queue.partition: there is no such setting; did you mean `queue.partitions`?",
+        ] {
+            assert!(told.contains(part), "{part} in {told}");
+        }
+    }
+
+    #[test]
     fn a_file_that_was_named_must_be_there() {
         let folder = tempfile::tempdir().unwrap();
         let place = Place {
@@ -269,6 +318,11 @@ mod tests {
         assert_eq!(
             documented, known,
             "docs/configuration.md against src/config.rs"
+        );
+        let types = include_str!("../feature/types/defaults.toml");
+        assert!(
+            page.contains(types),
+            "docs/configuration.md against defaults.toml"
         );
     }
 }

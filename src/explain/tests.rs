@@ -2,7 +2,8 @@ use serde_json::json;
 
 use super::*;
 use crate::Error;
-use crate::still::{self, FINGERPRINT, Letters, Still};
+use crate::feature::types::Types;
+use crate::still::{self, Letters, Still};
 
 fn key(id: &str) -> DocumentKey {
     DocumentKey::text("posts", id)
@@ -29,7 +30,7 @@ fn ports<'a>(still: &'a Still, embedder: &'a Letters) -> Ports<'a, Still, Still,
         store: still,
         embedder,
         prepare: &still::prepare,
-        fingerprint: FINGERPRINT,
+        types: Types::seed(),
     }
 }
 

@@ -71,8 +71,10 @@ const FURNITURE_CHARS_MAX: usize = 90;
 
 /// Cleans the texts of a document whose title is known elsewhere.
 pub(crate) fn sections(form: Form, texts: &[RawText<'_>], title: &str) -> Vec<Section> {
-    if form == Form::Files {
-        return texts.iter().filter_map(file).collect();
+    match form {
+        Form::Files => return texts.iter().filter_map(file).collect(),
+        Form::Code => return texts.iter().filter_map(code).collect(),
+        Form::Article | Form::Prose => {}
     }
     let text = texts
         .iter()
@@ -86,6 +88,16 @@ pub(crate) fn sections(form: Form, texts: &[RawText<'_>], title: &str) -> Vec<Se
         text,
     };
     Vec::from_iter((!section.text.is_empty()).then_some(section))
+}
+
+/// Code without a path.
+fn code(raw: &RawText<'_>) -> Option<Section> {
+    let text = layout_kept(&letters::visible(raw.text));
+    (!text.is_empty()).then_some(Section {
+        path: String::new(),
+        code: true,
+        text,
+    })
 }
 
 fn file(raw: &RawText<'_>) -> Option<Section> {

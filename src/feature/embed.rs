@@ -2,17 +2,21 @@
 //!
 //! ```text
 //! texts ──> local: a model from a folder, on threads of its own ──┐
+//!      ├──> http: a service that speaks one of three protocols ───┤
 //!      └──> hash: words to numbers, for tests ────────────────────┴──> unit vectors
 //! ```
 
 mod batch;
 mod bert;
+pub mod cache;
 mod folder;
 pub mod hash;
+pub mod http;
 mod inference;
 pub mod local;
 mod onnx;
 mod quantise;
+mod tokens;
 
 use std::future::Future;
 
@@ -31,6 +35,15 @@ pub struct Model {
     pub dimension: usize,
     /// Tokens that it reads of one text, the special ones included.
     pub token_limit: usize,
+}
+
+/// What embedding has cost since the start, where somebody else computes it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Requests that were sent, repeats included.
+    pub requests: u64,
+    /// Tokens, as the service counts them; 0 where it does not say.
+    pub tokens: u64,
 }
 
 /// How exactly a local model computes.
@@ -60,6 +73,11 @@ pub trait Embedder: Send + Sync + 'static {
 
     /// Embeds the texts.
     fn embed(&self, texts: Vec<String>) -> impl Future<Output = Result<Vec<Vec<f32>>>> + Send;
+
+    /// What it has cost; nothing where this machine computes.
+    fn usage(&self) -> Usage {
+        Usage::default()
+    }
 }
 
 /// Scales a vector to length one; one without a length is left as it is.

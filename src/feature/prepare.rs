@@ -2,20 +2,24 @@
 //! must hold.
 //!
 //! ```text
-//! kind, fields ──spec──> metadata
+//! kind, fields ──type──> metadata
 //!                └─────> texts ──clean──> sections ──chunk──> chunks
 //! ```
+
+use std::borrow::Cow;
 
 use serde_json::Value;
 
 use crate::document::Fields;
 use crate::feature::embed::Model;
-use crate::feature::{chunk, clean, spec::TypeSpec};
+use crate::feature::types::Types;
+use crate::feature::{chunk, clean};
 use crate::{Error, Result};
 
 /// The version of the cleaner and the chunker: other output for any input means another one.
 ///
-/// With the token limit and the model's digest it says everything that decides a point.
+/// With the type's settings, the token limit and the model's digest it says everything that decides a
+/// point.
 pub const FINGERPRINT: &str = "clean-1 chunk-1";
 
 /// The smallest token limit that leaves room for a prefix and some words.
@@ -50,47 +54,67 @@ pub struct Prepared {
     pub chunks: Vec<String>,
 }
 
-/// Prepares a document; equal arguments give equal results, everywhere and always.
-///
-/// `count` gives the tokens of a text, the special ones included, and is asked about every word a
-/// small number of times. A document without text has no chunks.
+/// Prepares a document of the seed's types, or of one that nobody has described.
 ///
 /// # Errors
-/// [`Error::Malformed`], naming the field, where one has the wrong JSON type. [`Error::Config`]
-/// where the limits cannot be.
+/// As [`Types::prepare`].
 pub fn prepare(
     kind: &str,
     fields: &Fields,
     limits: &Limits,
     count: &impl Fn(&str) -> usize,
 ) -> Result<Prepared> {
-    if limits.token_max < TOKEN_MAX_LEAST {
-        return Err(Error::Config {
-            setting: "token_max".to_owned(),
-            why: format!("{} is less than {TOKEN_MAX_LEAST}", limits.token_max),
-        });
-    }
-    let spec = TypeSpec::of(kind);
-    let metadata = spec.metadata(fields)?;
-    let title = metadata.get("title").and_then(Value::as_str).unwrap_or("");
-    let sections = clean::sections(spec.form, &spec.texts(fields)?, title);
-    let mut text = String::new();
-    let mut chunks = Vec::new();
-    for section in &sections {
-        for part in [&section.path, &section.text] {
-            if !text.is_empty() && !part.is_empty() {
-                text.push_str("\n\n");
-            }
-            text.push_str(part);
+    Types::seed().prepare(kind, fields, limits, count)
+}
+
+impl Types {
+    /// Prepares a document; equal arguments give equal results, everywhere and always.
+    ///
+    /// `count` gives the tokens of a text, the special ones included, and is asked about every word
+    /// a small number of times. A document without text has no chunks.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`], naming the field, where one has the wrong JSON type. [`Error::Config`]
+    /// where the limits cannot be.
+    pub fn prepare(
+        &self,
+        kind: &str,
+        fields: &Fields,
+        limits: &Limits,
+        count: &impl Fn(&str) -> usize,
+    ) -> Result<Prepared> {
+        if limits.token_max < TOKEN_MAX_LEAST {
+            return Err(Error::Config {
+                setting: "token_max".to_owned(),
+                why: format!("{} is less than {TOKEN_MAX_LEAST}", limits.token_max),
+            });
         }
-        let cut = chunk::chunk(section, *limits, count)?;
-        chunks.extend(cut.iter().map(|chunk| chunk.text(section)));
+        let spec = self.of(kind);
+        let mut fields = Cow::Borrowed(fields);
+        if !spec.redacted().is_empty() {
+            self.redact(kind, fields.to_mut());
+        }
+        let metadata = spec.metadata(&fields)?;
+        let title = metadata.get("title").and_then(Value::as_str).unwrap_or("");
+        let sections = clean::sections(spec.form, &spec.texts(&fields)?, title);
+        let mut text = String::new();
+        let mut chunks = Vec::new();
+        for section in &sections {
+            for part in [&section.path, &section.text] {
+                if !text.is_empty() && !part.is_empty() {
+                    text.push_str("\n\n");
+                }
+                text.push_str(part);
+            }
+            let cut = chunk::chunk(section, *limits, count)?;
+            chunks.extend(cut.iter().map(|chunk| chunk.text(section)));
+        }
+        Ok(Prepared {
+            metadata,
+            text,
+            chunks,
+        })
     }
-    Ok(Prepared {
-        metadata,
-        text,
-        chunks,
-    })
 }
 
 #[cfg(test)]

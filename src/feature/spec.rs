@@ -1,4 +1,4 @@
-//! What the fields of a type mean: which hold text and which are metadata.
+//! What the fields of one type mean: which hold text and which are metadata.
 //!
 //! ```text
 //! fields ──TypeSpec──> metadata (small, readable values under the seed's names)
@@ -6,41 +6,60 @@
 //! ```
 //!
 //! `null` is the same as absent. A field of another JSON type than its meaning asks for is
-//! [`Error::Malformed`], naming the field.
+//! [`crate::Error::Malformed`], naming the field.
 
+mod value;
+
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::document::{Fields, kind};
-use crate::{Error, Result};
+use value::{not_scalar, scalar, wrong_type};
 
-/// The most bytes that one metadata value keeps; a longer string is cut.
-const VALUE_BYTES_MAX: usize = 2048;
+use super::types::TypeSettings;
+use crate::Result;
+use crate::document::Fields;
 
 /// The most metadata values of a type that does not name its own.
 const VALUES_MAX: usize = 64;
 
-/// How a type's texts are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Form {
+/// How a type's texts are cleaned and cut.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Form {
     /// Prose with the furniture of a page around it.
     Article,
     /// Prose as its author typed it.
+    #[default]
     Prose,
+    /// Code; the texts keep their letters and their layout.
+    Code,
     /// Files: each text's name is its path.
     Files,
 }
 
 /// What the fields of one type mean.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TypeSpec {
     /// How its texts are written.
     pub(crate) form: Form,
     /// Top-level fields that hold text: a string, or an object of strings.
-    texts: &'static [&'static str],
-    /// Strings in those objects that are metadata, and the name that they get there.
-    labels: &'static [(&'static str, &'static str)],
-    /// Top-level fields that are metadata, and the names that they get; `None` takes every scalar.
-    metadata: Option<&'static [(&'static str, &'static [&'static str])]>,
+    texts: Vec<String>,
+    /// What is metadata, in this order.
+    labels: Vec<Label>,
+    /// Whether every other top-level scalar is metadata too, before the labels.
+    takes_scalars: bool,
+    /// Paths that are taken out.
+    redacted: Vec<String>,
+}
+
+/// A field that is metadata.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Label {
+    field: String,
+    /// A field of that field.
+    inner: Option<String>,
+    /// The name that it gets.
+    name: String,
 }
 
 /// One raw text of a document.
@@ -52,98 +71,133 @@ pub(crate) struct RawText<'a> {
     pub(crate) text: &'a str,
 }
 
-const PAGE: TypeSpec = TypeSpec {
-    form: Form::Article,
-    texts: &["content"],
-    labels: &[("Title", "title"), ("language", "language")],
-    metadata: Some(&[
-        ("platform", &["platform"]),
-        ("link", &["link"]),
-        ("author_id", &["author_id"]),
-        ("author_full_name", &["author_full_name"]),
-        ("published_at", &["published_at"]),
-        ("modified_at", &["modified_at"]),
-    ]),
-};
+/// Fields that hold text where a type does not say which.
+const TEXTS: [&str; 3] = ["content", "text", "body"];
 
-const REPOSITORY: TypeSpec = TypeSpec {
-    form: Form::Files,
-    texts: &["content"],
-    labels: &[],
-    metadata: Some(&[
-        ("platform", &["platform"]),
-        ("name", &["name"]),
-        ("link", &["link"]),
-        ("owner_id", &["owner_id", "author_id"]),
-        ("owner_full_name", &["author_full_name"]),
-        ("published_at", &["published_at"]),
-        ("modified_at", &["modified_at"]),
-    ]),
-};
-
-const GENERIC: TypeSpec = TypeSpec {
-    form: Form::Prose,
-    texts: &["content", "text", "body"],
-    labels: &[
-        ("Title", "title"),
-        ("title", "title"),
-        ("language", "language"),
-    ],
-    metadata: None,
-};
+/// Fields of these that are metadata then.
+const LABELS: [(&str, &str); 3] = [
+    ("Title", "title"),
+    ("title", "title"),
+    ("language", "language"),
+];
 
 impl TypeSpec {
-    /// The specification of a type; one that the seed does not know gets a general one.
-    pub(crate) fn of(kind: &str) -> Self {
-        match kind {
-            kind::ARTICLES => PAGE,
-            kind::POSTS => Self {
-                form: Form::Prose,
-                ..PAGE
-            },
-            kind::REPOSITORIES => REPOSITORY,
-            _ => GENERIC,
+    /// That of a type which nobody has described.
+    pub(crate) fn general() -> Self {
+        Self::of_texts(TEXTS.map(str::to_owned).into())
+    }
+
+    /// Every scalar is metadata.
+    fn of_texts(texts: Vec<String>) -> Self {
+        let label = |holder: &String, (from, to): (&str, &str)| Label {
+            field: holder.clone(),
+            inner: Some(from.to_owned()),
+            name: to.to_owned(),
+        };
+        let labels = texts
+            .iter()
+            .flat_map(|holder| LABELS.map(|names| label(holder, names)));
+        Self {
+            form: Form::Prose,
+            labels: labels.collect(),
+            takes_scalars: true,
+            texts,
+            redacted: Vec::new(),
         }
     }
 
-    /// The metadata, in a fixed order for the seed's types and in stored order for others.
-    pub(crate) fn metadata(&self, fields: &Fields) -> Result<Fields> {
-        let mut metadata = Fields::new();
-        match self.metadata {
-            Some(names) => {
-                for (from, to) in names {
-                    let Some(value) = present(fields, from) else {
-                        continue;
-                    };
-                    let value = scalar(from, value).ok_or_else(|| not_scalar(from))?;
-                    for name in *to {
-                        metadata.insert((*name).to_owned(), value.clone());
+    /// That of a type with these settings.
+    ///
+    /// # Errors
+    /// Every fault, as `<setting>: why`.
+    pub(crate) fn new(settings: &TypeSettings) -> Result<Self, Vec<String>> {
+        let mut faults = Vec::new();
+        let redacted = settings.redacted.clone().unwrap_or_default();
+        let hidden = |path: &str| {
+            redacted.iter().any(|hidden| {
+                path.strip_prefix(hidden.as_str())
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            })
+        };
+        let texts = settings
+            .text
+            .clone()
+            .unwrap_or_else(|| TEXTS.map(str::to_owned).into());
+        let named = settings.text.iter().flatten();
+        for text in named {
+            if text.trim().is_empty() {
+                faults.push(format!("text: `{text}` is no field"));
+            } else if hidden(text) {
+                faults.push(format!("text: `{text}` is redacted too"));
+            }
+        }
+        if redacted
+            .iter()
+            .any(|path| path.split('.').any(str::is_empty))
+        {
+            faults.push("redacted: an empty name is no field".to_owned());
+        }
+        let mut spec = Self::of_texts(texts);
+        spec.form = settings.chunking.unwrap_or_default();
+        if let Some(metadata) = &settings.metadata {
+            spec.takes_scalars = false;
+            spec.labels.clear();
+            for text in metadata {
+                match Label::parse(text) {
+                    Ok(label) if hidden(&label.path()) => {
+                        faults.push(format!("metadata: `{text}` is redacted too"));
                     }
+                    Ok(label) => spec.labels.push(label),
+                    Err(why) => faults.push(format!("metadata: `{text}` {why}")),
                 }
             }
-            None => self.scalars(fields, &mut metadata),
         }
-        for holder in self.texts {
-            let Some(Value::Object(texts)) = fields.get(*holder) else {
+        spec.redacted = redacted;
+        if faults.is_empty() {
+            Ok(spec)
+        } else {
+            Err(faults)
+        }
+    }
+
+    /// Paths that are taken out of a document before anything else is done with it.
+    pub(crate) fn redacted(&self) -> &[String] {
+        &self.redacted
+    }
+
+    /// The metadata: in the order of the settings, or, without any, in stored order.
+    pub(crate) fn metadata(&self, fields: &Fields) -> Result<Fields> {
+        let mut metadata = Fields::new();
+        if self.takes_scalars {
+            self.scalars(fields, &mut metadata);
+        }
+        for label in &self.labels {
+            let value = match (&label.inner, fields.get(&label.field)) {
+                (None, value) => value,
+                (Some(inner), Some(Value::Object(holder))) => holder.get(inner),
+                (Some(_), _) => None,
+            };
+            let Some(value) = value.filter(|value| !value.is_null()) else {
                 continue;
             };
-            for (from, to) in self.labels {
-                let Some(value) = present(texts, from) else {
-                    continue;
-                };
-                let field = format!("{holder}.{from}");
-                let value = scalar(to, value).ok_or_else(|| not_scalar(&field))?;
-                metadata.insert((*to).to_owned(), value);
-            }
+            let path = label.path();
+            // An id is one under whatever name it is stored or kept.
+            let id = if label.name.ends_with("_id") {
+                &label.name
+            } else {
+                &path
+            };
+            let value = scalar(id, value).ok_or_else(|| not_scalar(&path))?;
+            metadata.insert(label.name.clone(), value);
         }
         Ok(metadata)
     }
 
     /// The texts, in stored order; a text that is absent is left out.
-    pub(crate) fn texts<'a>(&self, fields: &'a Fields) -> Result<Vec<RawText<'a>>> {
+    pub(crate) fn texts<'a>(&'a self, fields: &'a Fields) -> Result<Vec<RawText<'a>>> {
         let mut texts = Vec::new();
-        for holder in self.texts {
-            match fields.get(*holder) {
+        for holder in &self.texts {
+            match fields.get(holder) {
                 None | Some(Value::Null) => {}
                 Some(Value::String(text)) if self.form != Form::Files => {
                     texts.push(RawText { name: holder, text });
@@ -162,7 +216,9 @@ impl TypeSpec {
         texts: &mut Vec<RawText<'a>>,
     ) -> Result<()> {
         for (name, value) in named {
-            if self.labels.iter().any(|(label, _)| label == name) {
+            let is_label =
+                |label: &Label| label.field == holder && label.inner.as_ref() == Some(name);
+            if self.labels.iter().any(is_label) {
                 continue;
             }
             match value {
@@ -177,7 +233,7 @@ impl TypeSpec {
     fn scalars(&self, fields: &Fields, metadata: &mut Fields) {
         let values = fields
             .iter()
-            .filter(|(name, value)| !self.texts.contains(&name.as_str()) && !value.is_null())
+            .filter(|(name, value)| !self.texts.contains(*name) && !value.is_null())
             .filter_map(|(name, value)| Some((name, scalar(name, value)?)))
             .take(VALUES_MAX);
         for (name, value) in values {
@@ -191,72 +247,55 @@ impl TypeSpec {
     fn wanted(&self) -> &'static str {
         match self.form {
             Form::Files => "an object of path and text",
-            Form::Article | Form::Prose => "a string or an object of strings",
+            Form::Article | Form::Prose | Form::Code => "a string or an object of strings",
         }
     }
 }
 
-fn present<'a>(fields: &'a Fields, name: &str) -> Option<&'a Value> {
-    fields.get(name).filter(|value| !value.is_null())
-}
-
-/// A value as metadata carries it: text, number or truth. Ids are always text, so that a filter
-/// finds them whatever their stored type.
-fn scalar(name: &str, value: &Value) -> Option<Value> {
-    match value {
-        Value::String(text) => Some(Value::String(cut(text))),
-        Value::Number(number) if name.ends_with("_id") => Some(Value::String(number.to_string())),
-        Value::Number(_) | Value::Bool(_) => Some(value.clone()),
-        Value::Object(wrapped) => extended(name, wrapped),
-        Value::Null | Value::Array(_) => None,
-    }
-}
-
-/// The readable value of an extended JSON wrapper, such as `{"$oid": "…"}`.
-fn extended(name: &str, wrapped: &Fields) -> Option<Value> {
-    let (kind, inner) = wrapped.iter().next().filter(|_| wrapped.len() == 1)?;
-    match (kind.as_str(), inner) {
-        ("$oid" | "$uuid" | "$symbol" | "$numberDecimal", Value::String(text)) => {
-            Some(Value::String(cut(text)))
+impl Label {
+    /// `field`, `field as name`, or `field.inner as name`, whose name is otherwise the inner one.
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        let (path, name) = match text.split_once(" as ") {
+            Some((path, name)) => (path.trim(), Some(name.trim())),
+            None => (text.trim(), None),
+        };
+        let words: Vec<&str> = path.split('.').collect();
+        let is_word = |word: &&str| !word.is_empty() && !word.contains(char::is_whitespace);
+        if !words.iter().chain(&name).all(is_word) {
+            return Err("is no field, nor `field as name`");
         }
-        ("$date", _) => scalar(name, inner),
-        ("$numberInt" | "$numberLong" | "$numberDouble", Value::String(text)) => {
-            match serde_json::from_str(text) {
-                Ok(number @ Value::Number(_)) => scalar(name, &number),
-                _ => Some(Value::String(cut(text))),
-            }
-        }
-        _ => None,
+        let (field, inner) = match words.as_slice() {
+            [field] => (*field, None),
+            [field, inner] => (*field, Some(*inner)),
+            _ => return Err("is deeper than a field of a field"),
+        };
+        Ok(Self {
+            field: field.to_owned(),
+            inner: inner.map(str::to_owned),
+            name: name.or(inner).unwrap_or(field).to_owned(),
+        })
     }
-}
 
-fn cut(text: &str) -> String {
-    text[..text.floor_char_boundary(VALUE_BYTES_MAX)].to_owned()
-}
-
-fn not_scalar(field: &str) -> Error {
-    let why = "it should be a text, a number, a date, an id, or true or false";
-    Error::malformed(format!("field {field}"), why)
-}
-
-fn wrong_type(field: &str, wanted: &str, found: &Value) -> Error {
-    let found = match found {
-        Value::Null => "null",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
-    };
-    let why = format!("it should be {wanted} and is {found}");
-    Error::malformed(format!("field {field}"), why)
+    fn path(&self) -> String {
+        match &self.inner {
+            Some(inner) => format!("{}.{inner}", self.field),
+            None => self.field.clone(),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
+    use super::value::VALUE_BYTES_MAX;
     use super::*;
+    use crate::document::kind;
+    use crate::feature::types::Types;
+
+    fn of(kind: &str) -> &'static TypeSpec {
+        Types::seed().of(kind)
+    }
 
     fn fields(value: Value) -> Fields {
         match value {
@@ -272,7 +311,7 @@ mod tests {
             "published_at": {"$date": "2024-05-01T00:00:00Z"}, "modified_at": null,
             "content": {"Title": "T", "Subtitle": "S", "Content": "C", "language": "en"},
         }));
-        let spec = TypeSpec::of(kind::ARTICLES);
+        let spec = of(kind::ARTICLES);
         assert_eq!(
             Value::Object(spec.metadata(&stored).unwrap()),
             json!({
@@ -288,13 +327,13 @@ mod tests {
     #[test]
     fn an_owner_is_an_author_too() {
         let repository = fields(json!({"owner_id": {"$numberLong": "7"}, "owner_full_name": "N"}));
-        let metadata = TypeSpec::of(kind::REPOSITORIES).metadata(&repository);
+        let metadata = of(kind::REPOSITORIES).metadata(&repository);
         assert_eq!(
             Value::Object(metadata.unwrap()),
             json!({"owner_id": "7", "author_id": "7", "author_full_name": "N"})
         );
         let other = fields(json!({"owner_id": "o", "score": 1.5, "tags": ["a"], "body": "B"}));
-        let metadata = TypeSpec::of("notes").metadata(&other);
+        let metadata = of("notes").metadata(&other);
         assert_eq!(
             Value::Object(metadata.unwrap()),
             json!({"owner_id": "o", "score": 1.5, "author_id": "o"})
@@ -333,7 +372,7 @@ mod tests {
             ("notes", json!({"body": true}), "field body "),
         ];
         for (kind, stored, named) in cases {
-            let (spec, stored) = (TypeSpec::of(kind), fields(stored));
+            let (spec, stored) = (of(kind), fields(stored));
             let error = spec.texts(&stored).err().or(spec.metadata(&stored).err());
             let message = error.map(|error| error.to_string()).unwrap_or_default();
             assert!(message.starts_with(named), "{kind}: {message}");
@@ -343,7 +382,7 @@ mod tests {
     #[test]
     fn metadata_is_never_big() {
         let stored = fields(json!({"link": "é".repeat(5000)}));
-        let metadata = TypeSpec::of(kind::POSTS).metadata(&stored).unwrap();
+        let metadata = of(kind::POSTS).metadata(&stored).unwrap();
         let link = metadata["link"].as_str().unwrap();
         assert!(link.len() <= VALUE_BYTES_MAX && link.len() > VALUE_BYTES_MAX - 4);
     }

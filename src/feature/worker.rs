@@ -21,8 +21,9 @@ use super::embed::Embedder;
 use super::floor;
 use super::ledger::{Ledger, Work};
 use super::plan::{Plan, is_current};
-use super::prepare::{self, Limits, Prepared};
+use super::prepare::{Limits, Prepared};
 use super::store;
+use super::types::Types;
 use crate::change::{Act, Barrier, Change, Place};
 use crate::clock::Clock;
 use crate::queue::{Consumer, Queue, Tag};
@@ -45,6 +46,8 @@ pub struct Settings {
     pub tombstone_ttl: Duration,
     /// Where documents are prepared.
     pub offload: Offload,
+    /// What their fields mean.
+    pub types: Arc<Types>,
 }
 
 impl Default for Settings {
@@ -57,6 +60,7 @@ impl Default for Settings {
             collect_every: Duration::from_hours(1),
             tombstone_ttl: Duration::from_hours(7 * 24),
             offload: Offload::Blocking,
+            types: Arc::default(),
         }
     }
 }
@@ -73,8 +77,10 @@ pub enum Offload {
 /// What workers did, for `status`; shared by all of one process.
 #[derive(Debug, Default)]
 pub struct Counters {
-    /// Texts that were embedded.
+    /// Texts that had no vector and got one.
     pub embedded: AtomicU64,
+    /// Of these, texts whose vector was in the cache.
+    pub cached: AtomicU64,
     /// Texts whose vector was there already.
     pub kept: AtomicU64,
     /// Changes that were stored.
@@ -266,18 +272,20 @@ impl<Q: Queue, V: VectorStore, E: Embedder> Worker<'_, Q, V, E> {
             return Ok(plan);
         }
         let prepared = self.prepare(change).await?;
-        Ok(Plan::new(change, prepared, stored, prepare::FINGERPRINT))
+        let fingerprint = self.settings.types.fingerprint(&change.key.kind);
+        Ok(Plan::new(change, prepared, stored, fingerprint))
     }
 
     async fn prepare(&self, change: &Change) -> Result<Prepared> {
         let embedder = Arc::clone(self.ports.embedder);
+        let types = Arc::clone(&self.settings.types);
         let (kind, fields) = (
             change.key.kind.clone(),
             change.fields.clone().unwrap_or_default(),
         );
         let prepare = move || {
             let limits = Limits::of_model(embedder.model());
-            prepare::prepare(&kind, &fields, &limits, &|text: &str| {
+            types.prepare(&kind, &fields, &limits, &|text: &str| {
                 embedder.token_count(text)
             })
         };

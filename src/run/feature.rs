@@ -6,12 +6,14 @@
 //! ```
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use tokio::sync::watch;
 
 use super::services::{self, Parts};
 use super::{Door, until, worker_settings};
 use crate::config::Config;
+use crate::feature::embed::cache::{Cached, Shelf};
 use crate::feature::worker;
 use crate::folder::Folder;
 use crate::queue::Queue as _;
@@ -102,18 +104,23 @@ pub(super) fn start(
         roles.start("sharing", async move { sharing.run(stop).await });
         (queue, (0..count).collect())
     };
-    let (store, embedder) = (parts.store.clone(), parts.embedder.clone());
-    let (counters, clock) = (parts.counters.clone(), parts.clock.clone());
+    let (store, counters, clock) = (
+        parts.store.clone(),
+        parts.counters.clone(),
+        parts.clock.clone(),
+    );
+    let shelf = Shelf::in_memory(usize::try_from(config.model.cache_bytes()).unwrap_or(usize::MAX));
+    let embedder = Arc::new(Cached::new(parts.embedder.clone(), shelf, counters.clone()));
     let (settings, stop) = (worker_settings(config), requested(roles.shutdown()));
     roles.start("feature", async move {
-        let ports = worker::Ports {
+        let rooms = worker::Ports {
             queue: &queue,
             store: store.as_ref(),
             embedder: &embedder,
             clock: &clock,
             counters: counters.as_ref(),
         };
-        worker::run(ports, &settings, partitions.into_iter().collect(), stop).await
+        worker::run(rooms, &settings, partitions.into_iter().collect(), stop).await
     });
     Ok(())
 }

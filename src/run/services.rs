@@ -112,7 +112,7 @@ impl Parts {
     /// Opens them; the index in `folder` where the settings name no server for it.
     pub(super) async fn open(config: &Config, folder: Option<&Folder>) -> Result<Self> {
         let clock = Clock::system();
-        let embedder = embedder::open(config)?;
+        let embedder = embedder::open(config, &clock).await?;
         let folder = folder.map(|folder| {
             let database = Database::open(&folder.database(), &[edge::SCHEMA])?;
             Ok::<_, Error>((folder, database))
@@ -157,6 +157,7 @@ impl Parts {
             embedder: Arc::clone(&self.embedder),
             requests,
             clock: self.clock.clone(),
+            types: Arc::clone(&config.types),
             crawling: config.crawl.settings(temporary(config)),
             counters: Arc::clone(&self.counters),
             about: About {

@@ -17,7 +17,7 @@ pub enum AnyStore {
     /// In the data folder.
     Edge(EdgeStore),
     /// A Qdrant server.
-    Qdrant(QdrantStore),
+    Qdrant(Box<QdrantStore>),
 }
 
 impl AnyStore {
@@ -33,7 +33,7 @@ impl AnyStore {
         }
         let open = || QdrantStore::open(config.vector.settings(), model, Edition::Current);
         let store = patiently(config, open).await?;
-        Ok(Self::Qdrant(store))
+        Ok(Self::Qdrant(Box::new(store)))
     }
 }
 

@@ -131,7 +131,7 @@ fn check_model(folder: &Path, stored: &Model, model: &Model) -> Result<()> {
         path: folder.to_owned(),
         why: format!(
             "the vectors here were made with {}, and the model given is {}; give that model again, \
-             or start with another data folder (--data) and crawl again",
+             or build the index anew with `lockstep reindex`",
             describe(stored),
             describe(model)
         ),

@@ -79,8 +79,8 @@ impl<'a, S: Source, Q: Queue, V: VectorStore, E: Embedder> Scan<'a, S, Q, V, E> 
                 if manifest.deleted {
                     self.report.tombstones += 1;
                 } else if control.holds(&manifest) {
-                    self.report.outdated +=
-                        u64::from(manifest.fingerprint != self.ports.fingerprint);
+                    let current = self.ports.types.fingerprint(&manifest.key.kind);
+                    self.report.outdated += u64::from(manifest.fingerprint != current);
                     live.push(manifest.key);
                 }
             }

@@ -4,7 +4,8 @@ use serde_json::json;
 
 use super::*;
 use crate::change::PointId;
-use crate::still::{self, FINGERPRINT, Letters, Still, version};
+use crate::feature::types::Types;
+use crate::still::{self, Letters, Still, version};
 
 fn key(id: &str) -> DocumentKey {
     DocumentKey::text("posts", id)
@@ -30,7 +31,7 @@ async fn verified(still: &Still) -> Report {
         store: still,
         embedder: &Letters::new(),
         prepare: &still::prepare,
-        fingerprint: FINGERPRINT,
+        types: Types::seed(),
     };
     let options = Options {
         vectors: true,
@@ -182,7 +183,7 @@ async fn the_stages_are_told_as_they_go() {
         store: &still,
         embedder: &Letters::new(),
         prepare: &still::prepare,
-        fingerprint: FINGERPRINT,
+        types: Types::seed(),
     };
     let tell = |progress: Progress| told.lock().unwrap().push((progress.stage, progress.done));
     let verifying = verify(&ports, Options::default(), &tell);

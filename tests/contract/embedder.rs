@@ -3,11 +3,14 @@
 use std::num::NonZero;
 
 use lockstep::Error;
+use lockstep::clock::Clock;
 use lockstep::feature::embed::hash::HashEmbedder;
+use lockstep::feature::embed::http::{HttpEmbedder, Protocol};
 use lockstep::feature::embed::local::{LocalEmbedder, LocalOptions};
 use lockstep::feature::embed::{Embedder, Precision};
 use serde::Deserialize;
 
+use crate::support::embedding::EmbeddingServer;
 use crate::support::model::{broken_folder, model_folder};
 
 #[derive(Deserialize)]
@@ -92,6 +95,21 @@ async fn the_hash_embedder_keeps_the_contract() {
 #[tokio::test]
 async fn the_local_embedder_keeps_the_contract() {
     keeps_the_contract(&local()).await;
+}
+
+#[tokio::test]
+async fn a_service_of_each_protocol_keeps_the_contract() {
+    let server = EmbeddingServer::start().await;
+    for protocol in [Protocol::OpenAi, Protocol::Tei, Protocol::Ollama] {
+        let mut options = server.options(protocol);
+        if protocol == Protocol::Tei {
+            // With the tokenizer's own count; the others estimate.
+            options.tokenizer = Some(model_folder().join("tokenizer.json"));
+            options.token_limit = 256;
+        }
+        let embedder = HttpEmbedder::open(options, Clock::system()).await.unwrap();
+        keeps_the_contract(&embedder).await;
+    }
 }
 
 /// In 8 bits; none on a processor that cannot compute so, after it was seen to say so.

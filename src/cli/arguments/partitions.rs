@@ -17,10 +17,8 @@ pub(super) fn read(list: &str) -> std::result::Result<Partitions, String> {
     };
     let mut partitions = BTreeSet::new();
     for part in list.split(',') {
-        let (first, last) = match part.split_once('-') {
-            Some((first, last)) => (number(first)?, number(last)?),
-            None => (number(part)?, number(part)?),
-        };
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last) = (number(first)?, number(last)?);
         if first > last || last >= PARTITIONS_MAX {
             return Err(format!(
                 "{part:?} is no range of partitions, which go up to {}",

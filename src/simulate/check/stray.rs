@@ -62,8 +62,8 @@ impl Checker {
             .filter(|manifest| super::is_stray(manifest));
         for manifest in strays.filter(|manifest| !manifest.deleted) {
             let sent = self.strays.get(&manifest.key).into_iter().flatten();
-            let prepared = sent.filter(|content| fits(content, manifest));
-            let Some(Content::Text { prepared, .. }) = prepared.last() else {
+            let mut prepared = sent.filter(|content| fits(content, manifest));
+            let Some(Content::Text { prepared, .. }) = prepared.next_back() else {
                 return Err(format!("{} was never sent so", manifest.key));
             };
             super::rest::points_fit(manifest, prepared, store)?;

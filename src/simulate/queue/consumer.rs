@@ -207,7 +207,9 @@ impl Drop for ConsumerModel {
             let rows = state.places.values().flatten();
             let in_hand = rows.filter_map(|row| row.hand.filter(|(id, _)| *id == self.id));
             let tags: Vec<_> = in_hand.map(|(_, tag)| tag).collect();
-            tags.into_iter().for_each(|tag| state.settle(tag));
+            for tag in tags {
+                state.settle(tag);
+            }
         }
         for row in state.places.values_mut().flatten() {
             if row.hand.is_some_and(|(consumer, _)| consumer == self.id) {

@@ -99,6 +99,7 @@ impl World {
                 collect_every: Duration::from_secs(2),
                 tombstone_ttl: Duration::ZERO,
                 offload: Offload::Inline,
+                ..worker::Settings::default()
             };
             let ports = worker::Ports {
                 queue: &queue,

@@ -117,7 +117,7 @@ async fn another_model_is_refused_and_both_are_named() {
         let text = error.chain();
         assert!(text.contains("made with test (4 dimensions"), "{text}");
         assert!(text.contains(&given.name), "{text}");
-        assert!(text.contains("--data"), "{text}");
+        assert!(text.contains("`lockstep reindex`"), "{text}");
     }
     open(folder.path()).await;
 }

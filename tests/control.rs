@@ -133,9 +133,10 @@ async fn a_capture_is_paused_moved_and_goes_on_from_there() {
     insert(scene.posts(), 1).await;
     let _capture = scene.capture();
     assert_eq!(scene.next().await, (Operation::Snapshot, 1, 1));
+    scene.until(is_read).await;
     insert(scene.posts(), 2).await;
     assert_eq!(scene.next().await, (Operation::Insert, 2, 1));
-    let shown = scene.until(|shown| shown["position"].is_string()).await;
+    let shown = scene.said(&["position", "show"]).await;
     assert!(
         shown["owner"].is_string() && shown["paused"] == false,
         "{shown}"
@@ -190,8 +191,14 @@ async fn a_capture_is_paused_moved_and_goes_on_from_there() {
     let mut rows = vec![scene.next().await, scene.next().await, scene.next().await];
     rows.sort_by_key(|row| row.1);
     assert_eq!(rows, [1, 2, 3].map(|n| (Operation::Snapshot, n, 2)));
+    scene.until(is_read).await;
     insert(scene.posts(), 4).await;
     assert_eq!(scene.next().await, (Operation::Insert, 4, 2));
+}
+
+/// There is a position, and no snapshot that could read what is written now.
+fn is_read(shown: &Value) -> bool {
+    shown["position"].is_string() && shown["snapshot"] == Value::Array(Vec::new())
 }
 
 /// Some seconds before the saved position, which is some after the first write.
@@ -208,7 +215,7 @@ async fn moment_before(scene: &Scene) -> String {
 async fn a_pause_outlives_the_process_that_rests() {
     let mut scene = Scene::open().await;
     let first = scene.capture();
-    scene.until(|shown| shown["position"].is_string()).await;
+    scene.until(is_read).await;
     scene.said(&["pause", "capture"]).await;
     drop(first);
     let _second = scene.capture();

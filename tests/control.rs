@@ -1,6 +1,5 @@
 //! Steering a capture by the real program: pause, resume, reset, rewind, and what a status says.
 
-use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
@@ -228,35 +227,4 @@ async fn a_pause_outlives_the_process_that_rests() {
     assert_eq!(scene.said(&["position", "show"]).await["paused"], true);
     scene.said(&["resume", "capture"]).await;
     assert_eq!(scene.next().await, (Operation::Insert, 7, 1));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_status_tells_how_the_services_stand_without_a_data_folder() {
-    let scene = Scene::open().await;
-    let services = scene.said(&["status"]).await["services"].take();
-    assert!(services["capture"]["owner"].is_null(), "{services}");
-    let _capture = scene.capture();
-    scene.until(|shown| shown["position"].is_string()).await;
-    let services = scene.said(&["status"]).await["services"].take();
-    let capture = &services["capture"];
-    assert!(capture["owner"].is_string(), "{services}");
-    assert!(capture["oplog_window_seconds"].is_u64(), "{services}");
-    assert!(
-        services["capture_lag_seconds"].as_u64().unwrap() < 60,
-        "{services}"
-    );
-    assert_eq!(services["queue"]["partitions"], 1);
-    assert_eq!(
-        (&services["queue"]["parked"], &services["faults"]),
-        (&0.into(), &Value::Array(vec![]))
-    );
-    let text = scene.run(&["status"]).await.out;
-    for part in ["captured by", "lag", "1 partitions", "reaches back"] {
-        assert!(text.contains(part), "{part:?} is missing in {text}");
-    }
-    assert!(!is_a_data_folder(scene.data.path()));
-}
-
-fn is_a_data_folder(path: &Path) -> bool {
-    path.join("lockstep.db").exists()
 }

@@ -30,8 +30,8 @@ impl Checker {
             return Ok(());
         };
         // A parked change counts as settled, and holds the floors of its type back.
-        let parked = queue.state().parked_keys();
-        let is_parked = |key: &DocumentKey| parked.iter().any(|parked| parked.kind == key.kind);
+        let parked = queue.state().parked_kinds();
+        let is_parked = |key: &DocumentKey| parked.contains(&key.kind);
         for (key, states) in &self.history {
             let until = states.partition_point(|state| state.version <= settled);
             let last = until.checked_sub(1).and_then(|last| states.get(last));

@@ -34,7 +34,7 @@ use scene::Scene;
 /// The collections that capture watches.
 const WATCHED: [&str; 3] = ["articles", "notes", "posts"];
 /// Disturbances where the environment does not say how many: one of each kind.
-const DISTURBANCES: u64 = 5;
+const DISTURBANCES: u64 = 6;
 /// The longest wait for anything that has to happen.
 const PATIENCE: Duration = Duration::from_mins(1);
 

@@ -10,6 +10,7 @@ mod contract {
     mod source;
     mod vector;
 }
+mod control;
 mod crash;
 mod embedding;
 mod feature_crash;

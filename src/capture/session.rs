@@ -307,7 +307,7 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
                 self.confirmed = boundary;
                 self.unsaved += changes;
                 for (kind, version) in replaced {
-                    self.checkpoint.snapshot.add(kind, version);
+                    self.checkpoint.snapshot.replaced(kind, version);
                 }
                 if self.unsaved >= self.settings.save_after {
                     self.save().await?;

@@ -16,7 +16,7 @@ use crate::change::{Act, Barrier, Version};
 pub struct SnapshotPlan {
     parts: VecDeque<Part>,
     /// True while the index cannot hold everything up to the position: before the first snapshot
-    /// has passed, and after a gap. No watermark is sent until then.
+    /// has passed, and after a gap. No watermark is sent until then; nor while a replaced type waits.
     catching_up: bool,
 }
 
@@ -28,6 +28,9 @@ struct Part {
     floor: Version,
     /// The last `_id` that was published.
     after: Option<String>,
+    /// The type was replaced at this floor: until the snapshot has passed, the index lacks it.
+    #[serde(default)]
+    replaced: bool,
 }
 
 /// What a snapshot does next.
@@ -60,13 +63,29 @@ impl SnapshotPlan {
         plan
     }
 
-    /// Adds a type; one that is waiting or being read begins anew with the newer floor.
+    /// Adds a type; one that is waiting or being read begins anew with the higher floor of the two. (Who
+    /// asks after a crash sees an older time than the crashed one saw, and what was sent of its floor
+    /// would wait for ever.)
     pub fn add(&mut self, kind: String, floor: Version) {
-        self.parts.retain(|part| part.kind != kind);
+        self.read(kind, floor, false);
+    }
+
+    /// Adds a type whose documents were replaced by others, which no event names.
+    pub fn replaced(&mut self, kind: String, floor: Version) {
+        self.read(kind, floor, true);
+    }
+
+    fn read(&mut self, kind: String, floor: Version, replaced: bool) {
+        let (old, others) = std::mem::take(&mut self.parts)
+            .into_iter()
+            .partition::<VecDeque<_>, _>(|part| part.kind == kind);
+        self.parts = others;
+        let old = old.into_iter().next();
         self.parts.push_back(Part {
-            kind,
-            floor,
+            floor: old.as_ref().map_or(floor, |old| old.floor.max(floor)),
             after: None,
+            replaced: replaced || old.is_some_and(|old| old.replaced),
+            kind,
         });
     }
 
@@ -124,7 +143,7 @@ impl SnapshotPlan {
 
     /// Whether the index cannot yet hold everything up to the position.
     pub fn is_catching_up(&self) -> bool {
-        self.catching_up
+        self.catching_up || self.parts.iter().any(|part| part.replaced)
     }
 
     fn finish_if_empty(&mut self) {
@@ -176,6 +195,29 @@ mod tests {
         assert_eq!(version, floor(9));
         plan.ended(&page("a", 9, None));
         assert!(!plan.is_active());
+    }
+
+    #[test]
+    fn a_floor_that_was_sent_is_not_followed_by_a_lower_one() {
+        let mut plan = SnapshotPlan::default();
+        plan.add("a".into(), floor(9));
+        plan.add("a".into(), floor(3));
+        assert_eq!(plan.step(), page("a", 9, None));
+    }
+
+    #[test]
+    fn a_replaced_type_is_missing_until_its_snapshot_has_passed_and_one_that_is_read_again_is_not()
+    {
+        let mut plan = SnapshotPlan::default();
+        plan.add("a".into(), floor(3));
+        assert!(!plan.is_catching_up());
+        plan.replaced("b".into(), floor(4));
+        // Asked for once more, it is as missing as before.
+        plan.add("b".into(), floor(5));
+        plan.ended(&page("a", 3, None));
+        assert!(plan.is_catching_up());
+        plan.ended(&page("b", 5, None));
+        assert!(!plan.is_catching_up());
     }
 
     #[test]

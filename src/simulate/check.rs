@@ -1,5 +1,6 @@
 //! The promises, checked after every step and at rest.
 
+mod fresh;
 mod rest;
 mod search;
 mod stray;
@@ -38,6 +39,8 @@ pub(super) struct Checker {
     seen: Option<u64>,
     /// A bug: the search does not ask which points a manifest names.
     pub(super) careless_search: bool,
+    /// The settled watermark that was seen last.
+    settled: Option<Version>,
 }
 
 /// A document from some version on.
@@ -75,6 +78,7 @@ impl Checker {
             lone,
             seen: None,
             careless_search: false,
+            settled: None,
         }
     }
 
@@ -176,6 +180,7 @@ impl Checker {
         self.nothing_untrue(queue)?;
         Self::nothing_forgotten(queue, store)?;
         Self::nothing_unstored(queue, store)?;
+        self.nothing_claimed(queue, store)?;
         self.nothing_lost(source, queue)
     }
 

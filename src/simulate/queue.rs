@@ -221,6 +221,14 @@ impl State {
             .any(|parked| parked.version <= version)
     }
 
+    /// The types of parked messages.
+    pub(super) fn parked_kinds(&self) -> HashSet<String> {
+        let parked = self.parked.values().map(|(parked, _)| parked);
+        parked
+            .filter_map(|parked| Some(parked.key.as_ref()?.kind.clone()))
+            .collect()
+    }
+
     /// Parked messages without a version.
     pub(super) fn strays(&self) -> impl Iterator<Item = &Change> {
         let parked = self.parked.values();

@@ -7,6 +7,17 @@ use tokio::task::block_in_place;
 
 use super::scene::Scene;
 
+/// What capture says when a message was not confirmed.
+const REFUSED: &str = "publishing again";
+/// How often it is to say so more: the first may be of a watermark, which the next one makes up for.
+const REFUSALS: usize = 5;
+/// The queues that carry changes.
+const QUEUES: &str = r"^crash\.(changes|backfill)\.";
+/// So few messages that the next ones are refused.
+const FULL: &str = r#"{"max-length":1}"#;
+/// As many as anybody has; without any limit the broker would not tell publishers that there is room again.
+const ROOM: &str = r#"{"max-length":1000000}"#;
+
 /// Something that happens while everybody works.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Disturbance {
@@ -22,15 +33,18 @@ pub(super) enum Disturbance {
     CutSource,
     /// The connections to the broker are cut.
     CutQueue,
+    /// The broker refuses messages, one by one: its queues are full, since nobody reads them.
+    Refuse,
 }
 
 impl Disturbance {
-    const KINDS: [Self; 5] = [
+    const KINDS: [Self; 6] = [
         Self::Kill,
         Self::TakeOver,
         Self::Broker,
         Self::CutSource,
         Self::CutQueue,
+        Self::Refuse,
     ];
 }
 
@@ -103,9 +117,21 @@ impl Scene {
             }
             Disturbance::CutSource => self.to_source.cut(),
             Disturbance::CutQueue => self.to_queue.cut(),
+            Disturbance::Refuse => self.refuse().await,
         }
         self.active().assert_running();
         self.check_position().await;
+    }
+
+    /// Full queues, until capture has been refused some messages and says so.
+    async fn refuse(&mut self) {
+        let before = self.active().count(REFUSED);
+        self.folder.pause(true);
+        let limit = |limit| ["set_policy", "full", QUEUES, limit, "--apply-to", "queues"];
+        block_in_place(|| self.broker.control(&limit(FULL)));
+        self.active().until_more(REFUSED, before + REFUSALS).await;
+        block_in_place(|| self.broker.control(&limit(ROOM)));
+        self.folder.pause(false);
     }
 
     async fn wait(&self, moment: Moment) {

@@ -24,6 +24,7 @@ const BATCH: usize = 64;
 pub(super) struct Folder {
     queue: RabbitQueue,
     folded: watch::Receiver<Folded>,
+    paused: watch::Sender<bool>,
     _folding: JoinSet<()>,
 }
 
@@ -32,20 +33,27 @@ impl Folder {
         let opened = RabbitQueue::open(settings, Clock::manual(0)).await;
         let queue = opened.unwrap();
         let (told, folded) = watch::channel(Folded::default());
+        let (paused, pause) = watch::channel(false);
         let mut folding = JoinSet::new();
         let reader = queue.clone();
         folding.spawn(async move {
             loop {
                 // Whatever ends it: what was not settled comes again.
-                fold(&reader, &told).await.err();
+                fold(&reader, &told, pause.clone()).await.err();
                 tokio::time::sleep(PAUSE).await;
             }
         });
         Self {
             queue,
             folded,
+            paused,
             _folding: folding,
         }
+    }
+
+    /// Nothing is received until it goes on.
+    pub(super) fn pause(&self, paused: bool) {
+        self.paused.send_replace(paused);
     }
 
     /// What is folded by now.
@@ -102,10 +110,15 @@ impl Folder {
 }
 
 /// Folds until the consumer fails.
-async fn fold(queue: &RabbitQueue, folded: &watch::Sender<Folded>) -> Result<()> {
+async fn fold(
+    queue: &RabbitQueue,
+    folded: &watch::Sender<Folded>,
+    mut paused: watch::Receiver<bool>,
+) -> Result<()> {
     let partitions = queue.partitions();
     let mut consumer = queue.consume((0..partitions).collect()).await?;
     loop {
+        paused.wait_for(|paused| !paused).await.ok();
         let deliveries = consumer.receive(BATCH).await?;
         let tags = deliveries.iter().map(|delivery| delivery.tag).collect();
         folded.send_modify(|folded| {

@@ -226,7 +226,7 @@ fn document(id: Bson, random: &mut Rng) -> Document {
         "_id": id,
         "text": text(random),
         "count": random.i64(0..1 << 50),
-        "share": f64::from(random.u16(..)) / 8.0,
+        "share": random.f64(),
         "at": DateTime::from_millis(random.i64(0..2_000_000_000_000)),
         "edited": { "by": random.i32(..) },
     }

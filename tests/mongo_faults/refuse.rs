@@ -1,11 +1,12 @@
 //! Surroundings in which nothing can work: one error that names the host, the cause and the fix.
 
 use lockstep::Error;
+use lockstep::source::Source as _;
 use tokio::net::TcpListener;
 
 use super::connect;
 use crate::support::wire::{
-    AUTHENTICATION_FAILED, NAMESPACE_NOT_FOUND, Scripted, Setup, UNAUTHORIZED,
+    AUTHENTICATION_FAILED, BAD_VALUE, NAMESPACE_NOT_FOUND, Scripted, Setup, UNAUTHORIZED, fail_open,
 };
 
 /// A user whose password must never be shown.
@@ -113,6 +114,29 @@ async fn a_version_that_is_not_supported() {
         };
         refusal(setup, "", "", &["use MongoDB 4.4 or later"]).await;
     }
+}
+
+/// As a server does that cannot reckon with its clock as the lease asks: it says so for ever.
+#[tokio::test]
+async fn a_command_that_will_never_be_done_ends_the_wait_for_the_lease() {
+    let server = Scripted::with(refusing("findAndModify", BAD_VALUE), []).await;
+    let source = connect(&server.url()).await.unwrap();
+    let error = source.acquire("ada").await.unwrap_err();
+    assert_eq!(error.recovery(), lockstep::Recovery::Stop);
+    assert_says(&error, &server.hosts(), &["BadValue", "source.url"]);
+}
+
+#[tokio::test]
+async fn a_stream_that_will_never_be_opened_says_why() {
+    let (server, source) = super::open(Setup::default()).await;
+    server.play([fail_open(BAD_VALUE)]);
+    let error = source.watch(None).await.unwrap_err();
+    assert_eq!(error.recovery(), lockstep::Recovery::Stop);
+    // The same with the label that says that it may pass.
+    server.play([fail_open(BAD_VALUE.labelled("RetryableError"))]);
+    let error = source.watch(None).await.unwrap_err();
+    assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+    source.watch(None).await.unwrap();
 }
 
 /// It may be there later: capture keeps trying.

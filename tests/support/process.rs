@@ -54,6 +54,20 @@ impl Process {
         assert!(is_said, "it never said {words:?}: {}", self.said());
     }
 
+    /// How often it has said this.
+    pub(super) fn count(&self, words: &str) -> usize {
+        self.log.borrow().matches(words).count()
+    }
+
+    /// Waits until it has said this more often.
+    pub(super) async fn until_more(&self, words: &str, before: usize) {
+        let mut log = self.log.clone();
+        let is_said = |log: &String| log.matches(words).count() > before;
+        let said = timeout(PATIENCE, log.wait_for(is_said)).await;
+        let is_said = said.is_ok_and(|said| said.is_ok());
+        assert!(is_said, "it did not say {words:?} again: {}", self.said());
+    }
+
     /// What it has said so far.
     pub(crate) fn said(&self) -> String {
         self.log.borrow().clone()

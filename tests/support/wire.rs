@@ -31,7 +31,7 @@ pub(crate) use event::{
 };
 pub(crate) use log::time;
 pub(crate) use script::{
-    AUTHENTICATION_FAILED, CURSOR_KILLED, CURSOR_NOT_FOUND, Failure, Gate, HISTORY_LOST,
+    AUTHENTICATION_FAILED, BAD_VALUE, CURSOR_KILLED, CURSOR_NOT_FOUND, Failure, Gate, HISTORY_LOST,
     NAMESPACE_NOT_FOUND, NOT_RESUMABLE, Step, TOO_LARGE, UNAUTHORIZED, again, cut, cut_open,
     events, fail, fail_open, idle, silence, slow, step_down,
 };

@@ -5,7 +5,9 @@
 //! ```
 //!
 //! Errors after which a change stream can be resumed are resumed once by the driver itself; what
-//! reaches us is what it could not mend.
+//! reaches us is what it could not mend. What may pass is what the drivers' specifications call
+//! retryable or resumable, by code or label; a server that says anything else to a command will say it
+//! again, however often it is asked.
 
 use mongodb::error::{Error as DriverError, ErrorKind, WriteFailure};
 
@@ -28,8 +30,10 @@ enum Meaning {
     NoImage,
     /// The database is not there.
     NoDatabase,
-    /// Anything that may pass.
+    /// It may pass.
     Passing,
+    /// The server will not do it, however often it is asked.
+    Lasting,
 }
 
 /// Two first writers of one `_id` at a time: one of them is told so.
@@ -37,6 +41,15 @@ pub(super) const DUPLICATE_KEY: i32 = 11000;
 
 /// The label by which servers say that no stream can go on from here.
 const NOT_RESUMABLE: &str = "NonResumableChangeStreamError";
+
+/// The labels by which servers say that the same may work later.
+const PASSING: [&str; 5] = [
+    "ResumableChangeStreamError",
+    "RetryableError",
+    "RetryableWriteError",
+    "SystemOverloadedError",
+    "TransientTransactionError",
+];
 
 fn meaning(code: i32, labels: impl Fn(&str) -> bool) -> Meaning {
     match code {
@@ -52,7 +65,29 @@ fn meaning(code: i32, labels: impl Fn(&str) -> bool) -> Meaning {
         47 => Meaning::NoImage,
         26 => Meaning::NoDatabase,
         _ if labels(NOT_RESUMABLE) => Meaning::HistoryLost,
-        _ => Meaning::Passing,
+        _ if PASSING.into_iter().any(labels) => Meaning::Passing,
+        _ if may_pass(code) => Meaning::Passing,
+        _ => Meaning::Lasting,
+    }
+}
+
+/// Whether another try may find the server otherwise.
+fn may_pass(code: i32) -> bool {
+    match code {
+        // Retryable reads and writes: the network, a member that is shutting down, elections, time
+        // limits, and what a majority has not yet.
+        6 | 7 | 89 | 91 | 134 | 189 | 262 | 9001 | 10058 | 10107 | 11600 | 11602 | 13435 | 13436
+        // Resumable change streams: cursors, shards that have moved, no member to read from.
+        | 43 | 63 | 133 | 136 | 150 | 234 | 237 | 13388
+        // Given up by the server for now: locks, interruptions, limits of time and memory, conflicts of
+        // writers, snapshots that are gone, write concerns that too few members can meet.
+        | 24 | 46 | 50 | 64 | 79 | 90 | 100 | 112 | 117 | 146 | 175 | 202 | 216 | 239 | 246 | 251 | 292
+        | 314 | 365 | 384 | 391 | 11601
+        // Two first writers of one document.
+        | DUPLICATE_KEY
+        // "Internal" and "unknown": the server does not know either.
+        | 1 | 8 => true,
+        _ => false,
     }
 }
 
@@ -120,6 +155,11 @@ fn reason(meaning: Meaning) -> (&'static str, &'static str) {
             "the watched database is not there",
             "create it, or correct source.database",
         ),
+        Meaning::Lasting => (
+            "it will not do what it was asked",
+            "trying again cannot help: check that the server is MongoDB 4.4 or later, and what \
+             source.url asks of it; report it with this text otherwise",
+        ),
         Meaning::HistoryLost | Meaning::Passing => ("it failed", "try again"),
     }
 }
@@ -169,8 +209,33 @@ mod tests {
     #[test]
     fn what_the_specification_calls_resumable_may_pass() {
         let codes = [
-            43, 6, 7, 89, 91, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436, 63, 150, 13388,
-            234, 133, 136, 237, 11601, 50, 175,
+            43,
+            6,
+            7,
+            89,
+            91,
+            189,
+            262,
+            9001,
+            10107,
+            11600,
+            11602,
+            13435,
+            13436,
+            63,
+            150,
+            13388,
+            234,
+            133,
+            136,
+            237,
+            11601,
+            50,
+            175,
+            134,
+            112,
+            246,
+            DUPLICATE_KEY,
         ];
         for code in codes {
             assert_eq!(
@@ -180,6 +245,19 @@ mod tests {
             );
             assert_eq!(judged(code, &[]), Meaning::Passing, "{code}");
         }
+    }
+
+    #[test]
+    fn what_a_server_will_say_again_is_refused_unless_it_says_that_it_may_pass() {
+        // BadValue, FailedToParse, TypeMismatch, CommandNotFound, InvalidOptions, InvalidNamespace,
+        // DocumentValidationFailure, an unknown stage, an assertion of the server.
+        for code in [2, 9, 14, 59, 72, 73, 121, 40324, 51_024] {
+            assert_eq!(judged(code, &[]), Meaning::Lasting, "{code}");
+            for label in PASSING {
+                assert_eq!(judged(code, &[label]), Meaning::Passing, "{code} {label}");
+            }
+        }
+        assert!(reason(Meaning::Lasting).1.contains("source.url"));
     }
 
     #[test]

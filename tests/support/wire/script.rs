@@ -149,6 +149,7 @@ impl Failure {
 pub(crate) const AUTHENTICATION_FAILED: Failure = Failure::new(18, "AuthenticationFailed");
 pub(crate) const UNAUTHORIZED: Failure = Failure::new(13, "Unauthorized");
 pub(crate) const NAMESPACE_NOT_FOUND: Failure = Failure::new(26, "NamespaceNotFound");
+pub(crate) const BAD_VALUE: Failure = Failure::new(2, "BadValue");
 pub(crate) const CURSOR_NOT_FOUND: Failure = Failure::new(43, "CursorNotFound");
 pub(crate) const CURSOR_KILLED: Failure = Failure::new(237, "CursorKilled");
 pub(crate) const HISTORY_LOST: Failure = Failure::new(286, "ChangeStreamHistoryLost");

@@ -11,6 +11,7 @@ fn any_value() -> impl Strategy<Value = Value> {
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
         "[a-zé\"\\\\\n]{0,12}".prop_map(Value::from),
         any::<i32>().prop_map(|date| json!({"$date": date})),
     ];
@@ -83,6 +84,20 @@ proptest! {
         let properties = BasicProperties::default().with_type(kind.into());
         decode(&properties, &body).ok();
     }
+}
+
+/// Parsed by the quick rule of an earlier build, it came back as 0.22396926348940857.
+#[test]
+fn a_double_keeps_its_last_digit() {
+    let key = DocumentKey::text("articles", "a");
+    let share = 0.223_969_263_489_408_54_f64;
+    let fields = json!({"share": share, "in": [{"deep": share}]});
+    let fields = fields.as_object().cloned();
+    let change = Change::new(key, Version::NONE, Operation::Insert, fields, 0);
+    let envelope = encode(&Message::Change(change.clone()));
+    assert!(String::from_utf8_lossy(&envelope.body).contains("0.22396926348940854"));
+    let back = decode(&envelope.properties, &envelope.body);
+    assert_eq!(back, Ok(Message::Change(change)));
 }
 
 #[test]

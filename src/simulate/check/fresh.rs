@@ -1,0 +1,59 @@
+//! What the settled watermark says is so: the index holds everything up to it.
+
+use super::super::{QueueModel, VectorModel};
+use super::{Checker, Content, State};
+use crate::change::{DocumentKey, Version};
+use crate::feature::floor;
+use crate::queue::Queue as _;
+
+impl Checker {
+    /// The settled watermark never goes back, and claims nothing that is not there.
+    pub(super) fn nothing_claimed(
+        &mut self,
+        queue: &QueueModel,
+        store: &VectorModel,
+    ) -> Result<(), String> {
+        let store = store.state();
+        let settled = floor::settled(&store.control, queue.partitions());
+        if settled == self.settled {
+            return Ok(());
+        }
+        if settled < self.settled {
+            return Err(format!(
+                "the settled watermark went back from {:?} to {settled:?}",
+                self.settled
+            ));
+        }
+        self.settled = settled;
+        // A looked-up edit of a document that is gone by then is stored with its delete.
+        let Some(settled) = settled.filter(|_| !self.looks_up) else {
+            return Ok(());
+        };
+        // A parked change counts as settled, and holds the floors of its type back.
+        let parked = queue.state().parked_kinds();
+        let is_parked = |key: &DocumentKey| parked.contains(&key.kind);
+        for (key, states) in &self.history {
+            let until = states.partition_point(|state| state.version <= settled);
+            let last = until.checked_sub(1).and_then(|last| states.get(last));
+            let Some(last) = last.filter(|_| !is_parked(key)) else {
+                continue;
+            };
+            let highest = store.highest.get(key);
+            let floor = store.control.floors.get(&key.kind);
+            if highest < Some(&last.version) && !is_void(last, floor) {
+                let version = last.version;
+                return Err(format!(
+                    "everything up to {settled} is said to be settled, and {key} at {version} is not"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether nothing of this state is wanted any more. What replaced a type is wanted, though its own floor
+/// has the same version.
+fn is_void(state: &State, floor: Option<&Version>) -> bool {
+    let gone = matches!(state.content, Content::Gone);
+    floor.is_some_and(|floor| *floor > state.version || (gone && *floor == state.version))
+}

@@ -57,7 +57,12 @@ impl History {
             edits.extend(found.into_iter().filter(|edit| seen.insert(*edit)));
         }
         let mut files = Vec::new();
-        list(&repository, ("", folder), tree_of(&repository, head)?, &mut files)?;
+        list(
+            &repository,
+            ("", folder),
+            tree_of(&repository, head)?,
+            &mut files,
+        )?;
         Ok(Self {
             head: head.to_string(),
             edits,

@@ -111,9 +111,11 @@ async fn gains(
 /// At least half of the chunk lies in the passage, or half of the passage in the chunk.
 fn answers(found: &Found, question: &Question) -> bool {
     let (chunk, gold) = (&found.range, &question.gold);
-    let shared = chunk.end.min(gold.end).saturating_sub(chunk.start.max(gold.start));
-    found.document == question.document
-        && (shared * 2 >= chunk.len() || shared * 2 >= gold.len())
+    let shared = chunk
+        .end
+        .min(gold.end)
+        .saturating_sub(chunk.start.max(gold.start));
+    found.document == question.document && (shared * 2 >= chunk.len() || shared * 2 >= gold.len())
 }
 
 fn dot(a: &[f32], b: &[f32]) -> f32 {

@@ -173,9 +173,10 @@ fn whole_lines(text: &str, range: &Range<usize>) -> Vec<u64> {
     );
     let lines: Vec<&str> = text[range.clone()].split('\n').collect();
     let last = lines.len() - 1;
-    let whole = lines.iter().enumerate().filter(|(at, line)| {
-        !line.trim().is_empty() && (*at > 0 || head) && (*at < last || tail)
-    });
+    let whole = lines
+        .iter()
+        .enumerate()
+        .filter(|(at, line)| !line.trim().is_empty() && (*at > 0 || head) && (*at < last || tail));
     whole.map(|(_, line)| hash_of(line.trim())).collect()
 }
 

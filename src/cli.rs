@@ -132,17 +132,15 @@ async fn ask_once(
 ) -> Result<Option<Response>> {
     let (report, progress) = Reporter::new();
     let answer = async {
-        match Client::find(&config.data).await? {
-            Some(client) => tokio::select! {
+        if let Some(client) = Client::find(&config.data).await? {
+            return tokio::select! {
                 biased;
                 () = shutdown::requested(shutdown) => Ok(None),
                 response = client.handle(request, report) => response.map(Some),
-            },
-            None => {
-                let until = shutdown::requested(shutdown);
-                Box::pin(run::once(config, request, report, until)).await
-            }
+            };
         }
+        let until = shutdown::requested(shutdown);
+        Box::pin(run::once(config, request, report, until)).await
     };
     progress::shown_while(progress, Box::pin(answer)).await
 }

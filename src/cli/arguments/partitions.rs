@@ -17,15 +17,15 @@ pub(super) fn read(list: &str) -> std::result::Result<Partitions, String> {
     };
     let mut partitions = BTreeSet::new();
     for part in list.split(',') {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (first, last) = (number(first)?, number(last)?);
-        if first > last || last >= PARTITIONS_MAX {
+        let (from, to) = part.split_once('-').unwrap_or((part, part));
+        let (from, to) = (number(from)?, number(to)?);
+        if from > to || to >= PARTITIONS_MAX {
             return Err(format!(
                 "{part:?} is no range of partitions, which go up to {}",
                 PARTITIONS_MAX - 1
             ));
         }
-        partitions.extend(first..=last);
+        partitions.extend(from..=to);
     }
     Ok(Partitions(partitions))
 }

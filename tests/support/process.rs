@@ -55,12 +55,12 @@ impl Process {
     }
 
     /// How often it has said this.
-    pub(super) fn count(&self, words: &str) -> usize {
+    pub(crate) fn count(&self, words: &str) -> usize {
         self.log.borrow().matches(words).count()
     }
 
     /// Waits until it has said this more often.
-    pub(super) async fn until_more(&self, words: &str, before: usize) {
+    pub(crate) async fn until_more(&self, words: &str, before: usize) {
         let mut log = self.log.clone();
         let is_said = |log: &String| log.matches(words).count() > before;
         let said = timeout(PATIENCE, log.wait_for(is_said)).await;

@@ -140,7 +140,7 @@ async fn ask_once(
             };
         }
         let until = shutdown::requested(shutdown);
-        Box::pin(run::once(config, request, report, until)).await
+        run::once(config, request, report, until).await
     };
     progress::shown_while(progress, Box::pin(answer)).await
 }

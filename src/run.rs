@@ -93,7 +93,7 @@ pub async fn up(
             opened = up_on_services(&config, &mut roles, &folder, door) => opened?,
         }
     } else {
-        let (commands, requests) = open(&config, &folder, Some(address.clone())).await?;
+        let (commands, requests) = Box::pin(open(&config, &folder, Some(address.clone()))).await?;
         start(&mut roles, &config, &commands, requests);
         door.serve(&mut roles, commands, &folder)?;
     }
@@ -133,13 +133,13 @@ pub async fn once(
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<Option<Response>> {
     if services::are_set(&config)? {
-        return once_on_services(&config, request, report, shutdown).await;
+        return Box::pin(once_on_services(&config, request, report, shutdown)).await;
     }
     let folder = Folder::open(&config.data)?;
     report.say("opening", 0, None);
     // Somebody waits for the next watermark, and nobody else pays for it.
     config.capture.tick_ms = config.capture.tick_ms.min(ONCE_TICK_MS);
-    let (commands, requests) = open(&config, &folder, None).await?;
+    let (commands, requests) = Box::pin(open(&config, &folder, None)).await?;
     let mut roles = Roles::new();
     // A question about the index is asked when it has caught up, which it mostly has already.
     let behind = request.reads_index() && !commands.is_caught_up().await?;
@@ -152,7 +152,7 @@ pub async fn once(
                 commands.catch_up(&report).await?;
             }
             // Nobody else would finish the work.
-            commands.handle(request.waiting(), report).await
+            Box::pin(commands.handle(request.waiting(), report)).await
         };
         tokio::select! {
             biased;

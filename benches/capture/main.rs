@@ -23,6 +23,9 @@ mod process;
 mod product;
 mod seed;
 mod server;
+#[expect(dead_code, reason = "the bench asks for no other service by its URL")]
+#[path = "../../tests/support/services.rs"]
+mod services;
 
 use lockstep::document::kind;
 use serde_json::{Value, json};

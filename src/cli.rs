@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser as _};
 use tokio::runtime::Runtime;
 
-use crate::command::{Handler as _, Reporter, Request, Response};
+use crate::command::{Handler as _, Reporter, Request, Response, Status};
 use crate::config::{self, Config};
 use crate::serve::Client;
 use crate::{Error, Result, run, shutdown, simulate, telemetry};
@@ -89,7 +89,7 @@ fn execute(arguments: Arguments, lookup: impl Fn(&str) -> Option<String>) -> Res
         Command::Ask(ask) => {
             let config = quiet(config::load(place, lookup)?)?;
             let request = ask.request()?;
-            let answer = shutdown::until_insisted(|shutdown| ask_once(config, request, shutdown));
+            let answer = shutdown::until_insisted(|shutdown| answer(config, request, shutdown));
             match runtime()?.block_on(answer)?.flatten() {
                 Some(response) => show(&response, json),
                 None => Ok(Exit::Interrupted),
@@ -122,6 +122,46 @@ async fn up(config: Config) -> Result<Exit> {
         }))
     });
     Ok(done.await?.map_or(Exit::Interrupted, |()| Exit::Done))
+}
+
+/// The answer; a status says how the services stand too, which this process asks itself, and is an
+/// answer even where a service does not give one.
+async fn answer(
+    config: Config,
+    request: Request,
+    shutdown: shutdown::Shutdown,
+) -> Result<Option<Response>> {
+    let asked = match request {
+        Request::Status {} => tokio::select! {
+            biased;
+            () = shutdown::requested(shutdown.clone()) => return Ok(None),
+            asked = run::standing(&config) => asked?,
+        },
+        _ => None,
+    };
+    let Some(mut services) = asked else {
+        return ask_once(config, request, shutdown).await;
+    };
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let data = config.data.display().to_string();
+    // Without a running process ours would wait for the service that has just not answered.
+    let is_in_vain = !services.faults.is_empty() && Client::find(&config.data).await?.is_none();
+    if !is_in_vain {
+        match ask_once(config, request, shutdown).await {
+            Ok(Some(Response::Status(mut status))) => {
+                status.services = Some(services);
+                return Ok(Some(Response::Status(status)));
+            }
+            Err(error) => services.faults.push(error.chain()),
+            other => return other,
+        }
+    }
+    Ok(Some(Response::Status(Box::new(Status {
+        version,
+        data,
+        services: Some(services),
+        ..Status::default()
+    }))))
 }
 
 /// The answer of the running process, or else of this one. None when it was interrupted.

@@ -10,6 +10,7 @@ mod answer;
 mod ask;
 mod commands;
 mod parked;
+mod services;
 mod settle;
 mod status;
 
@@ -24,6 +25,7 @@ pub use answer::{
     Deleted, Dropped, ParkedList, ParkedMessage, Pending, Response, Resynced, Retried, Status,
 };
 pub use commands::{About, Commands, Rooms};
+pub use services::{Queues, Services, Stance};
 
 /// One question. Its JSON is `{"<command>": {<arguments>}}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -107,6 +107,42 @@ pub struct Capture {
     pub lost_history: LostHistory,
     /// How long a start waits for services that do not answer, in seconds.
     pub startup_timeout_seconds: u64,
+    /// A warning is logged when the source's log reaches back less than this before the saved position,
+    /// in hours; 0 for none.
+    pub oplog_warning_hours: u64,
+}
+
+impl Capture {
+    fn bounds(&self) -> Vec<(&'static str, u64, u64, u64)> {
+        vec![
+            ("capture.window", wide(self.window), 1, 100_000),
+            ("capture.page_size", wide(self.page_size), 1, 10_000),
+            ("capture.tick_ms", self.tick_ms, 10, 60_000),
+            ("capture.save_after", wide(self.save_after), 1, 1_000_000),
+            (
+                "capture.snapshot_rate",
+                self.snapshot_rate.into(),
+                0,
+                10_000_000,
+            ),
+            (
+                "capture.startup_timeout_seconds",
+                self.startup_timeout_seconds,
+                0,
+                86_400,
+            ),
+            (
+                "capture.oplog_warning_hours",
+                self.oplog_warning_hours,
+                0,
+                8_760,
+            ),
+        ]
+    }
+}
+
+fn wide(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
 }
 
 impl Default for Capture {
@@ -126,6 +162,8 @@ impl Default for Capture {
             lost_history: LostHistory::Resnapshot,
             // Longer than a broker or a replica set takes to come up beside us.
             startup_timeout_seconds: 60,
+            // An outage that takes longer costs a snapshot; a log younger than that says so once an hour.
+            oplog_warning_hours: 1,
         }
     }
 }
@@ -271,34 +309,16 @@ impl Config {
     fn bounds(&self) -> Vec<(&'static str, u64, u64, u64)> {
         let Self {
             queue,
-            capture,
             feature,
             crawl,
             serve,
             vector,
             ..
         } = self;
-        let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
         let own = vec![
             ("serve.grace_seconds", serve.grace_seconds, 1, 3_600),
             ("queue.partitions", queue.partitions.into(), 1, 256),
             ("queue.attempts_max", queue.attempts_max.into(), 1, 1_000),
-            ("capture.window", wide(capture.window), 1, 100_000),
-            ("capture.page_size", wide(capture.page_size), 1, 10_000),
-            ("capture.tick_ms", capture.tick_ms, 10, 60_000),
-            ("capture.save_after", wide(capture.save_after), 1, 1_000_000),
-            (
-                "capture.snapshot_rate",
-                capture.snapshot_rate.into(),
-                0,
-                10_000_000,
-            ),
-            (
-                "capture.startup_timeout_seconds",
-                capture.startup_timeout_seconds,
-                0,
-                86_400,
-            ),
             ("source.lease_seconds", self.source.lease_seconds, 2, 3_600),
             (
                 "queue.message_bytes_max",
@@ -333,7 +353,7 @@ impl Config {
             ("vector.shards", vector.shards.into(), 0, 10_000),
             ("vector.replicas", vector.replicas.into(), 1, 100),
         ];
-        [self.model.bounds(), own].concat()
+        [self.model.bounds(), self.capture.bounds(), own].concat()
     }
 
     /// Every bound that is broken, as `setting: why`.

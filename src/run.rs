@@ -39,14 +39,17 @@ mod door;
 mod embedder;
 mod feature;
 mod services;
+mod standing;
 mod store;
+mod window;
 
 pub use capture::capture;
-pub use control::{Order, Stance, control};
+pub use control::{Order, control};
 use door::Door;
 use embedder::AnyEmbedder;
 pub use feature::feature;
 use services::Parts;
+pub use standing::standing;
 use store::AnyStore;
 
 /// Requests to capture that may wait; each command waits for its own.

@@ -89,6 +89,14 @@ fn article(id: &str, text: &str) -> Document {
     }
 }
 
+fn services_stand(status: &Value) {
+    let services = &status["services"];
+    assert!(services["capture"]["owner"].is_string(), "{status}");
+    assert!(services["capture_lag_seconds"].is_u64(), "{status}");
+    assert_eq!(services["queue"]["parked"], 0, "{status}");
+    assert_eq!(services["faults"], Value::Array(Vec::new()), "{status}");
+}
+
 /// Everything from an insert to a retry; `first` is the first title of each search.
 async fn tour(place: &Place) {
     let articles = place.database().await.collection::<Document>("articles");
@@ -105,6 +113,7 @@ async fn tour(place: &Place) {
     let status = place.ask(&["status"]);
     assert_eq!(status["documents"]["articles"], 2, "{status}");
     assert_eq!(status["indexed"], 2, "{status}");
+    services_stand(&status);
     // Deleted by a command, and then by somebody else.
     place.ask(&["delete", "https://example.org/looms"]);
     assert_eq!(place.titles("algebraical patterns"), ["On engines"]);
@@ -218,4 +227,20 @@ async fn what_cannot_be_is_refused_with_the_setting() {
         assert_eq!(refused.code, Some(2), "{refused:?}");
         assert!(refused.error.contains("queue.url"), "{refused:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_names_the_service_that_does_not_answer_and_tells_of_the_other() {
+    let mut place = Place::new();
+    let away = "amqp://127.0.0.1:1".to_owned();
+    (place.settings.iter_mut())
+        .filter(|(name, _)| *name == "LOCKSTEP_QUEUE_URL")
+        .for_each(|(_, url)| url.clone_from(&away));
+    let status = place.ask(&["status"]);
+    let services = &status["services"];
+    assert_eq!(services["capture"]["paused"], false, "{status}");
+    assert!(services["queue"].is_null(), "{status}");
+    let fault = services["faults"][0].as_str().unwrap();
+    assert!(fault.contains("127.0.0.1:1"), "{status}");
+    assert_eq!(status["model"], "", "{status}");
 }

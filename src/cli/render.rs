@@ -1,13 +1,15 @@
 //! Answers as text for people, and as JSON.
 
 mod reports;
+mod services;
+
+pub(super) use services::stance;
 
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 
 use crate::command::{ParkedList, ParkedMessage, Response, Status};
-use crate::run::Stance;
 use crate::search::{Answer, Hit};
 use crate::simulate::Outcome;
 use crate::{Error, Result, crawl};
@@ -73,40 +75,6 @@ pub(super) fn text(response: &Response) -> String {
     };
     written.expect("text should be written: a string takes everything");
     out
-}
-
-/// How the capture of a MongoDB stands.
-pub(super) fn stance(stance: &Stance) -> String {
-    let mut lines = Vec::new();
-    match &stance.owner {
-        Some(owner) => lines.push(format!("captured by {}", plain(owner))),
-        None => lines.push("nobody captures".to_owned()),
-    }
-    if stance.paused {
-        lines.push("paused; `lockstep resume capture` lets it go on".to_owned());
-    }
-    match (&stance.position, stance.epoch) {
-        (Some(moment), Some(epoch)) => lines.push(format!(
-            "position: everything up to {moment} is sent, epoch {epoch}"
-        )),
-        _ => lines.push("no position yet: everything will be read".to_owned()),
-    }
-    if let Some(window) = stance.oplog_window_seconds {
-        lines.push(format!(
-            "the source's log reaches back {window} s before that"
-        ));
-    }
-    if !stance.snapshot.is_empty() {
-        lines.push(format!("to be read again: {}", stance.snapshot.join(", ")));
-    }
-    if stance.resets > 0 {
-        lines.push(format!(
-            "history was lost {} times since the last snapshot that came to its end",
-            stance.resets
-        ));
-    }
-    lines.push(String::new());
-    lines.join("\n")
 }
 
 /// What a simulation found.
@@ -222,6 +190,13 @@ fn excerpt(text: &str) -> String {
 }
 
 fn status(out: &mut String, now: &Status) -> Written {
+    if let Some(services) = &now.services {
+        services::services(out, services)?;
+        if now.model.is_empty() {
+            // Nobody could say how the index stands: a fault says why.
+            return Ok(());
+        }
+    }
     let kinds: Vec<String> = now
         .documents
         .iter()

@@ -8,6 +8,8 @@ use crate::queue::Parked;
 use crate::telemetry::Counted;
 use crate::{crawl, explain, search, verify};
 
+use super::Services;
+
 /// The answer to a request. Its JSON is `{"<command>": {<answer>}}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -70,6 +72,9 @@ pub struct Status {
     pub parked: u64,
     /// What this process has done since it started.
     pub counted: Counted,
+    /// How the services stand; none where none is set.
+    #[serde(default)]
+    pub services: Option<Services>,
 }
 
 /// Changes on their way to the index.

@@ -61,6 +61,8 @@ pub(super) async fn status<R: Rooms>(commands: &Commands<R>) -> Result<Status> {
         lag_seconds: std::time::Duration::from_millis(lag_ms).as_secs_f64(),
         parked: depth.parked,
         counted: Counted::from(commands.counters.as_ref()).with_usage(commands.embedder.usage()),
+        // Whoever prints it asks them.
+        services: None,
     })
 }
 

@@ -6,6 +6,7 @@
 //!                                          paused ─┘  └─ resumed        requests ──> capture
 //! ```
 
+use std::convert::Infallible;
 use std::future::{Future, pending};
 use std::time::Duration;
 
@@ -13,12 +14,14 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
+use super::window::{self, Watcher};
 use crate::capture::{self, Ports, Request};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::queue::rabbit::{self, RabbitQueue};
 use crate::retry::Backoff;
 use crate::source::mongo::{Asked, Lease, MongoSource};
+use crate::telemetry::Metrics;
 use crate::{Error, Recovery, Result};
 
 /// Between two looks for requests and for a pause.
@@ -51,6 +54,7 @@ pub async fn capture(config: Config, shutdown: watch::Receiver<bool>) -> Result<
         source,
         queue,
         clock,
+        metrics: Metrics::default(),
         shutdown,
     };
     service.run().await
@@ -117,6 +121,7 @@ struct Service {
     source: MongoSource,
     queue: RabbitQueue,
     clock: Clock,
+    metrics: Metrics,
     shutdown: watch::Receiver<bool>,
 }
 
@@ -143,6 +148,7 @@ impl Service {
                 biased;
                 fenced = self.kept(&lease) => fenced,
                 error = self.taking_in() => Err(error),
+                never = self.watching_window() => match never {},
                 ended = self.active(&lease) => ended,
             };
             match ended? {
@@ -178,6 +184,24 @@ impl Service {
             Ok(never) => match never {},
             Err(Error::Fenced { .. }) => Ok(Ended::Fenced),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Looks how much of the source's log is left, for as long as it is polled.
+    async fn watching_window(&self) -> Infallible {
+        let mut watcher = Watcher::new(self.config.capture.oplog_warning_hours);
+        loop {
+            match self.source.standing().await {
+                Ok(standing) => {
+                    if let Some(window) = standing.window {
+                        watcher.look(window, &self.metrics.oplog_window);
+                    }
+                }
+                Err(error) => {
+                    tracing::debug!(error = %error.chain(), "the source's log is not known");
+                }
+            }
+            sleep(window::LOOK).await;
         }
     }
 

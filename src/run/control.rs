@@ -6,11 +6,10 @@
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
-
 use super::capture::{patiently, source_settings};
 use crate::capture::{Resync, afresh};
 use crate::clock::Clock;
+use crate::command::Stance;
 use crate::config::Config;
 use crate::source::Checkpoint;
 use crate::source::mongo::{MongoSource, Standing};
@@ -40,25 +39,6 @@ pub enum Order {
         /// The type; none for all.
         kind: Option<String>,
     },
-}
-
-/// How capture stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Stance {
-    /// The process that captures, if any does.
-    pub owner: Option<String>,
-    /// Whether it stands still.
-    pub paused: bool,
-    /// The epoch that versions carry; none before the first position.
-    pub epoch: Option<u32>,
-    /// The saved position on the source's clock: RFC 3339, to the second.
-    pub position: Option<String>,
-    /// How far the source's log reaches back before that position, in seconds.
-    pub oplog_window_seconds: Option<u64>,
-    /// Types whose snapshots are under way or to come.
-    pub snapshot: Vec<String>,
-    /// Resets for lost history since the last snapshot that came to its end.
-    pub resets: u32,
 }
 
 impl From<Standing> for Stance {

@@ -131,7 +131,8 @@ fn check_model(folder: &Path, stored: &Model, model: &Model) -> Result<()> {
         path: folder.to_owned(),
         why: format!(
             "the vectors here were made with {}, and the model given is {}; give that model again, \
-             or build the index anew with `lockstep reindex`",
+             or crawl again into another data folder (building this one anew in place, \
+             `lockstep reindex`, is not there yet)",
             describe(stored),
             describe(model)
         ),

@@ -102,7 +102,7 @@ impl QdrantStore {
     fn missing(&self, name: &str, other: &str) -> Error {
         self.link.refused(
             format!("the collection {name} is gone, though {other} is there"),
-            "restore it from a snapshot, or delete the others and run `lockstep reindex`",
+            "restore it from a snapshot, or delete the others and run `lockstep snapshot` (`lockstep reindex` is not there yet)",
         )
     }
 
@@ -116,8 +116,8 @@ impl QdrantStore {
             describe(stored),
             describe(given)
         );
-        let fix =
-            "give that model again, or run `lockstep reindex` to build the index with this one";
+        let fix = "give that model again, or another vector.name, filled by `lockstep snapshot` \
+                   (`lockstep reindex` is not there yet)";
         Err(self.link.refused(why, fix))
     }
 
@@ -141,7 +141,8 @@ impl QdrantStore {
                 "the vectors of {vectors} have {found} values, and the model's have {}",
                 self.model.dimension
             ),
-            "give the model that made them, or run `lockstep reindex` to build the index with this one",
+            "give the model that made them, or another vector.name, filled by `lockstep snapshot` \
+             (`lockstep reindex` is not there yet)",
         ))
     }
 

@@ -195,8 +195,8 @@ impl HttpEmbedder {
                     "its vectors have {} values now and had {dimension}: another model answers",
                     other.len()
                 ),
-                fix: "give the former model again, or restart, and build the index anew with \
-                      `lockstep reindex`"
+                fix: "give the former model again, or restart with a new index (to build \
+                      this one anew in place, `lockstep reindex`, is not there yet)"
                     .into(),
             }),
         }
@@ -262,7 +262,8 @@ fn check_dimension(wanted: Option<usize>, found: usize, place: &str) -> Result<(
             setting: "model.dimension".into(),
             why: format!(
                 "it is {wanted}, and the model at {place} gives {found} values: name the right \
-                 model, or change the setting and build the index anew with `lockstep reindex`"
+                 model, or change the setting and start a new index (building this one anew in place, \
+                 `lockstep reindex`, is not there yet)"
             ),
         }),
         _ => Ok(()),

@@ -99,7 +99,7 @@ impl Link {
             ),
             Code::NotFound => self.refused(
                 format!("a collection that was there is gone: {said}"),
-                "restore it from a snapshot, or run `lockstep reindex` to build the index again",
+                "restore it from a snapshot, or fill it again with `lockstep snapshot` (`lockstep reindex` is not there yet)",
             ),
             Code::Unimplemented => self.refused(
                 format!("it does not know how to {action}: {said}"),

@@ -47,7 +47,8 @@ pub(crate) async fn drain(backlog: &Backlog) -> Outcome<f64> {
     Ok(start.elapsed().as_secs_f64())
 }
 
-/// The product's queue alone: some of the documents again and again, a batch at a time.
+/// The product's queue alone: some of the documents again and again, with as many batches on their way as
+/// capture has.
 pub(crate) async fn publish(bench: &Bench, backlog: &Backlog) -> Outcome<f64> {
     let source = MongoSource::open(backlog.settings.clone(), Clock::system()).await?;
     let rows = source.page(&backlog.kind, None, BATCH).await?.found;

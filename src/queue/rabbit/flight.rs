@@ -77,7 +77,7 @@ impl Sending {
 
     /// Gives it to the connection, and does not wait until it is written.
     async fn give(&mut self) {
-        poll_fn(|context| Poll::Ready(drop(self.poll_written(context)))).await;
+        poll_fn(|context| Poll::Ready(self.poll_written(context).is_ready())).await;
     }
 
     /// Waits until it is written; while the broker blocks us, that is long. Cancel safe.

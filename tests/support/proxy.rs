@@ -101,7 +101,9 @@ async fn carry(
     near.set_nodelay(true)?;
     far.set_nodelay(true)?;
     let ((from_near, to_near), (from_far, to_far)) = (near.into_split(), far.into_split());
-    let there = copy(from_near, to_far, gate.clone(), |count| spend(budgets, count));
+    let there = copy(from_near, to_far, gate.clone(), |count| {
+        spend(budgets, count)
+    });
     let back = copy(from_far, to_near, gate, |count| count);
     tokio::try_join!(there, back).map(drop)
 }

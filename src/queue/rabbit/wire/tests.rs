@@ -94,7 +94,7 @@ fn a_double_keeps_its_last_digit() {
     let fields = json!({"share": share, "in": [{"deep": share}]});
     let fields = fields.as_object().cloned();
     let change = Change::new(key, Version::NONE, Operation::Insert, fields, 0);
-    let envelope = encode(&Message::Change(change.clone()));
+    let envelope = encode(&Message::Change(change.clone()), 0);
     assert!(String::from_utf8_lossy(&envelope.body).contains("0.22396926348940854"));
     let back = decode(&envelope.properties, &envelope.body);
     assert_eq!(back, Ok(Message::Change(change)));

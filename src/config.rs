@@ -92,7 +92,8 @@ impl Serve {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Capture {
-    /// Changes that may be published and not yet confirmed.
+    /// Changes that may be published and not yet confirmed; half of them go together, and twice as
+    /// many may wait in hand.
     pub window: usize,
     /// Documents a snapshot reads at once.
     pub page_size: usize,

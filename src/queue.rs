@@ -13,6 +13,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::Result;
@@ -105,16 +106,29 @@ pub struct Depth {
 pub trait Queue: Send + Sync + 'static {
     /// Receives from some partitions.
     type Consumer: Consumer;
+    /// Ready when each message of a batch has its answer: one each, in order.
+    ///
+    /// They come whether or not anybody waits. Dropped, they are forgotten; the messages go all the same.
+    ///
+    /// # Errors
+    /// When none has an answer; any of them may be there all the same.
+    type Answers: Future<Output = Result<Vec<Confirm>>> + Send + 'static;
 
     /// The number of partitions.
     fn partitions(&self) -> u32;
 
-    /// Publishes in order; one answer for each message, in order. Returns when each has its answer.
-    /// A failed message does not hold up the others of the batch.
+    /// Publishes in order. Ready when the batch is on its way, so that the next one may follow before
+    /// the answers are there: it stands behind this one.
+    ///
+    /// A failed message holds up no other, of its batch or of one behind it. Who wants the order of a
+    /// key sends again what failed, with all that followed it to the same place.
+    ///
+    /// Dropped half-way, any message of the batch may be there. How many batches are on their way at
+    /// once is for the caller to bound.
     ///
     /// # Errors
     /// When none has an answer; any of them may be there all the same.
-    fn publish(&self, batch: Vec<Outgoing>) -> impl Future<Output = Result<Vec<Confirm>>> + Send;
+    fn publish(&self, batch: &[Outgoing]) -> impl Future<Output = Result<Self::Answers>> + Send;
 
     /// A consumer of these partitions. What another consumer of them had in hand when it was
     /// dropped comes again.
@@ -161,6 +175,18 @@ pub trait Consumer: Send {
 }
 
 impl Outgoing {
+    /// Roughly what it takes in memory, in bytes.
+    pub fn bytes(&self) -> usize {
+        let content = match &self.message {
+            Message::Change(change) => change.fields.as_ref().map_or(0, |fields| {
+                let field = |(name, value): (&String, &Value)| name.len() + size(value);
+                fields.iter().map(field).sum()
+            }),
+            Message::Barrier(_) => 0,
+        };
+        size_of::<Self>() + content
+    }
+
     /// A change on its key's partition.
     pub fn change(change: Change, lane: Lane, partitions: u32) -> Self {
         let place = Place {
@@ -182,4 +208,18 @@ impl Outgoing {
             })
             .collect()
     }
+}
+
+/// Roughly what a value takes in memory, in bytes.
+fn size(value: &Value) -> usize {
+    let inner = match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(size).sum(),
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| name.len() + size(value))
+            .sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+    };
+    size_of::<Value>() + inner
 }

@@ -196,12 +196,13 @@ impl Source for Still {
 
 impl Queue for Still {
     type Consumer = Never;
+    type Answers = std::future::Pending<Result<Vec<Confirm>>>;
 
     fn partitions(&self) -> u32 {
         1
     }
 
-    async fn publish(&self, _: Vec<Outgoing>) -> Result<Vec<Confirm>> {
+    async fn publish(&self, _: &[Outgoing]) -> Result<Self::Answers> {
         unreachable!("it stands still")
     }
 

@@ -86,7 +86,7 @@ async fn a_restart_keeps_everything_and_a_command_works_without_a_process() {
         Reporter::new().0,
         std::future::pending(),
     );
-    assert!(matches!(once.await, Err(Error::NotFound { .. })));
+    assert!(matches!(Box::pin(once).await, Err(Error::NotFound { .. })));
 
     let verify = Request::Verify {
         vectors: true,
@@ -98,7 +98,7 @@ async fn a_restart_keeps_everything_and_a_command_works_without_a_process() {
         Reporter::new().0,
         std::future::pending(),
     );
-    match once.await.unwrap() {
+    match Box::pin(once).await.unwrap() {
         Some(Response::Verify(report)) => assert!(report.clean),
         other => panic!("{other:?}"),
     }

@@ -6,6 +6,7 @@ mod program;
 mod seed;
 mod sharing;
 mod unusual;
+mod window;
 
 use lapin::options::{
     BasicConsumeOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions,
@@ -75,6 +76,11 @@ fn number(delivery: &Delivery) -> u64 {
         Ok(Message::Change(change)) => change.version.time.sequence(),
         other => panic!("{other:?} is no change"),
     }
+}
+
+/// Publishes a batch and awaits its answers.
+async fn publish(queue: &RabbitQueue, batch: Vec<Outgoing>) -> lockstep::Result<Vec<Confirm>> {
+    queue.publish(&batch).await?.await
 }
 
 fn is_confirmed(confirm: &Confirm) -> bool {

@@ -1,7 +1,10 @@
 //! The product's own capture, in this process, with a queue that says what it has confirmed.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use lockstep::Result;
 use lockstep::capture::{self, Ports, Settings};
 use lockstep::change::{Change, Lane, Message, Operation, Place, Version};
@@ -20,7 +23,9 @@ use crate::{Bench, Outcome, bare};
 /// As many as the settings have where nobody says another number.
 const PARTITIONS: u32 = 4;
 /// As many as capture asks for and publishes at once.
-const BATCH: usize = 500;
+const BATCH: usize = 250;
+/// As many of them as capture has on their way.
+const BATCHES: usize = 2;
 
 /// Carries the backlog; the seconds from the start of reading until all of it is confirmed.
 pub(crate) async fn carry(bench: &Bench, backlog: &Backlog, name: &str) -> Outcome<f64> {
@@ -42,7 +47,8 @@ pub(crate) async fn drain(backlog: &Backlog) -> Outcome<f64> {
     Ok(start.elapsed().as_secs_f64())
 }
 
-/// The product's queue alone: some of the documents again and again, a batch at a time.
+/// The product's queue alone: some of the documents again and again, with as many batches on their way as
+/// capture has.
 pub(crate) async fn publish(bench: &Bench, backlog: &Backlog) -> Outcome<f64> {
     let source = MongoSource::open(backlog.settings.clone(), Clock::system()).await?;
     let rows = source.page(&backlog.kind, None, BATCH).await?.found;
@@ -55,8 +61,17 @@ pub(crate) async fn publish(bench: &Bench, backlog: &Backlog) -> Outcome<f64> {
         .collect();
     let queue = Counted::open(bench, "publish").await?;
     let start = Instant::now();
-    while queue.confirmed().0 < backlog.count {
-        queue.publish(batch.clone()).await?;
+    let mut on_their_way = VecDeque::new();
+    for _ in 0..backlog.count.div_ceil(BATCH) {
+        if on_their_way.len() == BATCHES
+            && let Some(answers) = on_their_way.pop_front()
+        {
+            answers.await?;
+        }
+        on_their_way.push_back(queue.publish(&batch).await?);
+    }
+    for answers in on_their_way {
+        answers.await?;
     }
     let seconds = (queue.confirmed().1 - start).as_secs_f64();
     queue.remove(bench).await?;
@@ -129,26 +144,32 @@ impl Counted {
 
 impl Queue for Counted {
     type Consumer = RabbitConsumer;
+    type Answers = BoxFuture<'static, Result<Vec<Confirm>>>;
 
     fn partitions(&self) -> u32 {
         self.queue.partitions()
     }
 
-    async fn publish(&self, batch: Vec<Outgoing>) -> Result<Vec<Confirm>> {
+    async fn publish(&self, batch: &[Outgoing]) -> Result<Self::Answers> {
         let is_change = |outgoing: &Outgoing| matches!(outgoing.message, Message::Change(_));
         let changes: Vec<bool> = batch.iter().map(is_change).collect();
-        let confirms = self.queue.publish(batch).await?;
-        let done = confirms.iter().zip(changes);
-        let done =
-            done.filter(|(confirm, change)| *change && matches!(confirm, Confirm::Confirmed));
-        let count = done.count();
-        if count > 0 {
-            self.confirmed.send_modify(|(confirmed, at)| {
-                *confirmed += count;
-                *at = Instant::now();
-            });
-        }
-        Ok(confirms)
+        let answers = self.queue.publish(batch).await?;
+        let counted = self.confirmed.clone();
+        let answers = async move {
+            let confirms = answers.await?;
+            let done = confirms.iter().zip(changes);
+            let done = done
+                .filter(|(confirm, change)| *change && matches!(confirm, Confirm::Confirmed))
+                .count();
+            if done > 0 {
+                counted.send_modify(|(confirmed, at)| {
+                    *confirmed += done;
+                    *at = Instant::now();
+                });
+            }
+            Ok(confirms)
+        };
+        Ok(answers.boxed())
     }
 
     async fn consume(&self, partitions: Vec<u32>) -> Result<RabbitConsumer> {

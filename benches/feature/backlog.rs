@@ -57,7 +57,8 @@ impl Backlog {
                 let change = Change::new(key, version, Operation::Insert, Some(fields), 1);
                 Outgoing::change(change, Lane::Live, PARTITIONS)
             });
-            queue.publish(changes.collect()).await?;
+            let changes: Vec<_> = changes.collect();
+            queue.publish(&changes).await?.await?;
         }
         Ok(backlog)
     }

@@ -1,100 +1,108 @@
-//! Publishing until everything is confirmed, in order for each key.
+//! What has to be sent again, in order for each key. Pure.
+//!
+//! ```text
+//! sent      a1 b1 a2 │ b2 a3 b3          (two batches; a and b are places)
+//! answered   ✓  ✗  ✓ │  ✓  ✓  ✓
+//! again        b1    │ b2    b3          (behind all of them, so of every message the last is in order)
+//! ```
 
 use std::collections::HashSet;
 
-use crate::queue::{Confirm, Outgoing, Queue};
-use crate::retry::Backoff;
-use crate::{Error, Recovery, Result};
+use crate::change::Place;
+use crate::queue::{Confirm, Outgoing};
+use crate::{Error, Result};
 
-/// Attempts in a row in which nothing at all was confirmed before the session is opened anew.
-const FRUITLESS_MAX: u32 = 5;
-
-/// Publishes the batch and returns when every message is confirmed.
+/// Goes through answered batches in their order and keeps of each what has to be sent again: what
+/// failed, with all that followed it to the same place, in its batch and in those behind it.
 ///
-/// What failed is sent again, with all that followed it to the same place, so that the order of a
-/// key holds; what is sent twice is stored once.
-///
-/// # Errors
-/// When the queue takes nothing for a while, or an error that trying again cannot mend.
-pub(super) async fn publish_all<Q: Queue>(
-    queue: &Q,
-    mut batch: Vec<Outgoing>,
-    jitter: Option<u64>,
-) -> Result<()> {
-    let mut backoff = Backoff::jittered(jitter);
-    let mut fruitless = 0;
-    while !batch.is_empty() {
-        let sent = batch.len();
-        let (left, error) = match queue.publish(batch.clone()).await {
-            Ok(confirms) => unconfirmed(batch, confirms),
-            Err(error) => (batch, Some(error)),
-        };
-        batch = left;
-        let Some(error) = error else { break };
-        fruitless = if batch.len() < sent { 0 } else { fruitless + 1 };
-        match error.recovery() {
-            Recovery::Retry(pause) if fruitless < FRUITLESS_MAX => {
-                tracing::warn!(error = %error.chain(), left = batch.len(), "publishing again");
-                tokio::time::sleep(backoff.next(pause)).await;
-            }
-            _ => return Err(error),
-        }
-    }
-    Ok(())
+/// What is sent twice is stored once.
+#[derive(Debug, Default)]
+pub(super) struct Again {
+    /// Places where a message failed.
+    broken: HashSet<Place>,
+    /// Why the first one did.
+    pub(super) error: Option<Error>,
 }
 
-/// What has to be sent again, in order, and the first error.
-fn unconfirmed(batch: Vec<Outgoing>, confirms: Vec<Confirm>) -> (Vec<Outgoing>, Option<Error>) {
-    let mut first = None;
-    let mut broken = HashSet::new();
-    let mut left = Vec::new();
-    for (outgoing, confirm) in batch.into_iter().zip(confirms) {
-        let failed = match confirm {
-            Confirm::Confirmed => false,
-            Confirm::Failed(error) => {
-                first.get_or_insert(error);
-                true
+impl Again {
+    /// Keeps what is left of the next batch.
+    pub(super) fn of(
+        &mut self,
+        mut batch: Vec<Outgoing>,
+        answers: Result<Vec<Confirm>>,
+    ) -> Vec<Outgoing> {
+        let mut answers = match answers {
+            Ok(confirms) => confirms.into_iter(),
+            Err(error) => {
+                self.error.get_or_insert(error);
+                self.broken.extend(batch.iter().map(|it| it.place));
+                return batch;
             }
         };
-        if failed {
-            broken.insert(outgoing.place);
-        }
-        if broken.contains(&outgoing.place) {
-            left.push(outgoing);
-        }
+        batch.retain(|outgoing| {
+            let failed = match answers.next() {
+                Some(Confirm::Confirmed) => false,
+                Some(Confirm::Failed(error)) => {
+                    self.error.get_or_insert(error);
+                    true
+                }
+                None => true,
+            };
+            if failed {
+                self.broken.insert(outgoing.place);
+            }
+            self.broken.contains(&outgoing.place)
+        });
+        batch
     }
-    (left, first)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::change::{Barrier, Lane, Message, Place, Time};
+    use crate::change::{Barrier, Lane, Message, Time};
 
-    fn outgoing(partition: u32, mark: u64) -> Outgoing {
-        Outgoing {
+    fn batch(marks: &[(u32, u64)]) -> Vec<Outgoing> {
+        let outgoing = |(partition, mark)| Outgoing {
             place: Place {
                 partition,
                 lane: Lane::Live,
             },
             message: Message::Barrier(Barrier::watermark(1, Time::from_sequence(mark), 0)),
-        }
+        };
+        marks.iter().copied().map(outgoing).collect()
+    }
+
+    fn failed() -> Confirm {
+        Confirm::Failed(Error::Stopped { part: "queue" })
     }
 
     #[test]
     fn what_follows_a_failure_to_the_same_place_is_sent_again_behind_it() {
-        let batch: Vec<_> = [(0, 1), (1, 2), (0, 3), (1, 4)]
-            .map(|(p, m)| outgoing(p, m))
-            .into();
-        let failed = || Confirm::Failed(Error::Stopped { part: "queue" });
-        let confirms = vec![
-            Confirm::Confirmed,
-            failed(),
-            Confirm::Confirmed,
-            Confirm::Confirmed,
-        ];
-        let (left, error) = unconfirmed(batch, confirms);
-        assert_eq!(left, [outgoing(1, 2), outgoing(1, 4)]);
-        assert!(error.is_some());
+        let mut again = Again::default();
+        let before = again.of(batch(&[(1, 0)]), Ok(vec![Confirm::Confirmed]));
+        let answers = [Confirm::Confirmed, failed(), Confirm::Confirmed];
+        let left = again.of(batch(&[(0, 1), (1, 2), (0, 3)]), Ok(answers.into()));
+        let behind = [Confirm::Confirmed, Confirm::Confirmed];
+        let behind = again.of(batch(&[(1, 4), (0, 5)]), Ok(behind.into()));
+        let expected = [batch(&[]), batch(&[(1, 2)]), batch(&[(1, 4)])];
+        assert_eq!([before, left, behind], expected);
+        assert!(again.error.is_some());
+    }
+
+    #[test]
+    fn a_batch_without_answers_is_sent_again_whole_and_so_is_what_follows() {
+        let mut again = Again::default();
+        let error = Error::Stopped { part: "queue" };
+        assert_eq!(again.of(batch(&[(0, 1)]), Err(error)), batch(&[(0, 1)]));
+        let behind = again.of(batch(&[(0, 2)]), Ok(vec![Confirm::Confirmed]));
+        assert_eq!(behind, batch(&[(0, 2)]));
+    }
+
+    #[test]
+    fn a_message_without_an_answer_has_failed() {
+        let mut again = Again::default();
+        let left = again.of(batch(&[(0, 1), (1, 2)]), Ok(vec![Confirm::Confirmed]));
+        assert_eq!(left, batch(&[(1, 2)]));
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 
 use super::begin::begin;
 use super::frontier::Boundary;
-use super::pipeline::Pipeline;
+use super::pipeline::{Pipeline, Room};
 use super::{Frontier, LostHistory, Ports, RESETS_MAX, Request, Resync, Settings, Step, messages};
 use crate::change::{DocumentKey, Version};
 use crate::queue::{Outgoing, Queue};
@@ -17,7 +17,7 @@ use crate::source::{Body, Checkpoint, Checkpoints, Event, Source, Watch};
 use crate::{Error, Result};
 
 /// An open watch and what is known about it.
-pub(super) struct Session<'a, S: Source, C, Q> {
+pub(super) struct Session<'a, S: Source, C, Q: Queue> {
     ports: &'a Ports<'a, S, C, Q>,
     settings: &'a Settings,
     watch: S::Watch,
@@ -29,6 +29,8 @@ pub(super) struct Session<'a, S: Source, C, Q> {
     /// Changes confirmed since the position was saved.
     unsaved: usize,
     checkpoint: Checkpoint,
+    /// The position is being saved, while changes go on.
+    saving: Option<Saving<'a>>,
     /// A page is on its way; the next one is read after it.
     paging: bool,
     /// Events went last, so that a page goes next: neither starves under the other.
@@ -38,9 +40,16 @@ pub(super) struct Session<'a, S: Source, C, Q> {
     progressed: bool,
 }
 
+type Saving<'a> = Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
+
+/// Windows of changes in hand: one that is confirmed, and two behind it, so that the source works on
+/// its next answer meanwhile.
+const WINDOWS_HELD: usize = 3;
+
 /// What happened next.
 enum Turn {
     Stop,
+    Saved,
     Confirmed(Then),
     Asked(Request),
     Tick,
@@ -104,15 +113,21 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
         };
         let (position, time) = watch.here();
         let frontier = Frontier::new(checkpoint.epoch, position, time);
+        let room = Room {
+            sent: settings.window,
+            held: settings.window.saturating_mul(WINDOWS_HELD),
+            bytes: settings.window_bytes,
+        };
         Ok(Self {
             ports,
             settings,
             watch,
             confirmed: frontier.boundary().clone(),
             frontier,
-            pipeline: Pipeline::new(ports.queue, settings.jitter),
+            pipeline: Pipeline::new(ports.queue, room, settings.jitter),
             unsaved: 0,
             checkpoint,
+            saving: None,
             paging: false,
             page_is_next: false,
             page_due: Instant::now(),
@@ -136,6 +151,7 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
         loop {
             match self.turn(requests, shutdown.as_mut(), &mut ticks).await? {
                 Turn::Stop => break,
+                Turn::Saved => {}
                 Turn::Confirmed(then) => self.follow(then).await?,
                 Turn::Asked(request) => self.answer(request).await?,
                 Turn::Tick => self.tick().await?,
@@ -162,13 +178,15 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
         if page && self.page_is_next && self.page_due <= Instant::now() {
             return Ok(Turn::Page);
         }
+        let batch = self.settings.window.div_ceil(2);
         Ok(tokio::select! {
             biased;
             () = shutdown => Turn::Stop,
+            saved = saved(&mut self.saving), if self.saving.is_some() => saved.map(|()| Turn::Saved)?,
             then = self.pipeline.confirmed() => Turn::Confirmed(then?),
             Some(request) = requests.recv(), if room => Turn::Asked(request),
             _ = ticks.tick(), if room => Turn::Tick,
-            events = self.watch.next(self.settings.window), if room => Turn::Events(events?),
+            events = self.watch.next(batch), if room => Turn::Events(events?),
             () = sleep_until(self.page_due), if page => Turn::Page,
         })
     }
@@ -216,7 +234,7 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
             }
         }
         if self.checkpoint.kinds.len() > known {
-            self.ports.checkpoints.save(self.checkpoint.clone()).await?;
+            self.save_as_it_is().await?;
         }
         Ok(())
     }
@@ -309,8 +327,8 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
                 for (kind, version) in replaced {
                     self.checkpoint.snapshot.replaced(kind, version);
                 }
-                if self.unsaved >= self.settings.save_after {
-                    self.save().await?;
+                if self.unsaved >= self.settings.save_after && self.saving.is_none() {
+                    self.begin_save();
                 }
             }
             Then::Paged { step, last } => {
@@ -336,11 +354,36 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
         Ok(())
     }
 
-    /// Saves the last place before which everything is confirmed.
+    /// Saves the last place before which everything is confirmed; done when this returns.
     async fn save(&mut self) -> Result<()> {
         self.checkpoint.position = self.confirmed.position.clone();
-        self.ports.checkpoints.save(self.checkpoint.clone()).await?;
         self.unsaved = 0;
-        Ok(())
+        self.save_as_it_is().await
     }
+
+    /// Saves the checkpoint behind the save that is under way: the later one must win.
+    async fn save_as_it_is(&mut self) -> Result<()> {
+        if self.saving.is_some() {
+            saved(&mut self.saving).await?;
+        }
+        self.ports.checkpoints.save(self.checkpoint.clone()).await
+    }
+
+    /// The same as [`Self::save`], without waiting: nothing follows from it.
+    fn begin_save(&mut self) {
+        self.checkpoint.position = self.confirmed.position.clone();
+        self.unsaved = 0;
+        let (checkpoints, checkpoint) = (self.ports.checkpoints, self.checkpoint.clone());
+        self.saving = Some(Box::pin(checkpoints.save(checkpoint)));
+    }
+}
+
+/// Ready when the save that is under way is done. Cancel safe.
+async fn saved(saving: &mut Option<Saving<'_>>) -> Result<()> {
+    let Some(under_way) = saving else {
+        return Ok(());
+    };
+    let done = under_way.await;
+    *saving = None;
+    done
 }

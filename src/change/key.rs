@@ -52,6 +52,13 @@ impl DocumentKey {
 
     /// The `_id` for people and for the seed's consumers: hex, the string itself, or relaxed JSON.
     pub fn entry_id(&self) -> String {
+        // What MongoDB itself gives; hex digits have nothing to unescape.
+        let hex = self.id.strip_prefix("{\"$oid\":\"");
+        if let Some(hex) = hex.and_then(|rest| rest.strip_suffix("\"}"))
+            && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
+        {
+            return hex.to_owned();
+        }
         match serde_json::from_str(&self.id) {
             Ok(Value::String(text)) => text,
             Ok(Value::Object(fields)) if fields.len() == 1 => {

@@ -13,6 +13,7 @@
 mod body;
 mod broker;
 mod consumer;
+mod flight;
 mod intake;
 mod link;
 mod parked;
@@ -35,7 +36,7 @@ use uuid::Uuid;
 pub use consumer::RabbitConsumer;
 pub use sharing::Sharing;
 
-use super::{Confirm, Depth, Outgoing, Parked, Queue};
+use super::{Depth, Outgoing, Parked, Queue};
 use crate::change::Lane;
 use crate::clock::Clock;
 use crate::{Error, Result};
@@ -218,12 +219,13 @@ fn validate(settings: &Settings) -> Result<()> {
 
 impl Queue for RabbitQueue {
     type Consumer = RabbitConsumer;
+    type Answers = publish::Answers;
 
     fn partitions(&self) -> u32 {
         self.publisher.link.topology.partitions
     }
 
-    async fn publish(&self, batch: Vec<Outgoing>) -> Result<Vec<Confirm>> {
+    async fn publish(&self, batch: &[Outgoing]) -> Result<Self::Answers> {
         self.publisher.publish(batch).await
     }
 

@@ -13,6 +13,7 @@
 mod consumer;
 mod hands;
 
+use std::future::{Ready, ready};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, Transaction, params};
@@ -89,15 +90,17 @@ impl SqliteQueue {
 
 impl Queue for SqliteQueue {
     type Consumer = SqliteConsumer;
+    type Answers = Ready<Result<Vec<Confirm>>>;
 
     fn partitions(&self) -> u32 {
         self.partitions
     }
 
-    async fn publish(&self, batch: Vec<Outgoing>) -> Result<Vec<Confirm>> {
+    /// On its way and answered are one moment here: a transaction is done or not.
+    async fn publish(&self, batch: &[Outgoing]) -> Result<Self::Answers> {
         let (mut rows, mut confirms) = (Vec::new(), Vec::new());
         for outgoing in batch {
-            confirms.push(match self.row(&outgoing) {
+            confirms.push(match self.row(outgoing) {
                 Ok(row) => {
                     rows.push(row);
                     Confirm::Confirmed
@@ -114,9 +117,10 @@ impl Queue for SqliteQueue {
             Ok(confirms)
         };
         let wake = Some(self.wake.clone());
-        self.database
-            .write_and_wake(Durability::Ordered, wake, insert)
-            .await
+        let write = self
+            .database
+            .write_and_wake(Durability::Ordered, wake, insert);
+        Ok(ready(Ok(write.await?)))
     }
 
     async fn consume(&self, partitions: Vec<u32>) -> Result<SqliteConsumer> {

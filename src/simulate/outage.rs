@@ -46,7 +46,8 @@ async fn an_outage_of_hours_charges_one_attempt_at_most() {
     let publish = async {
         tokio::time::sleep(hour).await;
         store.go_away(4 * hour);
-        queue.publish(changes.collect()).await.unwrap();
+        let batch: Vec<_> = changes.collect();
+        queue.publish(&batch).await.unwrap().await.unwrap();
     };
     tokio::join!(work(&queue, &store, &clock, 8 * hour), publish);
     let depth = queue.depth().await.unwrap();

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -124,6 +126,11 @@ impl QueueModel {
             keep
         });
         strays
+    }
+
+    /// Whether this change was ever taken in.
+    pub fn has_taken(&self, key: &DocumentKey, version: Version) -> bool {
+        self.state().accepted.contains(&(key.clone(), version))
     }
 
     /// The bug of replaying what was parked: the old body at a new version.
@@ -318,20 +325,22 @@ impl State {
 
 impl Queue for QueueModel {
     type Consumer = ConsumerModel;
+    type Answers = BoxFuture<'static, Result<Vec<Confirm>>>;
 
     fn partitions(&self) -> u32 {
         self.partitions
     }
 
-    async fn publish(&self, batch: Vec<Outgoing>) -> Result<Vec<Confirm>> {
+    async fn publish(&self, batch: &[Outgoing]) -> Result<Self::Answers> {
         self.chaos.step("queue", "publish").await?;
-        let mut confirms = Vec::with_capacity(batch.len());
-        for outgoing in batch {
-            confirms.push(self.accept(outgoing));
-        }
+        let confirms = batch.iter().map(|it| self.accept(it.clone())).collect();
         self.shared.changed.notify_waiters();
-        self.chaos.step("queue", "publish").await?;
-        Ok(confirms)
+        let chaos = self.chaos.clone();
+        let answers = async move {
+            chaos.step("queue", "confirm").await?;
+            Ok(confirms)
+        };
+        Ok(answers.boxed())
     }
 
     async fn consume(&self, partitions: Vec<u32>) -> Result<ConsumerModel> {

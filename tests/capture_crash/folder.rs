@@ -99,7 +99,10 @@ impl Folder {
 
     async fn publish(&self, batch: Vec<Outgoing>) {
         loop {
-            let confirms = self.queue.publish(batch.clone()).await.unwrap_or_default();
+            let confirms = match self.queue.publish(&batch).await {
+                Ok(answers) => answers.await.unwrap_or_default(),
+                Err(_) => Vec::new(),
+            };
             let is_confirmed = |it: &Confirm| matches!(it, Confirm::Confirmed);
             if !confirms.is_empty() && confirms.iter().all(is_confirmed) {
                 return;

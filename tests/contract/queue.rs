@@ -56,6 +56,8 @@ macro_rules! suite {
             carry: concurrent_publishers_keep_their_own_order,
             carry: depth_counts_changes_that_are_not_settled,
             carry: nothing_published_is_nothing_confirmed,
+            carry: a_batch_stands_behind_those_before_it_whose_answers_nobody_awaited,
+            carry: what_was_published_comes_though_its_answers_were_dropped,
             again: a_message_in_hand_is_not_handed_out_again,
             again: what_a_dropped_consumer_had_comes_again,
             again: every_attempt_is_counted_across_reopening,
@@ -114,19 +116,28 @@ const LIVE: Place = Place {
 
 /// Publishes these edits to a place.
 async fn publish<S: Subject>(subject: &S, place: Place, numbers: impl Iterator<Item = u32>) {
+    send(subject, batch(place, numbers)).await;
+}
+
+/// These edits, for a place.
+fn batch(place: Place, numbers: impl Iterator<Item = u32>) -> Vec<Outgoing> {
     let outgoing = |number| Outgoing {
         place,
         message: Message::Change(change(number)),
     };
-    send(subject, numbers.map(outgoing).collect()).await;
+    numbers.map(outgoing).collect()
 }
 
 async fn send<S: Subject>(subject: &S, batch: Vec<Outgoing>) {
     let count = batch.len();
-    let confirms = subject.queue().publish(batch).await.unwrap();
+    let confirms = subject.queue().publish(&batch).await.unwrap();
+    let confirms = confirms.await.unwrap();
     assert_eq!(confirms.len(), count);
-    let confirmed = |confirm: &Confirm| matches!(confirm, Confirm::Confirmed);
-    assert!(confirms.iter().all(confirmed), "{confirms:?}");
+    assert!(confirms.iter().all(is_confirmed), "{confirms:?}");
+}
+
+fn is_confirmed(confirm: &Confirm) -> bool {
+    matches!(confirm, Confirm::Confirmed)
 }
 
 fn watermark() -> Message {

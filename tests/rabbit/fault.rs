@@ -14,14 +14,14 @@ async fn what_was_confirmed_before_a_broker_was_killed_is_there_in_order() {
     let mut old = queue.consume(vec![0]).await.unwrap();
     let batch =
         |range: std::ops::Range<u64>| range.map(|it| edit(0, it, 1_000)).collect::<Vec<_>>();
-    let confirms = queue.publish(batch(0..500)).await.unwrap();
+    let confirms = publish(&queue, batch(0..500)).await.unwrap();
     assert!(confirms.iter().all(is_confirmed));
     let in_hand = old.receive(1).await.unwrap().remove(0);
 
     // Killed while these are on their way.
     let mut rest = batch(500..3_000);
     {
-        let mut publishing = pin!(queue.publish(rest.clone()));
+        let mut publishing = pin!(publish(&queue, rest.clone()));
         tokio::select! {
             biased;
             early = &mut publishing => panic!("it was too quick to be killed: {early:?}"),
@@ -37,7 +37,7 @@ async fn what_was_confirmed_before_a_broker_was_killed_is_there_in_order() {
         lockstep::Recovery::Retry(_)
     ));
     broker.restart();
-    let confirms = queue.publish(rest).await.unwrap();
+    let confirms = publish(&queue, rest).await.unwrap();
     assert!(confirms.iter().all(is_confirmed));
 
     // What is void settles nothing: the message comes again, counted.
@@ -77,12 +77,12 @@ async fn a_full_queue_fails_its_messages_and_takes_them_in_order_once_there_is_r
     broker.control(&["set_policy", "--apply-to", "queues", "full", &full, limit]);
     // The limit is soft: of these some more than that may still be taken, or be refused already.
     let filler = (1_000..1_010).map(|it| edit(0, it, 10)).collect();
-    let confirms = queue.publish(filler).await.unwrap();
+    let confirms = publish(&queue, filler).await.unwrap();
     assert!(confirms.iter().any(is_confirmed));
     let batch: Vec<_> = (0..40)
         .map(|it| edit(u32::from(it % 2 == 1), it, 10))
         .collect();
-    let confirms = queue.publish(batch.clone()).await.unwrap();
+    let confirms = publish(&queue, batch.clone()).await.unwrap();
     let of = |partition: usize| confirms.iter().skip(partition).step_by(2);
     assert!(of(1).all(is_confirmed), "the other place is not held up");
     let failed = of(0).find_map(|confirm| match confirm {
@@ -103,7 +103,7 @@ async fn a_full_queue_fails_its_messages_and_takes_them_in_order_once_there_is_r
         for last in [None, Some(edit(0, end, 10))] {
             rest.extend(last);
             while !rest.is_empty() {
-                let confirms = queue.publish(rest.clone()).await.unwrap();
+                let confirms = publish(&queue, rest.clone()).await.unwrap();
                 rest = left(std::mem::take(&mut rest), &confirms);
             }
         }
@@ -132,9 +132,9 @@ async fn a_blocked_publisher_waits_and_goes_on() {
     let _alone = broker::alone().await;
     let broker = Broker::start();
     let queue = open(&settings_at(broker.url())).await;
-    queue.publish(vec![edit(0, 0, 10)]).await.unwrap();
+    publish(&queue, vec![edit(0, 0, 10)]).await.unwrap();
     broker.control(&["set_vm_memory_high_watermark", "absolute", "1"]);
-    let mut publishing = pin!(queue.publish(vec![edit(0, 1, 10)]));
+    let mut publishing = pin!(publish(&queue, vec![edit(0, 1, 10)]));
     let early = tokio::time::timeout(Duration::from_millis(300), &mut publishing).await;
     assert!(early.is_err(), "{early:?}");
     broker.control(&["set_vm_memory_high_watermark", "0.5"]);
@@ -145,22 +145,20 @@ async fn a_blocked_publisher_waits_and_goes_on() {
 async fn a_queue_that_is_gone_fails_its_message_and_is_declared_anew() {
     let settings = settings();
     let queue = open(&settings).await;
-    queue.publish(vec![edit(0, 0, 10)]).await.unwrap();
+    publish(&queue, vec![edit(0, 0, 10)]).await.unwrap();
     let (_connection, channel) = stranger(&settings.url).await;
     let name = queue.queue_name(live(0));
     channel
         .queue_delete(name.into(), QueueDeleteOptions::default())
         .await
         .unwrap();
-    let confirms = queue
-        .publish(vec![edit(0, 1, 10), edit(1, 2, 10)])
-        .await
-        .unwrap();
+    let batch = vec![edit(0, 1, 10), edit(1, 2, 10)];
+    let confirms = publish(&queue, batch).await.unwrap();
     assert!(
         !is_confirmed(&confirms[0]) && is_confirmed(&confirms[1]),
         "{confirms:?}"
     );
-    let confirms = queue.publish(vec![edit(0, 1, 10)]).await.unwrap();
+    let confirms = publish(&queue, vec![edit(0, 1, 10)]).await.unwrap();
     assert!(is_confirmed(&confirms[0]), "{confirms:?}");
 }
 
@@ -168,7 +166,7 @@ async fn a_queue_that_is_gone_fails_its_message_and_is_declared_anew() {
 async fn a_dropped_publish_leaves_the_next_one_its_own_answers() {
     let settings = settings();
     let queue = open(&settings).await;
-    queue.publish(vec![edit(1, 0, 10)]).await.unwrap();
+    publish(&queue, vec![edit(1, 0, 10)]).await.unwrap();
     let (_connection, channel) = stranger(&settings.url).await;
     let name = queue.queue_name(live(0));
     channel
@@ -177,7 +175,7 @@ async fn a_dropped_publish_leaves_the_next_one_its_own_answers() {
         .unwrap();
     for polls in 1..6 {
         // All of these are returned, whenever their answers come.
-        let dropped = queue.publish((0..9).map(|it| edit(0, it, 10)).collect());
+        let dropped = publish(&queue, (0..9).map(|it| edit(0, it, 10)).collect());
         let polled = async {
             for _ in 0..polls {
                 tokio::task::yield_now().await;
@@ -189,10 +187,8 @@ async fn a_dropped_publish_leaves_the_next_one_its_own_answers() {
             _ = dropped => {}
             () = polled => {}
         }
-        let confirms = queue
-            .publish((0..9).map(|it| edit(1, it, 10)).collect())
-            .await
-            .unwrap();
+        let batch = (0..9).map(|it| edit(1, it, 10)).collect();
+        let confirms = publish(&queue, batch).await.unwrap();
         assert!(confirms.iter().all(is_confirmed), "{confirms:?}");
     }
 }

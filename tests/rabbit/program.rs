@@ -93,7 +93,7 @@ async fn pika_understands_our_messages_from_the_body_alone() {
         let change = Change::new(key, version, Operation::Insert, fields, 0);
         batch.push(Outgoing::change(change, Lane::Live, PARTITIONS));
     }
-    let confirms = queue.publish(batch).await.unwrap();
+    let confirms = publish(&queue, batch).await.unwrap();
     assert!(confirms.iter().all(is_confirmed), "{confirms:?}");
     let printed = run("consumer.py", &settings.url, &name);
     let understood: Vec<Value> = printed

@@ -63,7 +63,7 @@ async fn the_seeds_consumer_gets_a_copy_that_its_body_alone_explains() {
         of(Operation::Insert, Some(&fields), 1),
         of(Operation::Delete, None, 2),
     ];
-    let confirms = queue.publish(batch).await.unwrap();
+    let confirms = publish(&queue, batch).await.unwrap();
     assert!(confirms.iter().all(is_confirmed), "{confirms:?}");
     let get = || channel.basic_get(name.clone().into(), BasicGetOptions { no_ack: true });
     let copy = get().await.unwrap().expect("there is a copy");
@@ -88,12 +88,11 @@ async fn a_seed_consumer_that_is_away_holds_publishing_up_before_its_queue_grows
     settings.seed_consumers = Some(format!("{}-default", settings.name));
     settings.seed_backlog_max = 2;
     let queue = open(&settings).await;
-    let confirms = queue
-        .publish(vec![edit(0, 0, 10), edit(0, 1, 10)])
-        .await
-        .unwrap();
+    let batch = vec![edit(0, 0, 10), edit(0, 1, 10)];
+    let confirms = publish(&queue, batch).await.unwrap();
     assert!(confirms.iter().all(is_confirmed));
-    let error = queue.publish(vec![edit(0, 2, 10)]).await.unwrap_err();
+    let late = publish(&queue, vec![edit(0, 2, 10)]).await;
+    let error = late.unwrap_err();
     assert!(matches!(error.recovery(), lockstep::Recovery::Retry(_)));
     assert!(
         error.chain().contains("start its consumer"),

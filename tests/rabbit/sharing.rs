@@ -68,7 +68,7 @@ async fn publish(queue: RabbitQueue, mut stopped: oneshot::Receiver<()>) -> u64 
             return number - 1;
         }
         let batch = (0..PARTITIONS).map(|partition| edit(partition, number, 10));
-        let confirms = queue.publish(batch.collect()).await.unwrap();
+        let confirms = super::publish(&queue, batch.collect()).await.unwrap();
         assert!(confirms.iter().all(is_confirmed), "{confirms:?}");
     }
     0

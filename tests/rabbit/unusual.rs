@@ -14,7 +14,7 @@ async fn what_is_too_large_is_parked_without_its_body_and_holds_up_nobody() {
     let Message::Change(large) = batch[1].message.clone() else {
         panic!()
     };
-    let confirms = queue.publish(batch).await.unwrap();
+    let confirms = publish(&queue, batch).await.unwrap();
     assert!(confirms.iter().all(is_confirmed), "{confirms:?}");
     let mut consumer = queue.consume(vec![0]).await.unwrap();
     assert_eq!(drain(&mut consumer, 2).await, [0, 2]);
@@ -39,9 +39,9 @@ async fn what_the_broker_takes_no_more_of_is_learned_and_parked() {
     settings.message_bytes_max = usize::MAX;
     let queue = open(&settings).await;
     let large = || vec![edit(0, 0, 10), edit(0, 1, (128 << 20) + 1)];
-    let first = queue.publish(large()).await;
+    let first = publish(&queue, large()).await;
     assert!(first.is_err() || !first.unwrap().iter().all(is_confirmed));
-    let confirms = queue.publish(large()).await.unwrap();
+    let confirms = publish(&queue, large()).await.unwrap();
     assert!(confirms.iter().all(is_confirmed), "{confirms:?}");
     assert_eq!(queue.parked(None, 10).await.unwrap().len(), 1);
 }
@@ -50,7 +50,7 @@ async fn what_the_broker_takes_no_more_of_is_learned_and_parked() {
 async fn what_the_broker_gave_up_is_listed_with_its_reason() {
     let settings = settings();
     let queue = open(&settings).await;
-    queue.publish(vec![edit(1, 7, 10)]).await.unwrap();
+    publish(&queue, vec![edit(1, 7, 10)]).await.unwrap();
     let (connection, channel) = stranger(&settings.url).await;
     let (name, none) = (queue.queue_name(live(1)), FieldTable::default());
     let options = BasicConsumeOptions::default();
@@ -93,10 +93,8 @@ async fn what_the_broker_gave_up_is_listed_with_its_reason() {
 #[tokio::test]
 async fn two_listings_at_once_both_see_everything() {
     let queue = open(&settings()).await;
-    queue
-        .publish((0..30).map(|it| edit(0, it, 10)).collect())
-        .await
-        .unwrap();
+    let batch = (0..30).map(|it| edit(0, it, 10)).collect();
+    publish(&queue, batch).await.unwrap();
     let mut consumer = queue.consume(vec![0]).await.unwrap();
     let mut parked = 0;
     while parked < 30 {

@@ -7,6 +7,7 @@
 //! A document may have fields of these names itself. They are kept under [`OWN`], each leaving its
 //! place to ours, so that the document comes back as it was, in its own order.
 
+use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use serde_json::{Map, Value};
 
 use super::wire::unreadable;
@@ -20,20 +21,64 @@ const TYPE: &str = "type";
 const ENTRY_ID: &str = "entry_id";
 const TAKEN: [&str; 3] = [TYPE, ENTRY_ID, OWN];
 
-/// The body, and whether it has [`OWN`]. Without fields: the two names alone.
-pub(super) fn encode(key: &DocumentKey, fields: Option<&Fields>) -> (Vec<u8>, bool) {
-    let mut body = fields.cloned().unwrap_or_default();
-    let own: Map<String, Value> = TAKEN
-        .iter()
-        .filter_map(|name| Some(((*name).to_owned(), body.get(*name)?.clone())))
-        .collect();
-    let has_own = !own.is_empty();
-    body.insert(TYPE.to_owned(), key.kind.clone().into());
-    body.insert(ENTRY_ID.to_owned(), key.entry_id().into());
-    if has_own {
-        body.insert(OWN.to_owned(), own.into());
+/// The body, and whether it has [`OWN`]. Without fields: the two names alone. `size` is about how
+/// many bytes it will have.
+pub(super) fn encode(key: &DocumentKey, fields: Option<&Fields>, size: usize) -> (Vec<u8>, bool) {
+    let none = Fields::new();
+    let fields = fields.unwrap_or(&none);
+    let has_own = TAKEN.iter().any(|name| fields.contains_key(*name));
+    let body = Body {
+        kind: &key.kind,
+        entry_id: &key.entry_id(),
+        fields,
+        has_own,
+    };
+    let mut bytes = Vec::with_capacity(size);
+    // Its names are texts and its numbers finite, and memory takes all that is written.
+    serde_json::to_writer(&mut bytes, &body).expect("a body should be JSON: it is made of JSON");
+    (bytes, has_own)
+}
+
+/// A body, written straight from the document's fields.
+struct Body<'a> {
+    kind: &'a str,
+    entry_id: &'a str,
+    fields: &'a Fields,
+    has_own: bool,
+}
+
+impl Serialize for Body<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut body = serializer.serialize_map(None)?;
+        for (name, value) in self.fields {
+            match name.as_str() {
+                TYPE => body.serialize_entry(TYPE, self.kind)?,
+                ENTRY_ID => body.serialize_entry(ENTRY_ID, self.entry_id)?,
+                OWN => body.serialize_entry(OWN, &Own(self.fields))?,
+                _ => body.serialize_entry(name, value)?,
+            }
+        }
+        if !self.fields.contains_key(TYPE) {
+            body.serialize_entry(TYPE, self.kind)?;
+        }
+        if !self.fields.contains_key(ENTRY_ID) {
+            body.serialize_entry(ENTRY_ID, self.entry_id)?;
+        }
+        if self.has_own && !self.fields.contains_key(OWN) {
+            body.serialize_entry(OWN, &Own(self.fields))?;
+        }
+        body.end()
     }
-    (Value::Object(body).to_string().into_bytes(), has_own)
+}
+
+/// The document's own fields whose names are taken.
+struct Own<'a>(&'a Fields);
+
+impl Serialize for Own<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let own = |name: &&'static str| Some((*name, self.0.get(*name)?));
+        serializer.collect_map(TAKEN.iter().filter_map(own))
+    }
 }
 
 /// The document's fields in a body of ours.

@@ -9,6 +9,7 @@
 //! to our queues first, where it is counted, parked and ordered like everything else.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use futures_util::{FutureExt as _, StreamExt as _};
 use lapin::message::Delivery;
@@ -30,7 +31,7 @@ const BATCH: u16 = 100;
 /// # Errors
 /// The first one; what was not acknowledged is still in the queue, so call it again after a pause.
 pub(super) async fn run(
-    publisher: &Publisher,
+    publisher: &Arc<Publisher>,
     clock: &Clock,
     queue: &str,
     shutdown: impl Future<Output = ()> + Send,
@@ -67,7 +68,7 @@ pub(super) async fn run(
 }
 
 /// Publishes a batch, then acknowledges what was confirmed.
-async fn move_on(publisher: &Publisher, clock: &Clock, batch: Vec<Delivery>) -> Result<()> {
+async fn move_on(publisher: &Arc<Publisher>, clock: &Clock, batch: Vec<Delivery>) -> Result<()> {
     let mut outgoing = Vec::with_capacity(batch.len());
     let mut moved = Vec::with_capacity(batch.len());
     for delivery in batch {
@@ -85,7 +86,8 @@ async fn move_on(publisher: &Publisher, clock: &Clock, batch: Vec<Delivery>) -> 
         }
     }
     let mut failed = None;
-    for (delivery, confirm) in moved.iter().zip(publisher.publish(outgoing).await?) {
+    let answers = publisher.publish(&outgoing).await?;
+    for (delivery, confirm) in moved.iter().zip(answers.await?) {
         match confirm {
             Confirm::Confirmed => acknowledge(publisher, delivery).await?,
             Confirm::Failed(error) => drop(failed.get_or_insert(error)),
@@ -95,7 +97,7 @@ async fn move_on(publisher: &Publisher, clock: &Clock, batch: Vec<Delivery>) -> 
 }
 
 async fn set_aside(
-    publisher: &Publisher,
+    publisher: &Arc<Publisher>,
     clock: &Clock,
     delivery: &Delivery,
     why: &str,

@@ -5,6 +5,7 @@
 //! ```
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lapin::options::ConfirmSelectOptions;
@@ -29,7 +30,7 @@ pub(super) struct Link {
 #[derive(Debug)]
 struct Open {
     connection: Connection,
-    channel: Channel,
+    channel: Arc<Channel>,
 }
 
 impl Open {
@@ -48,10 +49,10 @@ impl Link {
     }
 
     /// The channel that publishes, with confirms.
-    pub(super) async fn channel(&self) -> Result<Channel> {
+    pub(super) async fn channel(&self) -> Result<Arc<Channel>> {
         let mut open = self.open.lock().await;
         if let Some(open) = open.as_ref().filter(|open| open.is_up()) {
-            return Ok(open.channel.clone());
+            return Ok(Arc::clone(&open.channel));
         }
         // The old one first: what it still had is void.
         *open = None;
@@ -62,9 +63,10 @@ impl Link {
         confirms
             .await
             .map_err(|error| self.broker.fault("confirm", error))?;
+        let channel = Arc::new(channel);
         *open = Some(Open {
             connection,
-            channel: channel.clone(),
+            channel: Arc::clone(&channel),
         });
         Ok(channel)
     }
@@ -86,9 +88,15 @@ impl Link {
         topology::count(&self.broker, &channel, queue).await
     }
 
-    /// The next call connects and declares anew.
-    pub(super) async fn forget(&self) {
-        *self.open.lock().await = None;
+    /// The next call connects and declares anew, unless another has done so since this channel broke.
+    pub(super) async fn forget(&self, broken: &Arc<Channel>) {
+        let mut open = self.open.lock().await;
+        if open
+            .as_ref()
+            .is_some_and(|open| Arc::ptr_eq(&open.channel, broken))
+        {
+            *open = None;
+        }
     }
 
     /// Waits, and says it once when that is long because the broker has blocked us.

@@ -1,48 +1,42 @@
 //! Publishing: pipelined, each message with a confirm of its own.
 //!
 //! ```text
-//! batch ──encode──> basic.publish, mandatory ──> [ at most window confirms awaited ] ──> answers
+//! batch ──encode──> basic.publish, mandatory ──> on its way ──> [ confirms awaited: flight.rs ] ──> answers
 //!            └─over the limit──> parked by key and version, without its body
 //! ```
-//!
-//! A confirm belongs to its message, not to its turn: a call that was dropped half-way leaves nothing
-//! that the next call could take for its own.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use lapin::options::BasicPublishOptions;
-use lapin::{Channel, Confirmation, PublisherConfirm};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use lapin::types::ShortString;
+use lapin::{Channel, Confirmation};
 
 use super::Settings;
+use super::flight::{Flight, Sending};
 use super::link::Link;
 use super::parked;
 use super::wire::{self, Envelope};
-use crate::change::{Message, Operation};
+use crate::change::{Change, Message, Operation, Place};
 use crate::clock::Clock;
 use crate::queue::{Confirm, Outgoing};
 use crate::{Error, Result};
+
+/// Ready when every message of a batch has its answer.
+pub(super) type Answers = BoxFuture<'static, Result<Vec<Confirm>>>;
 
 /// Publishes for everybody.
 #[derive(Debug)]
 pub(super) struct Publisher {
     pub(super) link: Link,
     clock: Clock,
-    window: usize,
-    window_bytes: usize,
+    pub(super) window: usize,
+    pub(super) window_bytes: usize,
     seed_backlog_max: u64,
     /// Of a message, in bytes: the setting, or less where the broker says so.
     limit: AtomicUsize,
-}
-
-/// Sent, and not answered yet.
-struct Sent {
-    /// Of its message in the batch.
-    index: usize,
-    /// False for a copy whose original follows: only that one's confirm is the message's.
-    last: bool,
-    bytes: usize,
-    confirm: PublisherConfirm,
 }
 
 impl Publisher {
@@ -62,54 +56,32 @@ impl Publisher {
     /// A change over `message_bytes_max`, or over the broker's own limit, is parked by its key and
     /// version, without its body, and answered as confirmed: nothing that is sent again could be
     /// smaller, and what was set aside holds up nobody.
-    pub(super) async fn publish(&self, batch: Vec<Outgoing>) -> Result<Vec<Confirm>> {
-        let mut answers: Vec<Option<Confirm>> = batch.iter().map(|_| None).collect();
-        let broken = self.send_all(batch, &mut answers).await.err();
-        if let Some(error) = broken {
-            // Its state may say "connected" for a while yet.
-            self.link.forget().await;
-            if answers.iter().all(Option::is_none) {
-                return Err(error);
-            }
-            tracing::debug!(error = %error.chain(), "publishing broke off");
-        }
-        let unanswered = || Confirm::Failed(self.no_answer());
-        Ok(answers
-            .into_iter()
-            .map(|answer| answer.unwrap_or_else(unanswered))
-            .collect())
-    }
-
-    async fn send_all(&self, batch: Vec<Outgoing>, answers: &mut [Option<Confirm>]) -> Result<()> {
+    pub(super) async fn publish(self: &Arc<Self>, batch: &[Outgoing]) -> Result<Answers> {
         if batch.is_empty() {
-            return Ok(());
+            return Ok(std::future::ready(Ok(Vec::new())).boxed());
         }
         let channel = self.link.channel().await?;
         self.wait_for_seed_consumers().await?;
-        let mut sent = VecDeque::new();
-        let mut bytes = 0;
-        for (index, outgoing) in batch.into_iter().enumerate() {
-            let mut envelopes = self
-                .envelopes(index, outgoing, answers)
-                .into_iter()
-                .peekable();
-            while let Some((queue, envelope)) = envelopes.next() {
-                while sent.len() >= self.window
-                    || (!sent.is_empty() && bytes + envelope.bytes() > self.window_bytes)
-                {
-                    bytes -= self.answer(&mut sent, answers).await?;
-                }
-                bytes += envelope.bytes();
-                sent.push_back(Sent {
-                    index,
-                    last: envelopes.peek().is_none(),
-                    bytes: envelope.bytes(),
-                    confirm: self.send(&channel, &queue, envelope).await?,
-                });
+        let mut flight = Flight::new(Arc::clone(self), channel, batch.len());
+        let sent = self.link.patiently(self.send_all(batch, &mut flight)).await;
+        // What was sent before it broke off may be there, and is answered like the rest.
+        Ok(flight.answers(sent.err()).boxed())
+    }
+
+    async fn send_all(&self, batch: &[Outgoing], flight: &mut Flight) -> Result<()> {
+        let mut names = BTreeMap::new();
+        for (index, outgoing) in batch.iter().enumerate() {
+            if outgoing.place.partition >= self.link.topology.partitions {
+                let partitions = self.link.topology.partitions;
+                flight.fail(index, no_partition(outgoing.place.partition, partitions));
+                continue;
             }
-        }
-        while !sent.is_empty() {
-            self.answer(&mut sent, answers).await?;
+            let mut envelopes = self.envelopes(outgoing, &mut names).into_iter().peekable();
+            while let Some((queue, envelope)) = envelopes.next() {
+                flight.make_room(envelope.bytes()).await?;
+                let last = envelopes.peek().is_none();
+                flight.send((index, last), queue, envelope).await;
+            }
         }
         Ok(())
     }
@@ -117,130 +89,79 @@ impl Publisher {
     /// What one message becomes: itself or a parked stub, and a copy for the seed's consumers.
     fn envelopes(
         &self,
-        index: usize,
-        outgoing: Outgoing,
-        answers: &mut [Option<Confirm>],
-    ) -> Vec<(String, Envelope)> {
+        outgoing: &Outgoing,
+        names: &mut BTreeMap<Place, ShortString>,
+    ) -> Vec<(ShortString, Envelope)> {
         let Outgoing { place, message } = outgoing;
-        if place.partition >= self.link.topology.partitions {
-            let error = no_partition(place.partition, self.link.topology.partitions);
-            set(answers, index, Confirm::Failed(error));
-            return Vec::new();
-        }
-        let envelope = wire::encode(&message);
+        let envelope = wire::encode(message, outgoing.bytes());
         let limit = self.limit.load(Ordering::Relaxed);
-        let (size, change) = (envelope.body.len(), as_change(message));
-        let mut envelopes = Vec::with_capacity(2);
-        match change {
-            Some(change) if size > limit => {
-                let (key, version) = (&change.key, change.version);
-                tracing::warn!(%key, %version, size, limit, "too large for the broker, parked by key and version");
-                let reason = too_large(&change.key.to_string(), size, limit).to_string();
-                let now_ms = self.clock.now_ms();
-                let stub = parked::of_change(&change, place, (reason, 0), now_ms);
-                envelopes.push((
-                    self.link.topology.parked(),
-                    parked::encode(&stub, Vec::new()),
-                ));
-            }
-            change => {
-                let copied = change.is_some_and(|change| change.operation != Operation::Delete);
-                if let Some(queue) = self
-                    .link
-                    .topology
-                    .seed_consumers
-                    .as_ref()
-                    .filter(|_| copied)
-                {
-                    envelopes.push((queue.clone(), envelope.clone()));
-                }
-                envelopes.push((self.link.topology.queue(place), envelope));
-            }
+        let change = as_change(message);
+        if let Some(change) = change.filter(|_| envelope.body.len() > limit) {
+            return vec![self.stub(change, *place, (envelope.body.len(), limit))];
         }
+        let mut envelopes = Vec::with_capacity(2);
+        let seed_consumers = self.link.topology.seed_consumers.as_ref();
+        if let Some(queue) = seed_consumers
+            && change.is_some_and(|change| change.operation != Operation::Delete)
+        {
+            envelopes.push((queue.as_str().into(), envelope.clone()));
+        }
+        let name = names.entry(*place);
+        let name = name.or_insert_with(|| self.link.topology.queue(*place).into());
+        envelopes.push((name.clone(), envelope));
         envelopes
+    }
+
+    /// What is parked for a change that the broker would not take.
+    fn stub(
+        &self,
+        change: &Change,
+        place: Place,
+        (size, limit): (usize, usize),
+    ) -> (ShortString, Envelope) {
+        let (key, version) = (&change.key, change.version);
+        tracing::warn!(%key, %version, size, limit, "too large for the broker, parked by key and version");
+        let reason = too_large(&change.key.to_string(), size, limit).to_string();
+        let stub = parked::of_change(change, place, (reason, 0), self.clock.now_ms());
+        let queue = self.link.topology.parked().into();
+        (queue, parked::encode(&stub, Vec::new()))
     }
 
     /// Sets a message aside, for good once this returns.
     pub(super) async fn park(&self, envelope: Envelope) -> Result<()> {
         let channel = self.link.channel().await?;
-        let confirm = self
-            .send(&channel, &self.link.topology.parked(), envelope)
-            .await?;
-        let mut answers = [None];
-        let mut sent = VecDeque::from([Sent {
-            index: 0,
-            last: true,
-            bytes: 0,
-            confirm,
-        }]);
-        self.answer(&mut sent, &mut answers).await?;
-        match answers {
-            [Some(Confirm::Failed(error))] => Err(error),
-            _ => Ok(()),
-        }
-    }
-
-    /// Gives the message to the connection; waits while that is blocked.
-    async fn send(
-        &self,
-        channel: &Channel,
-        queue: &str,
-        envelope: Envelope,
-    ) -> Result<PublisherConfirm> {
-        let Envelope { properties, body } = envelope;
-        let options = BasicPublishOptions {
-            mandatory: true,
-            ..BasicPublishOptions::default()
-        };
-        let publish = channel.basic_publish("".into(), queue.into(), options, &body, properties);
-        let sent = self.link.patiently(publish).await;
-        sent.map_err(|error| self.broken(error))
-    }
-
-    /// Awaits the oldest confirm and notes it; gives back the size of its message.
-    async fn answer(
-        &self,
-        sent: &mut VecDeque<Sent>,
-        answers: &mut [Option<Confirm>],
-    ) -> Result<usize> {
-        let Some(Sent {
-            index,
-            last,
-            bytes,
-            confirm,
-        }) = sent.pop_front()
-        else {
-            return Ok(0);
-        };
-        let confirm = self
-            .link
-            .patiently(confirm)
+        let queue = self.link.topology.parked().into();
+        let sending = Sending::new(Arc::clone(&channel), queue, envelope);
+        let confirmed = self.link.patiently(sending.confirmed()).await;
+        let confirmation = confirmed.map_err(|error| self.broken(error))?;
+        self.refusal(&channel, confirmation)
             .await
-            .map_err(|error| self.broken(error))?;
-        let failed = match confirm {
+            .map_or(Ok(()), Err)
+    }
+
+    /// Why the broker did not take a message, from what it answered.
+    pub(super) async fn refusal(
+        &self,
+        channel: &Arc<Channel>,
+        confirmation: Confirmation,
+    ) -> Option<Error> {
+        let why = match confirmation {
             // The broker returns a message before it confirms it.
-            Confirmation::Ack(None) => None,
+            Confirmation::Ack(None) => return None,
             Confirmation::Ack(Some(returned)) => {
-                self.link.forget().await;
+                self.link.forget(channel).await;
                 let queue = returned.routing_key.to_string();
-                Some(format!("queue {queue} is gone; it is declared anew"))
+                format!("queue {queue} is gone; it is declared anew")
             }
-            Confirmation::Nack(_) => Some("it refused the message: the queue is full".to_owned()),
-            Confirmation::NotRequested => Some("it was not asked to confirm".to_owned()),
+            Confirmation::Nack(_) => "it refused the message: the queue is full".to_owned(),
+            Confirmation::NotRequested => "it was not asked to confirm".to_owned(),
         };
-        match failed {
-            None if last => set(answers, index, Confirm::Confirmed),
-            None => {}
-            Some(why) => {
-                let error = Error::unavailable(self.link.broker.service(), "take a message")(why);
-                set(answers, index, Confirm::Failed(error));
-            }
-        }
-        Ok(bytes)
+        let service = self.link.broker.service();
+        Some(Error::unavailable(service, "take a message")(why))
     }
 
     /// Nothing sent before is answered any more.
-    fn broken(&self, error: lapin::Error) -> Error {
+    pub(super) fn broken(&self, error: lapin::Error) -> Error {
         if let Some(limit) = size_limit(&error.to_string()) {
             tracing::warn!(limit, "the broker takes smaller messages only");
             self.limit.fetch_min(limit, Ordering::Relaxed);
@@ -248,7 +169,7 @@ impl Publisher {
         self.link.broker.fault("confirm what was published", error)
     }
 
-    fn no_answer(&self) -> Error {
+    pub(super) fn no_answer(&self) -> Error {
         let why = "the connection was lost before the answer";
         Error::unavailable(self.link.broker.service(), "confirm a message")(why)
     }
@@ -272,16 +193,7 @@ impl Publisher {
     }
 }
 
-/// A message with two envelopes is confirmed when both are.
-fn set(answers: &mut [Option<Confirm>], index: usize, confirm: Confirm) {
-    if let Some(answer) = answers.get_mut(index)
-        && !matches!(answer, Some(Confirm::Failed(_)))
-    {
-        *answer = Some(confirm);
-    }
-}
-
-fn as_change(message: Message) -> Option<crate::change::Change> {
+fn as_change(message: &Message) -> Option<&Change> {
     match message {
         Message::Change(change) => Some(change),
         Message::Barrier(_) => None,

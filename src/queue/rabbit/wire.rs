@@ -51,18 +51,18 @@ impl Envelope {
     }
 }
 
-/// A message for the broker.
-pub(super) fn encode(message: &Message) -> Envelope {
+/// A message for the broker; `size` is about how many bytes its body will have.
+pub(super) fn encode(message: &Message, size: usize) -> Envelope {
     match message {
-        Message::Change(change) => encode_change(change),
+        Message::Change(change) => encode_change(change, size),
         Message::Barrier(barrier) => encode_barrier(barrier),
     }
 }
 
-fn encode_change(change: &Change) -> Envelope {
-    let (body, own) = body::encode(&change.key, change.fields.as_ref());
+fn encode_change(change: &Change, size: usize) -> Envelope {
+    let (body, own) = body::encode(&change.key, change.fields.as_ref(), size);
     let mut headers = FieldTable::default();
-    let key = serde_json::json!({"type": change.key.kind, "id": change.key.id}).to_string();
+    let key = serde_json::to_string(&change.key).expect("a key should be JSON: it is two texts");
     let committed_ms = i64::try_from(change.committed_ms).unwrap_or(i64::MAX);
     headers.insert(KEY_HEADER.into(), text(key));
     headers.insert(VERSION_HEADER.into(), text(change.version.to_string()));

@@ -42,7 +42,7 @@ async fn a_place_that_is_not_there_fails_alone() {
     let (_home, queue) = fresh().await;
     let mut batch = barriers(2);
     batch[0].place.partition = 5;
-    let confirms = queue.publish(batch).await.unwrap();
+    let confirms = queue.publish(&batch).await.unwrap().await.unwrap();
     assert!(matches!(
         confirms[..],
         [Confirm::Failed(_), Confirm::Confirmed]
@@ -53,7 +53,7 @@ async fn a_place_that_is_not_there_fails_alone() {
 #[tokio::test]
 async fn a_barrier_is_never_parked() {
     let (_home, queue) = fresh().await;
-    queue.publish(barriers(1)).await.unwrap();
+    queue.publish(&barriers(1)).await.unwrap().await.unwrap();
     let mut consumer = queue.consume(vec![0]).await.unwrap();
     let tag = consumer.receive(1).await.unwrap()[0].tag;
     assert!(consumer.park(tag, "no".to_owned()).await.is_err());
@@ -64,7 +64,8 @@ async fn a_barrier_is_never_parked() {
 #[tokio::test]
 async fn a_consumer_that_goes_while_taking_leaves_everything_behind() {
     let (_home, queue) = fresh().await;
-    queue.publish((0..20).map(edit).collect()).await.unwrap();
+    let batch: Vec<_> = (0..20).map(edit).collect();
+    queue.publish(&batch).await.unwrap().await.unwrap();
     for _ in 0..5 {
         let mut gone = queue.consume(vec![0]).await.unwrap();
         tokio::select! {

@@ -4,8 +4,8 @@ use lockstep::change::{Lane, Message};
 use lockstep::queue::{Consumer, Depth, Outgoing, Queue};
 
 use super::{
-    LIVE, PARTITIONS, Subject, change, consumer, numbers, place, publish, receive, send, tags,
-    watermark,
+    LIVE, PARTITIONS, Subject, batch, change, consumer, is_confirmed, numbers, place, publish,
+    receive, send, tags, watermark,
 };
 
 pub(crate) async fn a_message_comes_as_it_was_published<S: Subject>() {
@@ -151,12 +151,34 @@ pub(crate) async fn depth_counts_changes_that_are_not_settled<S: Subject>() {
 
 pub(crate) async fn nothing_published_is_nothing_confirmed<S: Subject>() {
     let subject = S::open().await;
-    assert!(
-        subject
-            .queue()
-            .publish(Vec::new())
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    let answers = subject.queue().publish(&[]).await.unwrap();
+    assert!(answers.await.unwrap().is_empty());
+}
+
+pub(crate) async fn a_batch_stands_behind_those_before_it_whose_answers_nobody_awaited<
+    S: Subject,
+>() {
+    let subject = S::open().await;
+    let mut answers = Vec::new();
+    for first in (0..200).step_by(20) {
+        let batch = batch(LIVE, first..first + 20);
+        answers.push(subject.queue().publish(&batch).await.unwrap());
+    }
+    // The last ones first: each has its own.
+    for answers in answers.into_iter().rev() {
+        let confirms = answers.await.unwrap();
+        assert!(confirms.len() == 20 && confirms.iter().all(is_confirmed));
+    }
+    let mut consumer = consumer(&subject).await;
+    let got = receive(&mut consumer, 200).await;
+    assert_eq!(numbers(&got), (0..200).collect::<Vec<_>>());
+}
+
+pub(crate) async fn what_was_published_comes_though_its_answers_were_dropped<S: Subject>() {
+    let subject = S::open().await;
+    drop(subject.queue().publish(&batch(LIVE, 0..20)).await.unwrap());
+    publish(&subject, LIVE, 20..21).await;
+    let mut consumer = consumer(&subject).await;
+    let got = receive(&mut consumer, 21).await;
+    assert_eq!(numbers(&got), (0..21).collect::<Vec<_>>());
 }

@@ -68,7 +68,7 @@ fn any_change() -> impl Strategy<Value = Change> {
 proptest! {
     #[test]
     fn a_change_comes_back_as_it_was_and_in_its_order(change in any_change()) {
-        let envelope = encode(&Message::Change(change.clone()));
+        let envelope = encode(&Message::Change(change.clone()), 0);
         let back = decode(&envelope.properties, &envelope.body).unwrap();
         let order = |change: &Change| {
             let fields = change.fields.clone().unwrap_or_default();
@@ -94,7 +94,7 @@ fn a_double_keeps_its_last_digit() {
     let fields = json!({"share": share, "in": [{"deep": share}]});
     let fields = fields.as_object().cloned();
     let change = Change::new(key, Version::NONE, Operation::Insert, fields, 0);
-    let envelope = encode(&Message::Change(change.clone()));
+    let envelope = encode(&Message::Change(change.clone()), 0);
     assert!(String::from_utf8_lossy(&envelope.body).contains("0.22396926348940854"));
     let back = decode(&envelope.properties, &envelope.body);
     assert_eq!(back, Ok(Message::Change(change)));
@@ -110,7 +110,7 @@ fn a_barrier_comes_back_as_it_was() {
         act: Act::WhenPassed,
     };
     for barrier in [floor, Barrier::watermark(3, Time::from_sequence(9), 12)] {
-        let envelope = encode(&Message::Barrier(barrier.clone()));
+        let envelope = encode(&Message::Barrier(barrier.clone()), 0);
         assert!(is_barrier(&envelope.properties));
         let back = decode(&envelope.properties, &envelope.body);
         assert_eq!(back, Ok(Message::Barrier(barrier)));
@@ -125,7 +125,7 @@ fn the_wire_form_is_pinned() {
     let fields = json!({"type": "essay", "link": "https://example.org/a"});
     let fields = fields.as_object().cloned();
     let change = Change::new(key, version, Operation::Update, fields, 1_700_000_000_123);
-    let Envelope { properties, body } = encode(&Message::Change(change));
+    let Envelope { properties, body } = encode(&Message::Change(change), 0);
     assert_eq!(
         String::from_utf8(body).unwrap(),
         r#"{"type":"articles","link":"https://example.org/a","entry_id":"65f0a1b2c3d4e5f6a7b8c9d0","lockstep_own":{"type":"essay"}}"#
@@ -150,7 +150,7 @@ fn the_wire_form_is_pinned() {
 fn a_delete_holds_only_what_names_the_document() {
     let key = DocumentKey::text("posts", "a");
     let change = Change::new(key, Version::NONE, Operation::Delete, None, 0);
-    let envelope = encode(&Message::Change(change));
+    let envelope = encode(&Message::Change(change), 0);
     assert_eq!(envelope.body, br#"{"type":"posts","entry_id":"a"}"#);
 }
 

@@ -1,0 +1,152 @@
+//! Capture's window over a real broker that refuses or disappears in the middle of it.
+
+use std::future::Future;
+
+use lockstep::capture::{self, Ports};
+use lockstep::document::Document;
+use lockstep::simulate::{Chaos, Edit, SourceModel};
+use lockstep::source::{Checkpoints, Source as _, Watch as _};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::*;
+use crate::support::proxy::Proxy;
+
+/// Documents of every test, each edited in turns.
+const KEYS: usize = 7;
+/// Changes on their way; two batches.
+const WINDOW: usize = 40;
+/// The number of the last message of a place.
+const END: u64 = 1_000_000;
+
+/// A source that was read to its end, and then was edited so often.
+async fn edited(times: usize, clock: &Clock) -> SourceModel {
+    let source = SourceModel::new(Chaos::calm(), clock.clone());
+    let (_, checkpoint) = capture::afresh(&source, 1, ["articles".to_owned()].into())
+        .await
+        .unwrap();
+    Checkpoints::save(&source, checkpoint).await.unwrap();
+    for number in 0..times {
+        let fields = serde_json::json!({"content": {"Content": "x".repeat(500)}, "n": number});
+        let document = Document {
+            key: DocumentKey::text("articles", &(number % KEYS).to_string()),
+            fields: fields.as_object().cloned().unwrap(),
+        };
+        source.commit(vec![Edit::Save(document)]);
+    }
+    source
+}
+
+/// Captures until `done`; the position is saved then.
+async fn captured(source: &SourceModel, queue: &RabbitQueue, done: impl Future<Output = ()>) {
+    let clock = Clock::manual(5_000);
+    let settings = capture::Settings {
+        window: WINDOW,
+        ..capture::Settings::default()
+    };
+    let ports = Ports {
+        source,
+        checkpoints: source,
+        queue,
+        clock: &clock,
+    };
+    let (_nobody_asks, requests) = mpsc::channel(1);
+    let (stop, stopped) = oneshot::channel::<()>();
+    let until = async { drop(stopped.await) };
+    let (ran, ()) = tokio::join!(capture::run(ports, &settings, requests, until), async {
+        done.await;
+        drop(stop);
+    });
+    ran.unwrap();
+    let saved = source.load().await.unwrap().unwrap();
+    let (end, _) = source.watch(None).await.unwrap().here();
+    assert_eq!(saved.position, end, "everything is confirmed, and saved so");
+}
+
+/// Receives until the end mark of every place; of each change the last time that it came, in order.
+async fn folded(queue: &RabbitQueue, first_times: &watch::Sender<usize>) -> Vec<Vec<u64>> {
+    let mut places = vec![Vec::new(); PARTITIONS as usize];
+    let mut consumer = queue.consume((0..PARTITIONS).collect()).await.unwrap();
+    while !places.iter().all(|place| place.contains(&END)) {
+        let deliveries = consumer.receive(16).await.unwrap();
+        for delivery in &deliveries {
+            // Watermarks come in between.
+            if let Ok(Message::Change(_)) = &delivery.message {
+                let place = &mut places[delivery.place.partition as usize];
+                let before = place.len();
+                place.retain(|other| *other != number(delivery));
+                let is_first = place.len() == before;
+                place.push(number(delivery));
+                first_times.send_modify(|count| *count += usize::from(is_first));
+            }
+        }
+        let tags = deliveries.iter().map(|delivery| delivery.tag);
+        consumer.settle(tags.collect()).await.unwrap();
+    }
+    places
+}
+
+/// The end mark of every place, whatever is refused meanwhile.
+async fn mark_the_end(queue: &RabbitQueue) {
+    let mut rest: Vec<_> = (0..PARTITIONS).map(|place| edit(place, END, 10)).collect();
+    while !rest.is_empty() {
+        let confirms = publish(queue, rest.clone()).await.unwrap();
+        rest = left(rest, &confirms);
+    }
+}
+
+/// Everything came, and every place has its last messages in the order of the source.
+fn assert_in_order(places: &[Vec<u64>], count: usize) {
+    let mut all: Vec<u64> = places.iter().flatten().copied().collect();
+    all.sort_unstable();
+    all.truncate(count);
+    assert_eq!(all, (1..).take(count).collect::<Vec<_>>());
+    for place in places {
+        assert!(place.is_sorted(), "{place:?}");
+    }
+}
+
+#[tokio::test]
+async fn refusals_in_the_middle_of_the_window_keep_the_order_of_every_key() {
+    const CHANGES: usize = 120;
+    let _alone = broker::alone().await;
+    let broker = Broker::start();
+    let settings = settings_at(broker.url());
+    let queue = open(&settings).await;
+    let full = format!("^{}$", queue.queue_name(live(0)).replace('.', "\\."));
+    let limit = r#"{"max-length": 5}"#;
+    broker.control(&["set_policy", "--apply-to", "queues", "full", &full, limit]);
+    let source = edited(CHANGES, &Clock::manual(5_000)).await;
+    let (first_times, mut seen) = watch::channel(0);
+    let (places, ()) = tokio::join!(folded(&queue, &first_times), async {
+        captured(&source, &queue, async {
+            drop(seen.wait_for(|count| *count == CHANGES).await);
+        })
+        .await;
+        mark_the_end(&queue).await;
+    });
+    assert_in_order(&places, CHANGES);
+}
+
+#[tokio::test]
+async fn a_connection_cut_in_the_middle_of_the_window_loses_and_reorders_nothing() {
+    const CHANGES: usize = 600;
+    let settings = settings();
+    let queue = open(&settings).await;
+    let (_, address) = settings.url.rsplit_once('@').unwrap();
+    let proxy = Proxy::start(address.to_owned()).await;
+    let mut through = settings.clone();
+    through.url = format!("amqp://guest:guest@{}", proxy.address());
+    // In the middle of messages that are on their way, and again among those that are repeated.
+    proxy.cut_after([100_000, 60_000]);
+    let source = edited(CHANGES, &Clock::manual(5_000)).await;
+    let (first_times, mut seen) = watch::channel(0);
+    let (places, ()) = tokio::join!(folded(&queue, &first_times), async {
+        captured(&source, &open(&through).await, async {
+            drop(seen.wait_for(|count| *count == CHANGES).await);
+        })
+        .await;
+        mark_the_end(&queue).await;
+    });
+    assert_in_order(&places, CHANGES);
+    assert_eq!(proxy.cuts_to_come(), 0, "it was never cut");
+}

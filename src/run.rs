@@ -27,7 +27,6 @@ use crate::feature::embed::Embedder as _;
 use crate::feature::embed::cache::{Cached, Shelf};
 use crate::feature::worker;
 use crate::folder::Folder;
-use crate::queue::Queue as _;
 use crate::queue::sqlite::SqliteQueue;
 use crate::shutdown::{Roles, requested};
 use crate::source::sqlite::SqliteSource;
@@ -120,7 +119,7 @@ async fn up_on_services(
     let commands = parts.commands(config, roles, Some(door.address())).await?;
     let capturing = capture(config.clone(), roles.shutdown());
     roles.start("capture", capturing);
-    feature::start(roles, config, &parts, None)?;
+    feature::start(roles, config, &parts, feature::Which::Shared)?;
     door.serve(roles, commands, folder)
 }
 
@@ -278,8 +277,7 @@ fn start(
             clock: &rooms.clock,
             counters: rooms.counters.as_ref(),
         };
-        let partitions = (0..rooms.queue.partitions()).collect();
-        worker::run(ports, &settings, partitions, stop).await
+        worker::run(ports, &settings, |count| (0..count).collect(), stop).await
     });
 }
 

@@ -79,11 +79,13 @@ pub enum Plant {
     HandOverSettles,
     /// A search shows every point of a document that is there, named or not.
     SearchShowsUnnamed,
+    /// The next generation of queues begins before the end of the last one is settled.
+    NextGenerationEarly,
 }
 
 impl Plant {
     /// Every bug.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::SettleBeforeStore,
         Self::ManifestGuardDropped,
         Self::PointGuardDropped,
@@ -109,6 +111,7 @@ impl Plant {
         Self::AwayTakenForDone,
         Self::HandOverSettles,
         Self::SearchShowsUnnamed,
+        Self::NextGenerationEarly,
     ];
 }
 
@@ -123,6 +126,8 @@ pub struct Outcome {
     pub edits: u64,
     /// Roles that were dropped at an await.
     pub crashes: u64,
+    /// Changes of the partition count that came to their end.
+    pub generations: u64,
     /// The promise that was broken, and how; none when all held.
     pub broken: Option<String>,
 }

@@ -88,6 +88,15 @@ pub enum Barrier {
         /// The same as wall-clock time: milliseconds since 1970, UTC.
         committed_ms: u64,
     },
+    /// Nothing follows in this generation of queues: the partition count changes.
+    End {
+        /// The generation that ends.
+        generation: u32,
+        /// Its partitions.
+        partitions: u32,
+        /// The partitions of the next one.
+        next: u32,
+    },
 }
 
 /// When a floor takes effect.

@@ -84,13 +84,16 @@ pub(super) fn outcome(outcome: &Outcome) -> String {
         steps,
         edits,
         crashes,
+        generations,
         broken,
     } = outcome;
     let verdict = match broken {
         None => "every promise held".to_owned(),
         Some(broken) => format!("{BOLD}broken:{BOLD:#} {broken}"),
     };
-    format!("seed {seed}, {steps} steps, {edits} edits, {crashes} crashes: {verdict}\n")
+    let what =
+        format!("{edits} edits, {crashes} crashes, {generations} changes of the partition count");
+    format!("seed {seed}, {steps} steps, {what}: {verdict}\n")
 }
 
 /// Without control characters: what others wrote must not steer a terminal.

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Several workers may share a partition: nothing here relies on being alone. An error gives back
-//! what is in hand and waits; what cannot succeed is parked, and the others go on.
+//! what is in hand and waits; what cannot succeed is parked, and the others go on. When the partition count
+//! changes, the end of each queue is settled like any barrier, and the worker consumes from the next ones.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -26,7 +27,7 @@ use super::store;
 use super::types::Types;
 use crate::change::{Act, Barrier, Change, Place};
 use crate::clock::Clock;
-use crate::queue::{Consumer, Queue, Tag};
+use crate::queue::{Consumer, Generations, Tag};
 use crate::retry::Backoff;
 use crate::vector::{Control, Floor, Manifest, Select, VectorStore, Watermark, Write};
 use crate::{Error, Recovery, Result};
@@ -106,14 +107,22 @@ pub struct Ports<'a, Q, V, E> {
     pub counters: &'a Counters,
 }
 
-/// Works until `shutdown` is ready; what is in hand then is finished first.
+/// Why a session ended well.
+enum Ended {
+    Stopped,
+    /// The queues were left for those of the next generation.
+    Generation,
+}
+
+/// Works until `shutdown` is ready; what is in hand then is finished first. `share` says which of so many
+/// partitions are ours; it is asked anew for every generation of queues.
 ///
 /// # Errors
 /// Only those that trying again cannot mend.
-pub async fn run<Q: Queue, V: VectorStore, E: Embedder>(
+pub async fn run<Q: Generations, V: VectorStore, E: Embedder>(
     ports: Ports<'_, Q, V, E>,
     settings: &Settings,
-    partitions: Vec<u32>,
+    share: impl Fn(u32) -> Vec<u32> + Send + Sync,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<()> {
     tokio::pin!(shutdown);
@@ -124,10 +133,14 @@ pub async fn run<Q: Queue, V: VectorStore, E: Embedder>(
             settings,
         };
         let error = match worker
-            .session(&partitions, shutdown.as_mut(), &mut backoff)
+            .session(&share, shutdown.as_mut(), &mut backoff)
             .await
         {
-            Ok(()) => return Ok(()),
+            Ok(Ended::Stopped) => return Ok(()),
+            Ok(Ended::Generation) => {
+                tracing::info!("the partition count has changed; the next queues are consumed");
+                continue;
+            }
             Err(error) => error,
         };
         let Recovery::Retry(pause) = error.recovery() else {
@@ -148,17 +161,23 @@ struct Worker<'a, Q, V, E> {
     settings: &'a Settings,
 }
 
-impl<Q: Queue, V: VectorStore, E: Embedder> Worker<'_, Q, V, E> {
-    /// Consumes until shutdown or an error; then whatever is in hand goes back with the consumer.
+impl<Q: Generations, V: VectorStore, E: Embedder> Worker<'_, Q, V, E> {
+    /// Consumes until shutdown, the end of the generation or an error; then whatever is in hand goes back
+    /// with the consumer.
     async fn session(
         &self,
-        partitions: &[u32],
+        share: &(impl Fn(u32) -> Vec<u32> + Send + Sync),
         mut shutdown: std::pin::Pin<&mut (impl Future<Output = ()> + Send)>,
         backoff: &mut Backoff,
-    ) -> Result<()> {
+    ) -> Result<Ended> {
         // While the store is away nothing is consumed: it would be charged with an attempt.
         self.ports.store.control().await?;
-        let mut consumer = self.ports.queue.consume(partitions.to_vec()).await?;
+        let count = self.ports.queue.current().await?;
+        let mut consumer = self.ports.queue.consume(share(count)).await?;
+        if self.ports.queue.partitions() != count {
+            // The next generation began in between, and this share is of the last one.
+            return Ok(Ended::Generation);
+        }
         let mut failing_since = None;
         let every = self.settings.collect_every;
         let mut collections = interval_at(Instant::now() + every, every);
@@ -166,13 +185,16 @@ impl<Q: Queue, V: VectorStore, E: Embedder> Worker<'_, Q, V, E> {
         loop {
             let deliveries = tokio::select! {
                 biased;
-                () = shutdown.as_mut() => return Ok(()),
+                () = shutdown.as_mut() => return Ok(Ended::Stopped),
                 _ = collections.tick() => {
                     self.collect().await?;
                     continue;
                 }
                 deliveries = consumer.receive(self.settings.batch) => deliveries?,
             };
+            if deliveries.is_empty() {
+                return Ok(Ended::Generation);
+            }
             let tags = deliveries.iter().map(|delivery| delivery.tag).collect();
             let ledger = Ledger::sort(deliveries, self.settings.attempts_max);
             let Err(error) = self.process(&mut consumer, ledger).await else {
@@ -194,7 +216,7 @@ impl<Q: Queue, V: VectorStore, E: Embedder> Worker<'_, Q, V, E> {
             tracing::warn!(error = %error.chain(), pause_ms = pause.as_millis(), "work is tried again");
             tokio::select! {
                 biased;
-                () = shutdown.as_mut() => return Ok(()),
+                () = shutdown.as_mut() => return Ok(Ended::Stopped),
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -316,7 +338,7 @@ impl<Q: Queue, V: VectorStore, E: Embedder> Worker<'_, Q, V, E> {
         let store = self.ports.store;
         let control = store.control().await?;
         let tags = barriers.iter().map(|(tag, ..)| *tag).collect();
-        let mut writes = Vec::new();
+        let (mut writes, mut ends) = (Vec::new(), Vec::new());
         for (_, place, barrier) in barriers {
             match barrier {
                 Barrier::Floor {
@@ -350,10 +372,20 @@ impl<Q: Queue, V: VectorStore, E: Embedder> Worker<'_, Q, V, E> {
                     };
                     writes.push(Write::Watermark { place, mark });
                 }
+                Barrier::End {
+                    partitions, next, ..
+                } => ends.push((place, partitions, next)),
             }
         }
         store.write(writes).await?;
-        self.act_passed(&store.control().await?).await?;
+        let control = store.control().await?;
+        self.act_passed(&control).await?;
+        // Barriers in a row are passed together: an end hands on what those before it have just written.
+        let heirs = |(place, partitions, next)| floor::inherited(&control, place, partitions, next);
+        let inherited: Vec<_> = ends.into_iter().flat_map(heirs).collect();
+        if !inherited.is_empty() {
+            store.write(inherited).await?;
+        }
         consumer.settle(tags).await
     }
 

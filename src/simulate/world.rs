@@ -18,7 +18,7 @@ use crate::change::{Time, Version};
 use crate::clock::Clock;
 use crate::document::Document;
 
-/// Two would show most; with three, workers share them unevenly.
+/// Two would show most; with three, workers share them unevenly. The count changes, up to this.
 const PARTITIONS: u32 = 3;
 /// Rounds until rest, each half a simulated second; a healthy world needs a few.
 const ROUNDS_MAX: u64 = 400;
@@ -99,6 +99,7 @@ impl World {
             steps,
             edits,
             crashes,
+            ref queue,
             ..
         } = self;
         Outcome {
@@ -106,6 +107,7 @@ impl World {
             steps,
             edits,
             crashes,
+            generations: u64::from(queue.generation() - 1),
             broken,
         }
     }

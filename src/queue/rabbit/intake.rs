@@ -77,7 +77,7 @@ async fn move_on(publisher: &Arc<Publisher>, clock: &Clock, batch: Vec<Delivery>
                 if change.committed_ms == 0 {
                     change.committed_ms = clock.now_ms();
                 }
-                let partitions = publisher.link.topology.partitions;
+                let partitions = publisher.link.topology.partitions();
                 outgoing.push(Outgoing::change(change, Lane::Live, partitions));
                 moved.push(delivery);
             }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{PARTITIONS, World};
 use crate::change::{Lane, Place};
+use crate::queue::Queue as _;
 
 impl World {
     /// What no role can help.
@@ -17,7 +18,13 @@ impl World {
                 self.roles[0].task = None;
             }
             2 => self.queue.garbage(self.place(Lane::Live)),
-            _ => {}
+            _ => {
+                let count = 1 + self.chaos.below(PARTITIONS as usize);
+                self.queue
+                    .set_partitions(u32::try_from(count).unwrap_or(PARTITIONS));
+                // A setting is read at a start.
+                self.roles[0].task = None;
+            }
         }
     }
 
@@ -54,7 +61,7 @@ impl World {
     }
 
     fn place(&self, lane: Lane) -> Place {
-        let partition = self.chaos.below(PARTITIONS as usize);
+        let partition = self.chaos.below(self.queue.partitions() as usize);
         Place {
             partition: u32::try_from(partition).unwrap_or(0),
             lane,

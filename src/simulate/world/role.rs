@@ -111,7 +111,11 @@ impl World {
             let stopped = async {
                 stopped.await.ok();
             };
-            worker::run(ports, &settings, partitions, stopped).await
+            let of = |count| {
+                let ours = partitions.iter().copied();
+                ours.filter(|partition| *partition < count).collect()
+            };
+            worker::run(ports, &settings, of, stopped).await
         })
     }
 }

@@ -46,6 +46,9 @@ pub(super) struct World {
     roles: Vec<Role>,
     checker: Checker,
     calm: bool,
+    /// Workers lose and gain partitions, and some do not know it; tombstones outlive those. Else they are
+    /// collected at once.
+    partitions_wander: bool,
     /// Changes are parked after a few attempts, although crashes here are nobody's fault.
     impatient: bool,
     edits: u64,
@@ -66,6 +69,7 @@ impl World {
             source.look_up();
         }
         let workers = if calm { 1 } else { 1 + chaos.below(4) };
+        let partitions_wander = workers > 1 && chaos.luck(70);
         let embedder = Arc::new(EmbedModel::new(chaos.clone()));
         let mut world = Self {
             seed,
@@ -80,6 +84,7 @@ impl World {
             requests: None,
             roles: (0..=workers).map(|_| Role::default()).collect(),
             calm,
+            partitions_wander,
             edits: 0,
             crashes: 0,
             steps: 0,

@@ -41,7 +41,7 @@ async fn announced(queue: &RabbitQueue) -> Barrier {
 async fn send_end(queue: &RabbitQueue, barrier: &Barrier) {
     for lane in [Lane::Live, Lane::Backfill] {
         let batch = Outgoing::barrier(barrier, lane, queue.partitions());
-        let confirms = queue.publish(batch).await.unwrap();
+        let confirms = publish(queue, batch).await.unwrap();
         assert!(confirms.iter().all(is_confirmed), "{confirms:?}");
     }
 }
@@ -84,7 +84,7 @@ async fn the_next_generation_begins_when_every_end_is_settled() {
     let reader = open(&settings).await;
     let mut consumer = reader.consume(vec![0, 1]).await.unwrap();
     let writer = asking_for(&settings, 3).await;
-    let confirms = writer.publish(vec![edit(0, 1, 9), edit(1, 2, 9)]).await;
+    let confirms = publish(&writer, vec![edit(0, 1, 9), edit(1, 2, 9)]).await;
     assert!(confirms.unwrap().iter().all(is_confirmed));
 
     let end = announced(&writer).await;
@@ -97,7 +97,7 @@ async fn the_next_generation_begins_when_every_end_is_settled() {
             next
         }
     );
-    let refused = writer.publish(vec![edit(0, 3, 9)]).await.unwrap_err();
+    let refused = publish(&writer, vec![edit(0, 3, 9)]).await.unwrap_err();
     assert!(refused.chain().contains("partition count"), "{refused:?}");
     send_end(&writer, &end).await;
 
@@ -124,7 +124,7 @@ async fn the_next_generation_begins_when_every_end_is_settled() {
     drop(consumer);
     assert_eq!(reader.current().await.unwrap(), 3);
     let mut consumer = reader.consume(vec![0, 1, 2]).await.unwrap();
-    let confirms = writer.publish(vec![edit(2, 3, 9)]).await.unwrap();
+    let confirms = publish(&writer, vec![edit(2, 3, 9)]).await.unwrap();
     assert!(confirms.iter().all(is_confirmed));
     assert_eq!(drain(&mut consumer, 1).await, [3]);
 }
@@ -178,11 +178,11 @@ async fn who_missed_the_change_publishes_nothing_until_it_has_looked() {
     let mut consumer = reader.consume(vec![0, 1]).await.unwrap();
     let (turn, _) = tokio::join!(writer.turn(true), settle_ends(&mut consumer, 4));
     assert_eq!(turn.unwrap(), Turn::Begun);
-    let refused = late.publish(vec![edit(0, 1, 9)]).await.unwrap_err();
+    let refused = publish(&late, vec![edit(0, 1, 9)]).await.unwrap_err();
     assert!(refused.chain().contains("next generation"), "{refused:?}");
     assert!(!is_there(&settings, "changes.1.0").await);
     assert_eq!(late.current().await.unwrap(), 3);
-    let confirms = late.publish(vec![edit(0, 1, 9)]).await.unwrap();
+    let confirms = publish(&late, vec![edit(0, 1, 9)]).await.unwrap();
     assert!(confirms.iter().all(is_confirmed), "{confirms:?}");
 }
 
@@ -214,7 +214,7 @@ async fn an_end_counts_though_its_partition_is_changing_hands() {
     let mut roles = JoinSet::new();
     roles.spawn(async move { sharing.run(std::future::pending()).await.unwrap() });
     let mut consumer = first.consume(vec![0, 1]).await.unwrap();
-    let confirms = writer.publish(vec![edit(0, 1, 9), edit(1, 2, 9)]).await;
+    let confirms = publish(&writer, vec![edit(0, 1, 9), edit(1, 2, 9)]).await;
     assert!(confirms.unwrap().iter().all(is_confirmed));
     // It has all partitions, and the ends of both in hand.
     drain(&mut consumer, 2).await;

@@ -45,7 +45,7 @@ impl World {
                 let place = self.place(lane);
                 self.queue.hold(place, Duration::from_secs(seconds));
             }
-            5 | 6 => self.share(),
+            5 | 6 if self.partitions_wander => self.share(),
             _ => self.pass_time(seconds * 1000).await,
         }
     }

@@ -23,6 +23,7 @@ mod publish;
 mod shared;
 mod sharing;
 mod shelf;
+mod step;
 mod topology;
 mod wire;
 

@@ -19,15 +19,13 @@
 
 use std::collections::BTreeSet;
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{FutureExt as _, join_all, ready};
 use futures_util::stream::{BoxStream, SelectAll, StreamExt as _, once};
 use lapin::message::Delivery as Message;
-use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
-use lapin::types::FieldTable;
+use lapin::options::{BasicAckOptions, BasicCancelOptions};
 use lapin::{Channel, Connection};
 use tokio::time::Instant;
 
@@ -35,6 +33,7 @@ use super::over::Over;
 use super::publish::Publisher;
 use super::sharing::Part;
 use super::shelf::{Fetched, Shelf, Subscribe};
+use super::step::{self, Step, Stepping};
 use super::topology::Topology;
 use super::wire::{self, header, integer};
 use super::{Shared, generation, over, parked, topology};
@@ -44,21 +43,10 @@ use crate::{Error, Result};
 
 /// What one stream of deliveries said: of which line and subscription; none at its end.
 type Arrival = (usize, u32, Option<lapin::Result<Message>>);
-type Stepping = Pin<Box<dyn Future<Output = lapin::Result<Option<lapin::Consumer>>> + Send>>;
 
 /// A message is given back when it was not settled for so long: at 30 minutes the broker would end the
 /// channel, with an error in its log.
 const KEPT_MAX: Duration = Duration::from_mins(25);
-
-/// Something that is done to a line by the broker.
-#[derive(Debug, Clone, Copy)]
-enum Step {
-    Subscribe(Subscribe),
-    /// The subscription is cancelled, then what was done is acknowledged.
-    Leave,
-    /// Whoever consumes nothing sees no end: it asks whether its generation is over.
-    Look,
-}
 
 /// Receives from `RabbitMQ`. Dropping it closes its connection: everything in hand comes again.
 ///
@@ -148,18 +136,7 @@ impl RabbitConsumer {
 
     fn leave(&mut self, line: usize, done: Vec<Message>) -> Stepping {
         let old = self.tags.get_mut(line).and_then(Option::take);
-        let channel = self.channel.clone();
-        Box::pin(async move {
-            if let Some(old) = old {
-                channel
-                    .basic_cancel(old.into(), BasicCancelOptions::default())
-                    .await?;
-            }
-            for message in done {
-                message.acker.ack(BasicAckOptions::default()).await?;
-            }
-            Ok(None)
-        })
+        step::leave(self.channel.clone(), old, done)
     }
 
     fn subscribe(&mut self, subscribe: Subscribe) -> Stepping {
@@ -171,24 +148,7 @@ impl RabbitConsumer {
         let tag = format!("{:05}.{:010}", subscribe.line, subscribe.epoch);
         let slot = self.tags.get_mut(subscribe.line);
         let old = slot.and_then(|slot| slot.replace(tag.clone()));
-        let channel = self.channel.clone();
-        let window = u16::try_from(subscribe.window).unwrap_or(u16::MAX);
-        Box::pin(async move {
-            if let Some(old) = old {
-                channel
-                    .basic_cancel(old.into(), BasicCancelOptions::default())
-                    .await?;
-            }
-            // Holds for consumers that begin after it.
-            channel
-                .basic_qos(window, BasicQosOptions::default())
-                .await?;
-            let options = BasicConsumeOptions::default();
-            channel
-                .basic_consume(queue.into(), tag.into(), options, FieldTable::default())
-                .await
-                .map(Some)
-        })
+        step::subscribe(self.channel.clone(), (old, tag), queue, subscribe.window)
     }
 
     fn stepped(&mut self, step: Step, done: lapin::Result<Option<lapin::Consumer>>) -> Result<()> {

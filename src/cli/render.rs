@@ -57,7 +57,9 @@ pub(super) fn text(response: &Response) -> String {
         Response::ParkedRetry(retried) => {
             let unreadable = match retried.unreadable {
                 0 => String::new(),
-                count => format!("; {count} name no document, so there is nothing to read again"),
+                count => format!(
+                    "; {count} cannot be read again: they name no document, or have no version"
+                ),
             };
             writeln!(
                 out,

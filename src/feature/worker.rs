@@ -25,7 +25,7 @@ use super::plan::{Plan, is_current};
 use super::prepare::{Limits, Prepared};
 use super::store;
 use super::types::Types;
-use crate::change::{Act, Barrier, Change, Place};
+use crate::change::{Act, Barrier, Change, Operation, Place};
 use crate::clock::Clock;
 use crate::queue::{Consumer, Generations, Tag};
 use crate::retry::Backoff;
@@ -156,6 +156,13 @@ pub async fn run<Q: Generations, V: VectorStore, E: Embedder>(
     }
 }
 
+/// Between two attempts at a delete that cannot be stored: a person has to look.
+const DELETE_PAUSE: Duration = Duration::from_mins(1);
+
+fn is_parking(error: &Error) -> bool {
+    error.recovery() == Recovery::Park
+}
+
 struct Worker<'a, Q, V, E> {
     ports: &'a Ports<'a, Q, V, E>,
     settings: &'a Settings,
@@ -233,12 +240,17 @@ impl<Q: Generations, V: VectorStore, E: Embedder> Worker<'_, Q, V, E> {
     /// Brings documents up to date: all together, and one by one where that fails for one of them.
     async fn work(&self, consumer: &mut Q::Consumer, works: Vec<Work>) -> Result<()> {
         match self.store(consumer, &works).await {
-            Err(error) if error.recovery() == Recovery::Park => {}
+            Err(error) if is_parking(&error) => {}
             done => return done,
         }
         for work in works {
             match self.store(consumer, std::slice::from_ref(&work)).await {
-                Err(error) if error.recovery() == Recovery::Park => {
+                // A parked delete would leave what it deletes to be found.
+                Err(error) if is_parking(&error) && work.change.operation == Operation::Delete => {
+                    tracing::error!(key = %work.change.key, error = %error.chain(), "a delete is tried again");
+                    consumer.release(work.tags(), DELETE_PAUSE).await?;
+                }
+                Err(error) if is_parking(&error) => {
                     self.park(consumer, work.tag, error.chain()).await?;
                     // Older changes of the key may be well; they come again without this one.
                     consumer.release(work.overtaken, Duration::ZERO).await?;

@@ -40,7 +40,7 @@ pub use consumer::RabbitConsumer;
 pub use sharing::Sharing;
 
 use super::{Depth, Outgoing, Parked, Queue};
-use crate::change::Lane;
+use crate::change::{Change, Lane};
 use crate::clock::Clock;
 use crate::{Error, Result};
 use broker::Broker;
@@ -161,13 +161,15 @@ impl RabbitQueue {
     }
 
     /// Moves what the seed's producers send to their plain queue into ours, until `shutdown`; meant to
-    /// run beside the workers. The queue must not be the one of [`Settings::seed_consumers`].
+    /// run beside the workers. The queue must not be the one of [`Settings::seed_consumers`]. `clean` takes
+    /// from each change what must not be carried.
     ///
     /// # Errors
     /// The first one. What was not moved is still there: call it again after a pause.
     pub async fn take_in(
         &self,
         queue: &str,
+        clean: impl Fn(&mut Change) + Sync,
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<()> {
         if self.publisher.link.topology.seed_consumers.as_deref() == Some(queue) {
@@ -178,7 +180,7 @@ impl RabbitQueue {
                 ),
             });
         }
-        intake::run(&self.publisher, &self.clock, queue, shutdown).await
+        intake::run(&self.publisher, &self.clock, queue, &clean, shutdown).await
     }
 
     async fn list(&self, forgotten: &HashSet<Uuid>) -> Result<Vec<Parked>> {

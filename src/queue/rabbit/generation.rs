@@ -21,6 +21,7 @@ use lapin::{Connection, ExchangeKind};
 
 use super::RabbitQueue;
 use super::broker::Broker;
+use super::link::Link;
 use super::topology::{self, Generation, Topology};
 use crate::Result;
 use crate::change::{Barrier, Place};
@@ -74,6 +75,25 @@ impl Generations for RabbitQueue {
         };
         mover.connection.close(200, "OK".into()).await.ok();
         Ok(turn)
+    }
+}
+
+/// Refuses while this generation ends. A process that has just started has not closed its gate yet, and what
+/// it let in behind an end would be deleted with the queue.
+pub(super) async fn stays(link: &Link) -> Result<()> {
+    let connection = link.broker.connect("setup").await?;
+    let now = link.topology.refresh(&link.broker, &connection).await?;
+    let mover = Mover {
+        broker: &link.broker,
+        topology: link.topology.of(now),
+        connection,
+        now,
+    };
+    let next = mover.next().await?;
+    mover.connection.close(200, "OK".into()).await.ok();
+    match next {
+        None => Ok(()),
+        Some(_) => Err(link.changing()),
     }
 }
 

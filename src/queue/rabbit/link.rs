@@ -59,12 +59,14 @@ impl Link {
         let ending = Arc::clone(&self.ending).read_owned().await;
         let is_end = |one: &Outgoing| matches!(one.message, Message::Barrier(Barrier::End { .. }));
         if *ending && !batch.iter().all(is_end) {
-            let why = "the partition count is being changed";
-            return Err(Error::unavailable(self.broker.service(), "take a message")(
-                why,
-            ));
+            return Err(self.changing());
         }
         Ok(ending)
+    }
+
+    pub(super) fn changing(&self) -> Error {
+        let why = "the partition count is being changed";
+        Error::unavailable(self.broker.service(), "take a message")(why)
     }
 
     /// Nothing but the end of the generation passes from now on; what had passed is answered.
@@ -146,13 +148,16 @@ impl Link {
             tokio::select! {
                 biased;
                 done = wait.as_mut() => return done,
-                () = tokio::time::sleep(PATIENCE), if !said => said = self.say_if_blocked().await,
+                () = tokio::time::sleep(PATIENCE), if !said => said = self.say_if_blocked(),
             }
         }
     }
 
-    async fn say_if_blocked(&self) -> bool {
-        let open = self.open.lock().await;
+    /// Waits for nobody: the one whom it would wait for may be the one who waits.
+    fn say_if_blocked(&self) -> bool {
+        let Ok(open) = self.open.try_lock() else {
+            return false;
+        };
         let blocked = open
             .as_ref()
             .is_some_and(|open| open.connection.status().blocked());

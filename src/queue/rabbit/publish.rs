@@ -97,7 +97,9 @@ impl Publisher {
         let envelope = wire::encode(message, outgoing.bytes());
         let limit = self.limit.load(Ordering::Relaxed);
         let change = as_change(message);
-        if let Some(change) = change.filter(|_| envelope.body.len() > limit) {
+        // What has no version has no other source than its body, and came out of this broker.
+        let large = change.filter(|change| change.version.is_some() && envelope.body.len() > limit);
+        if let Some(change) = large {
             return vec![self.stub(change, *place, (envelope.body.len(), limit))];
         }
         let mut envelopes = Vec::with_capacity(2);

@@ -85,8 +85,8 @@ impl MongoSource {
         let text = text.map_or(Bson::Null, Bson::String);
         let (positions, id) = (self.server.state(POSITIONS), self.server.state_id());
         // As numbers: not every server with MongoDB's protocol compares a date with this variable.
-        let expires = doc! { "$toLong": { "$ifNull": ["$expires", NEVER] } };
-        let expired = doc! { "$lte": [expires, { "$toLong": "$$NOW" }] };
+        let end = doc! { "$toLong": { "$ifNull": ["$expires", NEVER] } };
+        let expired = doc! { "$lte": [end, { "$toLong": "$$NOW" }] };
         let idle = doc! { "$or": [{ "$eq": ["$at_rest", true] }, expired] };
         let set = doc! {
             "checkpoint": { "$literal": text.clone() },

@@ -2,6 +2,8 @@
 
 use super::{Checker, State};
 use crate::change::{Act, Barrier, Change};
+use crate::feature::floor;
+use crate::queue::Queue as _;
 use crate::simulate::{QueueModel, VectorModel};
 
 impl Checker {
@@ -29,8 +31,9 @@ impl Checker {
         Ok(())
     }
 
-    /// A floor that has acted is kept, and no tombstone goes that a parked change needs.
+    /// A floor that has acted is kept, and no tombstone goes that a change needs, parked or on its way.
     pub(super) fn nothing_forgotten(queue: &QueueModel, store: &VectorModel) -> Result<(), String> {
+        let partitions = queue.partitions();
         let (mut queue, mut store) = (queue.state(), store.state());
         for barrier in std::mem::take(&mut queue.passed) {
             if let Barrier::Floor {
@@ -54,7 +57,13 @@ impl Checker {
                 ));
             }
         }
+        let settled = floor::settled(&store.control, partitions);
         for (key, version) in std::mem::take(&mut store.collections) {
+            if settled.is_none_or(|settled| version >= settled) {
+                return Err(format!(
+                    "the tombstone of {key} at {version} is gone, and older changes may be on their way"
+                ));
+            }
             if queue.holds(&key, version) {
                 return Err(format!(
                     "the tombstone of {key} at {version} is gone, and a parked change needs it"

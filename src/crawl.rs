@@ -43,9 +43,9 @@ pub use settings::Settings;
 pub use target::Kind;
 
 use crate::change::DocumentKey;
-use crate::document::{Repository, User, key_of_link, kind};
+use crate::document::{Repository, key_of_link, kind};
 use crate::source::Source;
-use crate::{Error, Result};
+use crate::{Error, Result, author};
 use harvest::{Context, Found, Harvest};
 use target::Target;
 use write::Writer;
@@ -55,7 +55,7 @@ use write::Writer;
 pub struct Request {
     /// A link or a path.
     pub target: String,
-    /// The full name of the person who wrote it.
+    /// Whose it is: a full name, or the id of somebody who is stored.
     pub author: String,
     /// What to read it as, instead of the automatic choice.
     pub as_kind: Option<Kind>,
@@ -127,21 +127,20 @@ pub async fn crawl<S: Source>(
     settings: &Settings,
     progress: &impl Progress,
 ) -> Result<Report> {
-    let author = User::new(&request.author).ok_or_else(|| Error::Config {
-        setting: "author".to_owned(),
-        why: "a crawl needs the author's full name".to_owned(),
-    })?;
+    let author = author::or_new(source, &request.author).await?;
     let (target, root) = {
         let (text, kind) = (request.target.clone(), request.as_kind);
         blocking(move || resolve(Target::parse(&text, kind, target::look)?)).await?
     };
     let context = Context {
         settings: settings.clone(),
-        author,
+        author: author.user,
         root,
     };
     let mut writer = Writer::new(source, progress);
-    writer.add(context.author.document()).await?;
+    if author.is_new {
+        writer.add(context.author.document()).await?;
+    }
     match target {
         Target::Page(url) => {
             writer.keep_root();

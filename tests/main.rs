@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
+mod authors;
 mod bad_input;
 mod capture_crash;
 mod contract {

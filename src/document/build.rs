@@ -20,16 +20,26 @@ pub fn key_of_link(kind: &str, link: &str) -> DocumentKey {
 /// A person whose documents are crawled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
+    id: String,
     full_name: String,
 }
 
 impl User {
-    /// A person by full name; runs of white space count as one space. None for an empty name.
+    /// A person nobody has heard of yet, by full name of any number of words; runs of white space
+    /// count as one space. None for an empty name.
+    ///
+    /// The id is the `UUIDv5` of the name in lower case: "Ada Lovelace" and "ada  lovelace" are one
+    /// person.
     pub fn new(full_name: &str) -> Option<Self> {
         let words: Vec<&str> = full_name.split_whitespace().collect();
-        (!words.is_empty()).then(|| Self {
-            full_name: words.join(" "),
-        })
+        let full_name = words.join(" ");
+        let id = Uuid::new_v5(&USER_NAMESPACE, full_name.to_lowercase().as_bytes());
+        (!full_name.is_empty()).then(|| Self::known(id.to_string(), full_name))
+    }
+
+    /// A person who is stored, and keeps this id whatever the name becomes.
+    pub fn known(id: String, full_name: String) -> Self {
+        Self { id, full_name }
     }
 
     /// The name, with single spaces.
@@ -37,23 +47,28 @@ impl User {
         &self.full_name
     }
 
-    /// `UUIDv5` of the name in lower case: "Ada Lovelace" and "ada  lovelace" are one person.
-    pub fn id(&self) -> Uuid {
-        Uuid::new_v5(&USER_NAMESPACE, self.full_name.to_lowercase().as_bytes())
+    /// What their documents carry as `author_id` or `owner_id`.
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
-    /// The stored form: the first word is the first name, the rest, if any, the last name.
+    /// The stored form of somebody new.
     pub fn document(&self) -> Document {
+        Document {
+            key: DocumentKey::text(kind::USERS, &self.id),
+            fields: self.names(),
+        }
+    }
+
+    /// The name as it is stored: the first word is the first name, the rest, if any, the last name.
+    pub fn names(&self) -> Fields {
         let (first, last) = self
             .full_name
             .split_once(' ')
             .unwrap_or((&self.full_name, ""));
-        Document {
-            key: DocumentKey::text(kind::USERS, &self.id().to_string()),
-            fields: object(json!({
-                "first_name": first, "last_name": last, "full_name": self.full_name,
-            })),
-        }
+        object(json!({
+            "first_name": first, "last_name": last, "full_name": self.full_name,
+        }))
     }
 }
 
@@ -93,7 +108,7 @@ impl Article {
             "platform": self.platform,
             "link": self.link,
             "content": content,
-            "author_id": author.id().to_string(),
+            "author_id": author.id(),
             "author_full_name": author.full_name(),
         }));
         put(&mut fields, "byline", self.byline);
@@ -139,7 +154,7 @@ impl Repository {
             "name": self.name,
             "link": self.link,
             "content": files,
-            "owner_id": owner.id().to_string(),
+            "owner_id": owner.id(),
             "owner_full_name": owner.full_name(),
         }));
         put(&mut fields, CRAWL_ROOT, Some(self.link.clone()));
@@ -187,7 +202,7 @@ mod tests {
 
     #[test]
     fn case_and_spacing_make_no_second_person() {
-        let id = |name| User::new(name).unwrap().id();
+        let id = |name| User::new(name).unwrap().id().to_owned();
         assert_eq!(id("Ada Lovelace"), id("ada   LOVELACE"));
         assert_ne!(id("Ada Lovelace"), id("Ada King"));
     }

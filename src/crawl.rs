@@ -1,9 +1,11 @@
 //! Link to documents: reads pages, folders and repositories, and brings the source up to date.
 //!
 //! ```text
-//! argument ──target──> page ────────fetch──┐
-//!                      folder ──────walk───┼─> encoding ─> page ─> article ───┐
-//!                      repository ──git────┴─> sift ─> bundle ─> repository ──┤
+//! argument ──target──> listing ─feed, sitemap─┐
+//!                      page ────────fetch──────┴─> platform ─> post ──────────┐
+//!                      archive ─────zip──────> platform ─> post, article ─────┤
+//!                      folder ──────walk─────> encoding ─> page ─> article ───┤
+//!                      repository ──git──────> sift ─> bundle ─> repository ──┤
 //!                                                                             v
 //!                             source <──save what differs, delete what vanished── reconcile
 //! ```
@@ -15,13 +17,17 @@
 //! - Memory is bounded: documents pass through in batches.
 
 mod address;
+mod archive;
 mod bundle;
 mod encoding;
+mod feed;
 mod fetch;
 mod git;
 mod harvest;
+mod listing;
 mod page;
 mod pages;
+mod platform;
 mod reconcile;
 mod repository;
 mod settings;
@@ -40,7 +46,7 @@ use tokio::task::spawn_blocking;
 use url::Url;
 
 pub use settings::Settings;
-pub use target::Kind;
+pub use target::{Kind, kinds};
 
 use crate::change::DocumentKey;
 use crate::document::{Repository, key_of_link, kind};
@@ -129,7 +135,7 @@ pub async fn crawl<S: Source>(
 ) -> Result<Report> {
     let author = author::or_new(source, &request.author).await?;
     let (target, root) = {
-        let (text, kind) = (request.target.clone(), request.as_kind);
+        let (text, kind) = (request.target.clone(), request.as_kind.clone());
         blocking(move || resolve(Target::parse(&text, kind, target::look)?)).await?
     };
     let context = Context {
@@ -141,12 +147,21 @@ pub async fn crawl<S: Source>(
     if author.is_new {
         writer.add(context.author.document()).await?;
     }
+    let platform = request.as_kind.as_ref().and_then(Kind::platform);
     match target {
         Target::Page(url) => {
             writer.keep_root();
             let page = fetch::Fetcher::new(settings)?.page(&url).await?;
-            let found = blocking(move || Ok(pages::fetched(&page, &context))).await?;
+            let found =
+                blocking(move || Ok(platform::found(&page, platform.as_deref(), &context))).await?;
             writer.take(found).await?;
+            writer.finish(None).await
+        }
+        Target::Listing(listing) => {
+            writer.keep_root();
+            let fetcher = fetch::Fetcher::new(settings)?;
+            let listing = (listing, platform);
+            Box::pin(listing::read(listing, &fetcher, &mut writer, context)).await?;
             writer.finish(None).await
         }
         Target::File(path) => {
@@ -154,6 +169,14 @@ pub async fn crawl<S: Source>(
             let found = blocking(move || one_file(&path, &context)).await?;
             writer.take(found).await?;
             writer.finish(None).await
+        }
+        Target::Archive(path) => {
+            let (at, author) = (path.clone(), context.author.id().to_owned());
+            let sections = blocking(move || archive::sections(&at)).await?;
+            pour(&mut writer, move |out| archive::read(&path, &context, out)).await?;
+            let roots = sections.into_iter();
+            let roots: Vec<_> = roots.map(|one| archive::root(&author, one)).collect();
+            writer.finish_all(&roots).await
         }
         Target::Folder(path) => {
             let root = context.root.clone();
@@ -198,7 +221,8 @@ pub fn keys_of(text: &str) -> Vec<DocumentKey> {
         },
     };
     vec![
-        key_of_link(kind::ARTICLES, &normalised(&link)),
+        key_of_link(kind::ARTICLES, &platform::identity(&link)),
+        key_of_link(kind::POSTS, &platform::identity(&link)),
         key_of_link(kind::REPOSITORIES, &repository_link(&link)),
     ]
 }
@@ -240,14 +264,21 @@ fn resolve(target: Target) -> Result<(Target, String)> {
     };
     Ok(match target {
         Target::Page(url) => {
-            let root = normalised(&url);
+            let root = platform::canonical(&url);
             (Target::Page(url), root)
+        }
+        Target::Listing(listing) => {
+            let root = normalised(&listing.home);
+            (Target::Listing(listing), root)
         }
         Target::Remote(url) => {
             let root = repository_link(&url);
             (Target::Remote(url), root)
         }
         Target::File(path) => absolute(path).map(|(path, link)| (Target::File(path), link))?,
+        Target::Archive(path) => {
+            absolute(path).map(|(path, link)| (Target::Archive(path), link))?
+        }
         Target::Folder(path) => absolute(path).map(|(path, link)| (Target::Folder(path), link))?,
         Target::Source(path) => absolute(path).map(|(path, link)| (Target::Source(path), link))?,
         Target::Checkout(path) => {

@@ -5,6 +5,7 @@
 mod authors;
 mod bad_input;
 mod capture_crash;
+mod collection;
 mod contract {
     mod embedder;
     mod queue;

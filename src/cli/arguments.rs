@@ -6,7 +6,8 @@ mod partitions;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::command::Request;
@@ -99,9 +100,11 @@ pub(super) enum Command {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Ask {
-    /// Read a page, a file, a folder or a git repository; again to take over what changed
+    /// Read a page, a publication, a file, a folder or a git repository; again to take over what changed
     #[command(after_help = "Examples:
   lockstep crawl https://example.org/an-article --author \"Ada Lovelace\"
+  lockstep crawl https://medium.com/@ada --author \"Ada Lovelace\"
+  lockstep crawl https://letters.example.org --as substack --author \"Ada Lovelace\"
   lockstep crawl ./book --author \"Ada Lovelace\"
   lockstep crawl https://example.org/engine.git --author \"Ada Lovelace\"")]
     Crawl {
@@ -111,8 +114,8 @@ pub(super) enum Ask {
         #[arg(long, value_name = "NAME")]
         author: String,
         /// Read it as this, instead of what it looks like
-        #[arg(long = "as", value_name = "KIND")]
-        as_kind: Option<As>,
+        #[arg(long = "as", value_name = "KIND", value_parser = PossibleValuesParser::new(crawl::kinds()))]
+        as_kind: Option<String>,
         #[command(flatten)]
         wait: Wait,
     },
@@ -225,23 +228,6 @@ pub(super) struct Wait {
     no_wait: bool,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum As {
-    /// HTML pages
-    Pages,
-    /// Source code
-    Repository,
-}
-
-impl As {
-    fn kind(self) -> crawl::Kind {
-        match self {
-            Self::Pages => crawl::Kind::Pages,
-            Self::Repository => crawl::Kind::Repository,
-        }
-    }
-}
-
 impl Arguments {
     pub(super) fn place(&self) -> Place {
         Place {
@@ -264,7 +250,7 @@ impl Ask {
                 let what = crawl::Request {
                     target: absolute(link)?,
                     author: full_name(&author)?,
-                    as_kind: as_kind.map(As::kind),
+                    as_kind: as_kind.as_deref().map(crawl::Kind::of),
                 };
                 Request::Crawl {
                     what,

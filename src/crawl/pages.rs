@@ -153,6 +153,7 @@ fn article(
         byline: page.byline,
         published_at: page.published_at,
         modified_at: page.modified_at,
+        ..Article::default()
     };
     Ok(article.document(&context.author, context.root()))
 }

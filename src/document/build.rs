@@ -95,6 +95,8 @@ pub struct Article {
     pub published_at: Option<String>,
     /// As the page says it, usually RFC 3339.
     pub modified_at: Option<String>,
+    /// Further metadata: `partial` where there is a preview only, `reaction_count`, `comment_count`.
+    pub extra: Fields,
 }
 
 impl Article {
@@ -114,9 +116,53 @@ impl Article {
         put(&mut fields, "byline", self.byline);
         put(&mut fields, "published_at", self.published_at);
         put(&mut fields, "modified_at", self.modified_at);
+        fields.extend(self.extra);
         put(&mut fields, CRAWL_ROOT, Some(root.to_owned()));
         Document {
             key: key_of_link(kind::ARTICLES, &self.identity),
+            fields,
+        }
+    }
+}
+
+/// A post in a social network as it is stored under `posts`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Post {
+    /// Where it came from, as `linkedin`.
+    pub platform: &'static str,
+    /// What the `_id` follows from: one for all links of the post.
+    pub identity: String,
+    /// The link, for people.
+    pub link: String,
+    /// The text.
+    pub text: String,
+    /// Who wrote it, as the page says it.
+    pub byline: Option<String>,
+    /// Usually RFC 3339.
+    pub published_at: Option<String>,
+    /// Usually RFC 3339.
+    pub modified_at: Option<String>,
+    /// Further metadata.
+    pub extra: Fields,
+}
+
+impl Post {
+    /// The stored form. What is not known is left out.
+    pub fn document(self, author: &User, root: &str) -> Document {
+        let mut fields = object(json!({
+            "platform": self.platform,
+            "link": self.link,
+            "content": {"Content": self.text},
+            "author_id": author.id(),
+            "author_full_name": author.full_name(),
+        }));
+        put(&mut fields, "byline", self.byline);
+        put(&mut fields, "published_at", self.published_at);
+        put(&mut fields, "modified_at", self.modified_at);
+        fields.extend(self.extra);
+        put(&mut fields, CRAWL_ROOT, Some(root.to_owned()));
+        Document {
+            key: key_of_link(kind::POSTS, &self.identity),
             fields,
         }
     }

@@ -16,7 +16,7 @@ use crate::feature::worker::Counters;
 use crate::queue::Queue;
 use crate::source::{Checkpoints, Source};
 use crate::vector::VectorStore;
-use crate::{Error, Result, crawl, verify};
+use crate::{Error, Result, author, crawl, verify};
 
 use super::answer::{Deleted, Dropped, Response, Resynced, Retried};
 use super::settle::Until;
@@ -127,6 +127,24 @@ impl<R: Rooms> Handler for Commands<R> {
                 Ok(Response::ParkedDrop(Dropped { messages }))
             }
             Request::Explain { target } => self.explain(&target).await,
+            Request::AuthorList {} => {
+                let list = author::list(self.source.as_ref()).await?;
+                Ok(Response::AuthorList(list))
+            }
+            Request::AuthorRename { author, name, wait } => {
+                let renamed = author::rename(self.source.as_ref(), &author, &name).await?;
+                self.wait(wait, Until::Edits, &report).await?;
+                Ok(Response::AuthorRename(renamed))
+            }
+            Request::AuthorDelete {
+                author,
+                documents,
+                wait,
+            } => {
+                let deleted = author::delete(self.source.as_ref(), &author, documents).await?;
+                self.wait(wait, Until::Edits, &report).await?;
+                Ok(Response::AuthorDelete(deleted))
+            }
             Request::Verify { vectors, repair } => {
                 let options = verify::Options { vectors, repair };
                 self.verify(options, &report).await

@@ -155,19 +155,9 @@ pub async fn crawl<S: Source>(
     let platform = request.as_kind.as_ref().and_then(Kind::platform);
     let platform = platform.as_deref();
     match target {
-        Target::Page(url) => {
-            writer.keep_root();
-            let fetcher = fetch::Fetcher::new(settings)?;
-            let found = visit::page(url, platform, &fetcher, &Arc::new(context)).await?;
-            writer.take(found).await?;
-            writer.finish(None).await
-        }
+        Target::Page(url) => read_page(writer, (url, platform), context).await,
         Target::Listing(listing) => {
-            writer.keep_root();
-            let fetcher = fetch::Fetcher::new(settings)?;
-            let listing = (listing, platform);
-            Box::pin(listing::read(listing, &fetcher, &mut writer, context)).await?;
-            writer.finish(None).await
+            Box::pin(read_listing(writer, (listing, platform), context)).await
         }
         Target::File(path) => {
             writer.keep_root();
@@ -178,14 +168,7 @@ pub async fn crawl<S: Source>(
             writer.take(found).await?;
             writer.finish(None).await
         }
-        Target::Archive(path) => {
-            let (at, author) = (path.clone(), context.author.id().to_owned());
-            let sections = blocking(move || archive::sections(&at)).await?;
-            pour(&mut writer, move |out| archive::read(&path, &context, out)).await?;
-            let roots = sections.into_iter();
-            let roots: Vec<_> = roots.map(|one| archive::root(&author, one)).collect();
-            writer.finish_all(&roots).await
-        }
+        Target::Archive(path) => read_archive(writer, path, context).await,
         Target::Folder(path) => {
             let root = context.root.clone();
             pour(&mut writer, move |out| pages::folder(&path, &context, out)).await?;
@@ -233,6 +216,45 @@ pub fn keys_of(text: &str) -> Vec<DocumentKey> {
         key_of_link(kind::POSTS, &platform::identity(&link)),
         key_of_link(kind::REPOSITORIES, &repository_link(&link)),
     ]
+}
+
+/// Reads one page of the web.
+async fn read_page<S: Source, P: Progress>(
+    mut writer: Writer<'_, S, P>,
+    (url, platform): (Url, Option<&str>),
+    context: Context,
+) -> Result<Report> {
+    writer.keep_root();
+    let fetcher = fetch::Fetcher::new(&context.settings)?;
+    let found = visit::page(url, platform, &fetcher, &Arc::new(context)).await?;
+    writer.take(found).await?;
+    writer.finish(None).await
+}
+
+/// Reads all posts of an author or a publication.
+async fn read_listing<S: Source, P: Progress>(
+    mut writer: Writer<'_, S, P>,
+    listing: (platform::Listing, Option<&str>),
+    context: Context,
+) -> Result<Report> {
+    writer.keep_root();
+    let fetcher = fetch::Fetcher::new(&context.settings)?;
+    listing::read(listing, &fetcher, &mut writer, context).await?;
+    writer.finish(None).await
+}
+
+/// Reads an export, each section of which is complete.
+async fn read_archive<S: Source, P: Progress>(
+    mut writer: Writer<'_, S, P>,
+    path: PathBuf,
+    context: Context,
+) -> Result<Report> {
+    let (at, author) = (path.clone(), context.author.id().to_owned());
+    let sections = blocking(move || archive::sections(&at)).await?;
+    pour(&mut writer, move |out| archive::read(&path, &context, out)).await?;
+    let roots = sections.into_iter();
+    let roots: Vec<_> = roots.map(|one| archive::root(&author, one)).collect();
+    writer.finish_all(&roots).await
 }
 
 async fn read_head<S: Source, P: Progress>(

@@ -135,17 +135,16 @@ impl Fetcher {
             let robots = robots.lock().unwrap_or_else(PoisonError::into_inner);
             robots.get(&url.origin()).cloned()
         };
-        let robots = match known(&self.robots) {
-            Some(robots) => robots,
-            None => {
-                let robots = Arc::new(self.ask_robots(url).await?);
-                let mut known = self.robots.lock().unwrap_or_else(PoisonError::into_inner);
-                if known.len() >= HOSTS_MAX {
-                    known.clear();
-                }
-                known.insert(url.origin(), Arc::clone(&robots));
-                robots
+        let robots = if let Some(robots) = known(&self.robots) {
+            robots
+        } else {
+            let robots = Arc::new(self.ask_robots(url).await?);
+            let mut known = self.robots.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.len() >= HOSTS_MAX {
+                known.clear();
             }
+            known.insert(url.origin(), Arc::clone(&robots));
+            robots
         };
         if robots.is_url_allowed(url) {
             Ok(())

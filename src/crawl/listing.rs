@@ -8,7 +8,7 @@
 //! One request at a time, since all posts stand on one host or few. A post that is not listed any
 //! more is not deleted: feeds have the newest posts only, and sitemaps lag.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use url::Url;
@@ -124,7 +124,7 @@ async fn gather(listing: &Listing, fetcher: &Fetcher) -> Result<Gathered> {
 /// The bytes of a feed or sitemap, or in words why not.
 async fn text_of(fetcher: &Fetcher, at: &Url) -> Result<Result<Vec<u8>, String>> {
     match fetcher.list(at).await {
-        Ok(fetched) => Ok(Ok(fetched.bytes)),
+        Ok(list) => Ok(Ok(list.bytes)),
         Err(Error::Fetch { why, .. }) => Ok(Err(why)),
         Err(error @ Error::TooLarge { .. }) => Ok(Err(error.to_string())),
         Err(error) => Err(error),
@@ -142,7 +142,7 @@ struct Listed {
 struct Gathered {
     post: fn(&Url) -> Option<Url>,
     posts: Vec<Listed>,
-    known: HashMap<Url, usize>,
+    known: HashSet<Url>,
     sitemaps: Vec<(Url, usize)>,
     /// Whether a feed or sitemap could be read at all.
     listed: bool,
@@ -155,7 +155,7 @@ impl Gathered {
         Self {
             post: listing.post,
             posts: Vec::new(),
-            known: HashMap::new(),
+            known: HashSet::new(),
             sitemaps: listing
                 .sitemaps
                 .iter()
@@ -177,7 +177,8 @@ impl Gathered {
             Ok(entries) => {
                 self.listed = true;
                 for entry in entries {
-                    self.add(entry.link.clone(), Some(entry));
+                    let link = entry.link.clone();
+                    self.add(&link, Some(entry));
                 }
             }
             Err(why) => self.failed.push((at.clone(), why)),
@@ -193,7 +194,7 @@ impl Gathered {
                 links
                     .into_iter()
                     .filter(is_own)
-                    .for_each(|link| self.add(link, None));
+                    .for_each(|link| self.add(&link, None));
             }
             Ok(Sitemap::Index(links)) if depth == 0 => {
                 self.listed = true;
@@ -209,18 +210,18 @@ impl Gathered {
     }
 
     /// Each post once, however often and with whatever parameters it is named.
-    fn add(&mut self, link: Url, entry: Option<Entry>) {
-        let Some(link) = (self.post)(&link) else {
+    fn add(&mut self, link: &Url, entry: Option<Entry>) {
+        let Some(link) = (self.post)(link) else {
             return;
         };
-        if self.known.contains_key(&link) {
+        if self.known.contains(&link) {
             return;
         }
         if self.posts.len() == POSTS_MAX {
             self.left_out += 1;
             return;
         }
-        self.known.insert(link.clone(), self.posts.len());
+        self.known.insert(link.clone());
         self.posts.push(Listed { link, entry });
     }
 }
@@ -250,12 +251,12 @@ mod tests {
         })
     }
 
-    fn pages(links: &[String]) -> Result<Vec<u8>, String> {
-        let links: String = links
+    fn pages(links: &[String]) -> Vec<u8> {
+        let links: Vec<_> = links
             .iter()
             .map(|link| format!("<loc>{link}</loc>"))
             .collect();
-        Ok(format!("<urlset>{links}</urlset>").into_bytes())
+        format!("<urlset>{}</urlset>", links.concat()).into_bytes()
     }
 
     #[test]
@@ -269,7 +270,7 @@ mod tests {
             "https://b.example/p/2",
             "https://a.example/p/3",
         ];
-        gathered.sitemap(&at, 0, pages(&links.map(str::to_owned)));
+        gathered.sitemap(&at, 0, Ok(pages(&links.map(str::to_owned))));
         let found: Vec<_> = gathered
             .posts
             .iter()
@@ -302,7 +303,7 @@ mod tests {
         let links: Vec<_> = (0..POSTS_MAX + 7)
             .map(|n| format!("https://a.example/p/{n}"))
             .collect();
-        gathered.sitemap(&at, 0, pages(&links));
+        gathered.sitemap(&at, 0, Ok(pages(&links)));
         assert_eq!((gathered.posts.len(), gathered.left_out), (POSTS_MAX, 7));
     }
 }

@@ -83,9 +83,13 @@ pub fn extract(html: &str, address: &Url) -> Result<Page, String> {
     kept(&parsed(html)?, address)
 }
 
-/// Reads markup that is all of one article, as a feed or an export has it: nothing of it is frame.
+/// What newsletters put between their paragraphs: invitations to subscribe, to share and to comment.
+const INVITING: &str = "[class*='subscription-widget'], [class~='button-wrapper']";
+
+/// Reads markup that is all of one article, as a feed or an export has it: nothing else of it is frame.
 pub(crate) fn whole(html: &str, address: &Url) -> Result<Page, String> {
     let document = parsed(html)?;
+    document.select(INVITING).remove();
     let about = About::read(&document, &Linked::read(&document), address);
     let text = document.body().map(|body| markdown::markdown(&body));
     with_text(about, text.unwrap_or_default())

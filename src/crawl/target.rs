@@ -107,7 +107,9 @@ impl Target {
                     "a link with a name or password in it would store them",
                 ))
             }
-            Ok(url) if matches!(url.scheme(), "http" | "https") => Self::web(text, url, kind),
+            Ok(url) if matches!(url.scheme(), "http" | "https") => {
+                Self::web(text, url, kind.as_ref())
+            }
             Ok(url) if url.scheme() == "file" => match url.to_file_path() {
                 Ok(path) => Self::local(text, path, kind, look),
                 Err(()) => Err(refuse(text, "it names no file of this machine")),
@@ -120,9 +122,9 @@ impl Target {
         }
     }
 
-    fn web(text: &str, mut url: Url, kind: Option<Kind>) -> Result<Self> {
+    fn web(text: &str, mut url: Url, kind: Option<&Kind>) -> Result<Self> {
         url.set_fragment(None);
-        let asked = match &kind {
+        let asked = match kind {
             None => None,
             Some(Kind::Pages) => return Ok(Self::Page(url)),
             Some(Kind::Repository) => return Ok(Self::Remote(url)),
@@ -244,11 +246,10 @@ mod tests {
 
     fn parse(text: &str) -> Result<Target> {
         Target::parse(text, None, |path| match path.to_str().unwrap() {
-            "page.html" | "/srv/page.html" => Place::File,
+            "page.html" | "/srv/page.html" | "export.ZIP" => Place::File,
             "book" => Place::Folder { pages: true },
             "crate-1.0" => Place::Folder { pages: false },
             "work" => Place::Repository,
-            "export.ZIP" => Place::File,
             _ => Place::Missing,
         })
     }

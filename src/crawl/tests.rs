@@ -6,6 +6,7 @@ mod git;
 mod local;
 mod memory;
 mod posts;
+mod strange;
 mod web;
 
 use std::path::Path;

@@ -129,6 +129,14 @@ mod tests {
     }
 
     #[test]
+    fn the_first_of_a_type_is_found() {
+        let linked = linked(r#"[{"@type":"Person","a":1},{"@type":"VideoObject","a":2}]"#);
+        let found = linked.of_type(&["Article", "VideoObject"]).unwrap();
+        assert_eq!(found["a"], 2);
+        assert!(linked.of_type(&["Article"]).is_none());
+    }
+
+    #[test]
     fn authors_are_named_however_they_are_given() {
         for (author, name) in [
             (r#""Ada""#, "Ada"),

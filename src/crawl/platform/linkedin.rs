@@ -45,8 +45,9 @@ fn plan(url: &Url, asked: bool) -> Option<Plan> {
         return None;
     }
     Some(match parts(url)[..] {
-        ["posts" | "pulse", _] | ["feed", "update", _] => Plan::Page(bare(url)),
-        ["embed", "feed", "update", _] => Plan::Page(bare(url)),
+        ["posts" | "pulse", _] | ["feed", "update", _] | ["embed", "feed", "update", _] => {
+            Plan::Page(bare(url))
+        }
         _ => Plan::Refused(WAY_OUT),
     })
 }

@@ -1,6 +1,7 @@
 //! LinkedIn's data export, as a ZIP on disk. Its files and columns are those that public readers of the
-//! export document (`Shares.csv`: Date, ShareLink, ShareCommentary, SharedUrl, MediaUrl, Visibility;
-//! `Comments.csv`: Date, Link, Message; `Articles/Articles/*.html` with `created` and `published`).
+//! export document (`Shares.csv`: `Date`, `ShareLink`, `ShareCommentary`, `SharedUrl`, `MediaUrl`,
+//! `Visibility`; `Comments.csv`: `Date`, `Link`, `Message`; `Articles/Articles/*.html` with `created` and
+//! `published`).
 
 use std::fs::File;
 use std::io::Write as _;

@@ -120,7 +120,7 @@ async fn medium_publication(claps: Arc<AtomicU64>) -> web::Server {
     serve(router).await
 }
 
-fn asked(link: &str, platform: &str) -> Request {
+pub(super) fn asked(link: &str, platform: &str) -> Request {
     Request {
         as_kind: Some(Kind::of(platform)),
         ..request(link)
@@ -203,14 +203,19 @@ async fn a_page_on_another_host_cannot_take_the_place_of_a_post_of_medium() {
     );
 }
 
+/// What Substack puts below a text that is not said in it.
+const INVITING: &str = "<div class=\"subscription-widget-wrap\"><div class=\"subscription-widget\"><p \
+    class=\"cta-caption\">Thanks for reading!</p></div></div><p class=\"button-wrapper\"><a \
+    class=\"button primary\" href=\"/share\"><span>Share</span></a></p>";
+
 /// A page of Substack whose markup is built by a script alone.
-fn substack(slug: &str, audience: &str, reactions: u64) -> String {
+pub(super) fn substack(slug: &str, audience: &str, reactions: u64) -> String {
     let state = json!({
         "isEU": false, "pub": {"name": "Letters", "subdomain": "ada"},
         "post": {
             "id": 12, "slug": slug, "title": format!("Letter {slug}"), "subtitle": "On \"looms\"",
             "type": "newsletter", "audience": audience, "post_date": "2024-02-03T04:05:06.000Z",
-            "body_html": format!("<h2>Patterns</h2><p>{LONG}</p><p>{LONG}</p><p>{LONG}</p>"),
+            "body_html": format!("<h2>Patterns</h2><p>{LONG}</p><p>{LONG}</p><p>{LONG}</p>{INVITING}"),
             "reaction_count": reactions, "comment_count": 2, "wordcount": 90,
             "canonical_url": "https://elsewhere.example/p/other",
             "publishedBylines": [{"id": 1, "name": "Ada Lovelace", "handle": "ada"}],
@@ -281,7 +286,9 @@ async fn a_publication_of_substack_is_read_from_its_state_and_paid_posts_are_par
     assert_eq!(one.fields["link"], format!("{}/p/one", server.origin));
     assert_eq!(one.fields["content"]["Subtitle"], "On \"looms\"");
     assert_eq!(one.fields["published_at"], "2024-02-03T04:05:06.000Z");
-    assert!(content(one, "Content").contains("## Patterns"));
+    let expected = format!("## Patterns\n\n{LONG}\n\n{LONG}\n\n{LONG}");
+    assert_eq!(content(one, "Content"), expected);
+    assert!(why(&report, "/p/paid").contains("before its paywall"));
     assert_eq!(one.fields.get("partial"), None);
     assert_eq!(titled(&documents, "Letter paid").fields["partial"], true);
 }

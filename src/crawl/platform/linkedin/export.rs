@@ -47,7 +47,8 @@ impl Section {
     pub(crate) fn of(name: &str) -> Option<Self> {
         let name = name.to_lowercase().replace('\\', "/");
         let (folders, file) = name.rsplit_once('/').unwrap_or(("", &name));
-        if folders.split('/').any(|folder| folder == "articles") && file.ends_with(".html") {
+        let is_page = file.strip_suffix(".html").is_some();
+        if is_page && folders.split('/').any(|folder| folder == "articles") {
             return Some(Self::Articles);
         }
         let stem = file.strip_suffix(".csv")?;
@@ -110,17 +111,14 @@ fn rows(bytes: &[u8], escape: Option<u8>, column: &str, read: fn(&Cells<'_>) -> 
             Ok(record) => StringRecord::from_byte_record_lossy(record),
             Err(error) => return vec![Row::Broken(error.to_string())],
         };
-        match &header {
-            Some(header) => rows.push(read(&Cells {
-                header,
-                record: &record,
-            })),
-            None => {
-                let named = |cell: &str| cell.to_lowercase().replace([' ', '_'], "");
-                let named: Vec<String> = record.iter().map(named).collect();
-                if named.iter().any(|cell| cell == column) {
-                    header = Some(named);
-                }
+        if let Some(header) = &header {
+            let record = &record;
+            rows.push(read(&Cells { header, record }));
+        } else {
+            let named = |cell: &str| cell.to_lowercase().replace([' ', '_'], "");
+            let named: Vec<String> = record.iter().map(named).collect();
+            if named.iter().any(|cell| cell == column) {
+                header = Some(named);
             }
         }
     }
@@ -255,14 +253,14 @@ fn article(name: &str, bytes: &[u8]) -> Row {
         return Row::Passed("it has no link");
     };
     let body = html.split_once("</h1>").map_or(&*html, |(_, body)| body);
-    let dates = |body: &str, class: &str| {
+    let without = |body: &str, class: &str| {
         let Some((before, rest)) = body.split_once(&format!("<p class=\"{class}\">")) else {
             return body.to_owned();
         };
         let rest = rest.split_once("</p>").map_or("", |(_, rest)| rest);
         format!("{before}{rest}")
     };
-    let body = dates(&dates(body, "created"), "published");
+    let body = without(&without(body, "created"), "published");
     let title = html
         .split_once("<title>")
         .and_then(|(_, rest)| rest.split("</title>").next());

@@ -74,7 +74,9 @@ fn code_marked(words: &str, paragraph: &Value) -> String {
             continue;
         };
         out.push_str(plain);
-        out.push_str(&format!("`{code}`"));
+        out.push('`');
+        out.push_str(code);
+        out.push('`');
         at = end;
     }
     out.push_str(words.get(at..).unwrap_or_default());

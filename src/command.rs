@@ -80,6 +80,29 @@ pub enum Request {
         /// Its link or id.
         target: String,
     },
+    /// Lists the authors.
+    AuthorList {},
+    /// Gives an author another name.
+    AuthorRename {
+        /// A name or an id.
+        author: String,
+        /// The name from now on.
+        name: String,
+        /// Whether to answer only when the index has caught up.
+        #[serde(default = "yes")]
+        wait: bool,
+    },
+    /// Deletes an author.
+    AuthorDelete {
+        /// A name or an id.
+        author: String,
+        /// Their documents too; without, an author who has some stays.
+        #[serde(default)]
+        documents: bool,
+        /// Whether to answer only when the index has caught up.
+        #[serde(default = "yes")]
+        wait: bool,
+    },
     /// Compares the whole source with the whole index.
     Verify {
         /// Embeds every text again and compares the vectors too.
@@ -116,6 +139,8 @@ impl Request {
             | Self::Delete { .. }
             | Self::ParkedRetry { .. }
             | Self::Resync { .. }
+            | Self::AuthorRename { .. }
+            | Self::AuthorDelete { .. }
             | Self::Verify { repair: true, .. } => true,
             Self::Search(_)
             | Self::Status {}
@@ -123,6 +148,7 @@ impl Request {
             | Self::ParkedShow { .. }
             | Self::ParkedDrop { .. }
             | Self::Explain { .. }
+            | Self::AuthorList {}
             | Self::Verify { .. } => false,
         }
     }
@@ -133,6 +159,8 @@ impl Request {
         if let Self::Crawl { wait, .. }
         | Self::Delete { wait, .. }
         | Self::ParkedRetry { wait, .. }
+        | Self::AuthorRename { wait, .. }
+        | Self::AuthorDelete { wait, .. }
         | Self::Resync { wait, .. } = &mut self
         {
             *wait = true;

@@ -10,7 +10,7 @@ use crate::feature::embed::Embedder as _;
 use crate::feature::prepare::{Limits, Prepared};
 use crate::queue::Queue as _;
 use crate::verify::{self, Ports, Stage};
-use crate::{Error, Result, crawl, explain, search};
+use crate::{Error, Result, author, crawl, explain, search};
 
 use super::commands::{Commands, Rooms};
 use super::{Reporter, Response};
@@ -43,7 +43,21 @@ impl<R: Rooms> Commands<R> {
             places: 2 * usize::try_from(self.queue.partitions()).unwrap_or(usize::MAX / 2),
             parked: depth.parked,
         };
-        search::search(self.store.as_ref(), self.embedder.as_ref(), query, standing).await
+        let (store, embedder) = (self.store.as_ref(), self.embedder.as_ref());
+        // Who is stored keeps an id whatever the name; others' documents may have other ids.
+        if let Some(name) = &query.author
+            && let Some(id) = author::known_id(self.source.as_ref(), name).await?
+        {
+            let by_id = search::Query {
+                author: Some(id),
+                ..query.clone()
+            };
+            let answer = search::search(store, embedder, &by_id, standing).await?;
+            if !answer.hits.is_empty() {
+                return Ok(answer);
+            }
+        }
+        search::search(store, embedder, query, standing).await
     }
 
     pub(super) async fn verify(

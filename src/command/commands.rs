@@ -16,7 +16,7 @@ use crate::feature::worker::Counters;
 use crate::queue::Queue;
 use crate::source::{Checkpoints, Source};
 use crate::vector::VectorStore;
-use crate::{Error, Result, crawl, verify};
+use crate::{Error, Result, author, crawl, verify};
 
 use super::answer::{Deleted, Dropped, Response, Resynced, Retried};
 use super::settle::Until;
@@ -110,23 +110,21 @@ impl<R: Rooms> Handler for Commands<R> {
                 let message = parked::find(self.queue.as_ref(), &id).await?;
                 Ok(Response::ParkedShow(Box::new(message.into())))
             }
-            Request::ParkedRetry { id, wait } => {
-                let (keys, unreadable) =
-                    parked::documents(self.queue.as_ref(), id.as_deref()).await?;
-                let documents = self.read_again(Resync::Keys(keys)).await?;
-                self.wait(wait, Until::Everything, &report).await?;
-                // What is stored at a newer version now is parked no more.
-                floor::parked(self.queue.as_ref(), self.store.as_ref()).await?;
-                Ok(Response::ParkedRetry(Retried {
-                    documents,
-                    unreadable,
-                }))
-            }
+            Request::ParkedRetry { id, wait } => self.retry(id.as_deref(), wait, &report).await,
             Request::ParkedDrop { id } => {
                 let messages = parked::forget(self.queue.as_ref(), id.as_deref()).await?;
                 Ok(Response::ParkedDrop(Dropped { messages }))
             }
             Request::Explain { target } => self.explain(&target).await,
+            Request::AuthorList {} => self.authors().await,
+            Request::AuthorRename { author, name, wait } => {
+                self.rename((&author, &name), wait, &report).await
+            }
+            Request::AuthorDelete {
+                author,
+                documents,
+                wait,
+            } => self.dismiss((&author, documents), wait, &report).await,
             Request::Verify { vectors, repair } => {
                 let options = verify::Options { vectors, repair };
                 self.verify(options, &report).await
@@ -160,6 +158,45 @@ impl<R: Rooms> Commands<R> {
         } else {
             Ok(())
         }
+    }
+
+    async fn retry(&self, id: Option<&str>, wait: bool, report: &Reporter) -> Result<Response> {
+        let (keys, unreadable) = parked::documents(self.queue.as_ref(), id).await?;
+        let documents = self.read_again(Resync::Keys(keys)).await?;
+        self.wait(wait, Until::Everything, report).await?;
+        // What is stored at a newer version now is parked no more.
+        floor::parked(self.queue.as_ref(), self.store.as_ref()).await?;
+        Ok(Response::ParkedRetry(Retried {
+            documents,
+            unreadable,
+        }))
+    }
+
+    async fn authors(&self) -> Result<Response> {
+        let list = author::list(self.source.as_ref()).await?;
+        Ok(Response::AuthorList(list))
+    }
+
+    async fn rename(
+        &self,
+        (author, name): (&str, &str),
+        wait: bool,
+        report: &Reporter,
+    ) -> Result<Response> {
+        let renamed = author::rename(self.source.as_ref(), author, name).await?;
+        self.wait(wait, Until::Edits, report).await?;
+        Ok(Response::AuthorRename(renamed))
+    }
+
+    async fn dismiss(
+        &self,
+        (author, documents): (&str, bool),
+        wait: bool,
+        report: &Reporter,
+    ) -> Result<Response> {
+        let deleted = author::delete(self.source.as_ref(), author, documents).await?;
+        self.wait(wait, Until::Edits, report).await?;
+        Ok(Response::AuthorDelete(deleted))
     }
 
     async fn delete(&self, target: &str) -> Result<Deleted> {

@@ -10,12 +10,14 @@ use std::thread;
 use url::Url;
 
 use super::encoding::decode;
-use super::fetch::Fetched;
 use super::harvest::{Context, Found, Harvest, Missed};
+use super::link::{may_speak_for, normalised};
+use super::page::{self, Opened};
+use super::platform::{Markup, Post};
 use super::target::is_page;
 use super::walk::{Step, steps};
-use super::{Skipped, normalised, page};
-use crate::document::{Article, Document, key_of_link, kind};
+use super::{Skipped, sift};
+use crate::document::{key_of_link, kind};
 use crate::{Error, Result};
 
 /// Threads that read pages; more gain nothing, since embedding is far slower.
@@ -86,18 +88,22 @@ fn read_batch(batch: &[(PathBuf, u64)], context: &Context) -> Result<Vec<Found>>
 /// Reads one page from disk; one that is too large costs nothing.
 pub(crate) fn file(path: &Path, bytes: u64, context: &Context) -> Found {
     let limit = context.settings.page_bytes_max;
-    let read = match super::sift::by_size(bytes, limit) {
+    let read = match sift::by_size(bytes, limit) {
         Some(why) => Err(why),
         None => contents(path, limit).map_err(|error| error.to_string()),
     };
     let outcome = read.and_then(|bytes| {
         let address = file_url(path).ok_or("its path makes no link")?;
-        let page = extract(&bytes, None, &address)?;
+        let html = decode(&bytes, None);
+        let page = caught(|| match page::open(&html, &address)? {
+            Opened::Page(document) => page::kept(&document, &address),
+            Opened::LeadsTo(to) => Err(format!("it only leads on to {to}")),
+        })?;
         let link = page
             .canonical
             .as_ref()
             .map_or_else(|| address.to_string(), normalised);
-        article(page, "file", (address.to_string(), link), context)
+        Post::article(address.into(), link, page).document("file", context)
     });
     match outcome {
         Ok(document) => Found::Document(document),
@@ -105,56 +111,36 @@ pub(crate) fn file(path: &Path, bytes: u64, context: &Context) -> Found {
     }
 }
 
-/// Reads one page that arrived from the web.
-pub(crate) fn fetched(page: &Fetched, context: &Context) -> Found {
-    let outcome = extract(&page.bytes, page.charset.as_deref(), &page.url).and_then(|read| {
-        // A page may say which of its host's addresses is its own, but not speak for another host.
-        let canonical = read
-            .canonical
-            .as_ref()
-            .filter(|link| link.host() == page.url.host());
-        let link = normalised(canonical.unwrap_or(&page.url));
-        article(read, "web", (link.clone(), link), context)
-    });
-    match outcome {
-        Ok(document) => Found::Document(document),
-        Err(why) => Found::Missed(Missed {
-            skipped: Skipped::one(page.url.as_str(), why),
-            key: Some(key_of_link(kind::ARTICLES, &normalised(&page.url))),
-        }),
-    }
+/// Reads an open page of the web as an article, under the link that it may call its own.
+pub(crate) fn fetched(page: &Markup<'_>) -> Result<Post, String> {
+    let read = page::kept(page.document, page.url)?;
+    let canonical = read
+        .canonical
+        .as_ref()
+        .filter(|link| may_speak_for(page.url, link));
+    let link = normalised(canonical.unwrap_or(page.url));
+    Ok(Post::article(link.clone(), link, read))
 }
 
-fn extract(bytes: &[u8], charset: Option<&str>, address: &Url) -> Result<page::Page, String> {
-    let html = decode(bytes, charset);
-    // A reader that fails on one strange page must not end the crawl of the others.
-    catch_unwind(AssertUnwindSafe(|| page::read(&html, address)))
+/// Runs a reader of markup: one that fails on one strange page must not end the crawl of the others.
+pub(crate) fn caught<T>(read: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(read))
         .unwrap_or_else(|_| Err("the reader failed on it".to_owned()))
 }
 
-fn article(
-    page: page::Page,
-    platform: &'static str,
-    (identity, link): (String, String),
-    context: &Context,
-) -> Result<Document, String> {
-    let limit = context.settings.repository_bytes_max;
-    if let Some(why) = super::sift::by_size(page.text.len() as u64, limit) {
-        return Err(format!("its main text has {why}"));
-    }
-    let article = Article {
-        platform,
-        identity,
-        link,
-        title: page.title,
-        subtitle: page.subtitle,
-        text: page.text,
-        language: page.language,
-        byline: page.byline,
-        published_at: page.published_at,
-        modified_at: page.modified_at,
-    };
-    Ok(article.document(&context.author, context.root()))
+/// Does something on a thread with room for readers of markup; waits for it.
+pub(crate) fn with_room<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T> {
+    thread::scope(|scope| {
+        thread::Builder::new()
+            .name("read-page".to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn_scoped(scope, work)
+            .map_err(Error::unavailable("thread", "start"))?
+            .join()
+            .map_err(|_| Error::Stopped {
+                part: "the page reader",
+            })
+    })
 }
 
 /// A page that is there and gave nothing: what is stored of it stays.

@@ -9,8 +9,8 @@ use lockstep::simulate::{self, Outcome, Plant};
 const SEEDS: u64 = 10_000;
 const STEPS: u64 = 120;
 
-/// Worlds in which a planted bug must show itself; the rarest needs some thousand.
-const SEEDS_PLANTED: u64 = 20_000;
+/// Worlds in which a planted bug must show itself; the rarest needs some ten thousand.
+const SEEDS_PLANTED: u64 = 100_000;
 
 /// Runs seeds on every core; stops early when `stop` says so of one. The answer is the least seed's.
 fn first(

@@ -26,7 +26,7 @@ pub(crate) use linked::Linked;
 
 use super::sift;
 use about::About;
-use depth::{DEPTH_MAX, is_deeper, opens_deeper, oversize};
+use depth::{DEPTH_MAX, is_deeper, opens_deeper, overgrown, oversize};
 use refusal::{asks_to_be_left_out, has_paywall, leads_to};
 
 /// What a page says.
@@ -105,6 +105,8 @@ fn parsed(html: &str) -> Result<Document, String> {
     if is_deeper(&document.root(), DEPTH_MAX) {
         return Err(too_deep());
     }
+    // What seemed to be a script may have been markup all the same.
+    overgrown(&document)?;
     Ok(document)
 }
 

@@ -9,6 +9,11 @@ use super::posts::{asked, substack};
 use super::web::{Server, allowed, serve, typed};
 use super::*;
 
+/// Markup as it stands in a text of a script.
+fn escaped(markup: &str) -> String {
+    markup.replace("</", "<\\u002F")
+}
+
 /// A page of Substack with this at the beginning of its body.
 fn begun(slug: &str, markup: &str) -> String {
     substack(slug, "everyone", 1).replace("<body>", &format!("<body>{markup}"))
@@ -38,6 +43,7 @@ async fn a_listed_post_is_followed_to_where_it_leads_and_a_hostile_one_costs_not
     let refresh = "<meta http-equiv=refresh content='0; url=/p/new'>".to_owned();
     let hidden = substack("hidden", "everyone", 1)
         .replace("<head>", "<head><meta name=robots content=noindex>");
+    let long = "<h3>Part</h3>".repeat(2_000) + "<h2>";
     let server = publication([
         ("old", refresh),
         ("new", substack("new", "everyone", 1)),
@@ -46,7 +52,11 @@ async fn a_listed_post_is_followed_to_where_it_leads_and_a_hostile_one_costs_not
         ("nested", begun("nested", &"<div>".repeat(400))),
         (
             "inside",
-            substack("inside", "everyone", 1).replace("<h2>", &"<ul><li>".repeat(60_000)),
+            substack("inside", "everyone", 1).replace("<h2>", &"<ul><li>".repeat(15_000)),
+        ),
+        (
+            "long",
+            substack("long", "everyone", 1).replace("<h2>", &escaped(&long)),
         ),
         ("hidden", hidden),
     ])
@@ -57,7 +67,7 @@ async fn a_listed_post_is_followed_to_where_it_leads_and_a_hostile_one_costs_not
     for (path, part) in [
         ("/p/deep", "nested more than 512 deep"),
         ("/p/wide", "more than 50000 elements"),
-        ("/p/inside", "no main text"),
+        ("/p/inside", "nested more than 512 deep"),
         ("/p/hidden", "asks not to be indexed"),
     ] {
         assert!(why(&report, path).contains(part), "{path}: {report:?}");
@@ -69,7 +79,7 @@ async fn a_listed_post_is_followed_to_where_it_leads_and_a_hostile_one_costs_not
         .collect();
     links.sort();
     let link = |slug: &str| format!("{}/p/{slug}", server.origin);
-    assert_eq!(links, [link("nested"), link("new")]);
+    assert_eq!(links, [link("long"), link("nested"), link("new")]);
 }
 
 #[tokio::test]
@@ -77,7 +87,7 @@ async fn a_hostile_page_that_is_said_to_be_of_linkedin_is_refused() {
     let deep = "<div>".repeat(100_000).into_bytes();
     let router = Router::new().route(
         "/posts/a-activity-1",
-        get(async || typed("text/html", deep)),
+        get(async move || typed("text/html", deep)),
     );
     let server = serve(router).await;
     let source = Memory::default();

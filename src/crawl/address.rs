@@ -15,6 +15,8 @@ use url::{Host, Url};
 pub(crate) struct Guard {
     everything: bool,
     hosts: Arc<HashSet<String>>,
+    #[cfg(test)]
+    names: Option<Arc<tests::Names>>,
 }
 
 impl Guard {
@@ -23,6 +25,8 @@ impl Guard {
         Self {
             everything,
             hosts: Arc::new(hosts.iter().map(|host| host.to_lowercase()).collect()),
+            #[cfg(test)]
+            names: None,
         }
     }
 
@@ -50,19 +54,40 @@ impl Guard {
     }
 }
 
+impl Guard {
+    /// The addresses of a name that may be asked, with this port. What is connected to must be one of these,
+    /// and not what the name stands for a moment later.
+    ///
+    /// # Errors
+    /// In words: it resolves to nothing, or to nothing that may be asked.
+    pub(crate) async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+        let found = self.lookup(host, port).await;
+        let found = found.map_err(|error| format!("{host} has no address: {error}"))?;
+        let allowed = self.allows(host);
+        let usable: Vec<SocketAddr> = found
+            .into_iter()
+            .filter(|address| allowed || is_public(address.ip()))
+            .collect();
+        if usable.is_empty() {
+            return Err(refusal(host));
+        }
+        Ok(usable)
+    }
+
+    async fn lookup(&self, host: &str, port: u16) -> std::io::Result<Vec<SocketAddr>> {
+        #[cfg(test)]
+        if let Some(names) = &self.names {
+            return Ok(names.next());
+        }
+        Ok(tokio::net::lookup_host((host, port)).await?.collect())
+    }
+}
+
 impl Resolve for Guard {
     fn resolve(&self, name: Name) -> Resolving {
         let guard = self.clone();
         Box::pin(async move {
-            let host = name.as_str();
-            let found = tokio::net::lookup_host((host, 0)).await?;
-            let allowed = guard.allows(host);
-            let usable: Vec<SocketAddr> = found
-                .filter(|address| allowed || is_public(address.ip()))
-                .collect();
-            if usable.is_empty() {
-                return Err(refusal(host).into());
-            }
+            let usable = guard.addresses(name.as_str(), 0).await?;
             Ok(Box::new(usable.into_iter()) as Addrs)
         })
     }
@@ -115,7 +140,89 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+    use std::sync::Mutex;
+
     use super::*;
+
+    /// A name server that says something else each time it is asked.
+    #[derive(Debug, Default)]
+    pub(super) struct Names(Mutex<VecDeque<Vec<SocketAddr>>>);
+
+    impl Names {
+        pub(super) fn next(&self) -> Vec<SocketAddr> {
+            let mut answers = self.0.lock().unwrap();
+            answers
+                .pop_front()
+                .expect("it should be asked no more often")
+        }
+
+        fn left(&self) -> usize {
+            self.0.lock().unwrap().len()
+        }
+    }
+
+    fn answering(hosts: &[&str], answers: &[&[&str]]) -> (Guard, Arc<Names>) {
+        let parse = |address: &&str| address.parse().unwrap();
+        let answers = answers.iter().map(|one| one.iter().map(parse).collect());
+        let names = Arc::new(Names(Mutex::new(answers.collect())));
+        let hosts: Vec<String> = hosts.iter().map(|&host| host.to_owned()).collect();
+        let guard = Guard {
+            names: Some(Arc::clone(&names)),
+            ..Guard::new(false, &hosts)
+        };
+        (guard, names)
+    }
+
+    #[tokio::test]
+    async fn a_name_that_changes_its_address_is_judged_by_what_is_connected_to() {
+        let (guard, _) = answering(
+            &[],
+            &[
+                &["1.1.1.1:80", "10.0.0.1:80"],
+                &["127.0.0.1:80"],
+                &["[::1]:80", "169.254.169.254:80"],
+            ],
+        );
+        let first = guard.addresses("rebind.example", 80).await;
+        assert_eq!(first, Ok(vec!["1.1.1.1:80".parse().unwrap()]));
+        for _ in 0..2 {
+            let said = guard.addresses("rebind.example", 80).await.unwrap_err();
+            assert!(
+                said.contains("rebind.example is a private address"),
+                "{said}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_but_the_guard_resolves_a_name_and_each_connection_asks_it_once() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let here = listener.local_addr().unwrap();
+        let at = here.to_string();
+        // The second answer is not the one that was allowed before; a client that resolved by itself would not see it.
+        let (guard, names) = answering(&["rebind.example"], &[&[&at], &[]]);
+        let client = reqwest::Client::builder()
+            .dns_resolver(guard)
+            .no_proxy()
+            .build()
+            .unwrap();
+        let link = format!("http://rebind.example:{}/", here.port());
+        let serve = async {
+            use tokio::io::{AsyncReadExt, AsyncWriteExt};
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut asked = [0; 1_024];
+            assert!(stream.read(&mut asked).await.unwrap() > 0);
+            let answer = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        };
+        let (first, ()) = tokio::join!(client.get(&link).send(), serve);
+        assert!(first.unwrap().status().is_success());
+        assert_eq!(names.left(), 1);
+        let second = client.get(&link).send().await.unwrap_err();
+        assert!(second.is_connect(), "{second:?}");
+        assert_eq!(names.left(), 0);
+    }
 
     #[test]
     fn only_public_addresses_are_public() {

@@ -19,8 +19,8 @@ const AGENT: &str = "lockstep";
 const REDIRECTS_MAX: usize = 5;
 /// Hosts whose robots.txt are remembered.
 const HOSTS_MAX: usize = 256;
-/// Bytes read of a robots.txt, as RFC 9309 asks at least.
-const ROBOTS_BYTES_MAX: u64 = 512 * 1024;
+/// Bytes read of a robots.txt, as RFC 9309 asks at least; what is behind them says nothing.
+const ROBOTS_BYTES_MAX: usize = 512 * 1024;
 
 /// What a body may be.
 struct Kinds {
@@ -162,9 +162,7 @@ impl Fetcher {
                 Step::Arrived(response) => {
                     let status = response.status();
                     if status.is_success() {
-                        let bytes = read(response, ROBOTS_BYTES_MAX, &at)
-                            .await
-                            .map_err(|error| error.chain())?;
+                        let bytes = beginning(response, ROBOTS_BYTES_MAX).await?;
                         return Ok(Robots::from_access(AccessResult::Successful(&bytes), AGENT));
                     }
                     if status.is_server_error() {
@@ -251,6 +249,19 @@ async fn read(mut response: Response, limit: u64, link: &Url) -> Result<Vec<u8>>
         }
         bytes.extend_from_slice(&chunk);
     }
+}
+
+/// Reads a body no further than a limit that counts decompressed bytes.
+async fn beginning(mut response: Response, limit: usize) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(said)? {
+        let room = limit - bytes.len();
+        bytes.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
+        if bytes.len() == limit {
+            break;
+        }
+    }
+    Ok(bytes)
 }
 
 /// What a client error says, with its causes and without the address, which is named already.

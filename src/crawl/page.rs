@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Nothing here recurses as deep as a page nests, and the extractor stops at 500; pages that nest deeper than a
-//! browser would, or whose tree would be too large, are refused before they are parsed.
+//! browser would, or whose tree would be too large, are refused before they are parsed, or while they are.
 
 mod about;
 mod choice;
@@ -15,9 +15,11 @@ mod depth;
 mod linked;
 mod main_text;
 mod markdown;
+mod markup;
 mod refusal;
 mod runs;
 mod trace;
+mod tree;
 
 use dom_query::Document;
 use url::Url;
@@ -26,8 +28,9 @@ pub(crate) use linked::Linked;
 
 use super::sift;
 use about::About;
-use depth::{DEPTH_MAX, is_deeper, opens_deeper, overgrown, oversize};
+use depth::{DEPTH_MAX, NODES_MAX, opens_deeper, oversize, too_deep, unreadable};
 use refusal::{asks_to_be_left_out, has_paywall, leads_to};
+use tree::{Outgrown, tree};
 
 /// What a page says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -96,17 +99,18 @@ pub(crate) fn whole(html: &str, address: &Url) -> Result<Page, String> {
 }
 
 fn parsed(html: &str) -> Result<Document, String> {
-    let too_deep = || format!("elements are nested more than {DEPTH_MAX} deep");
     if opens_deeper(html, 2 * DEPTH_MAX) {
         return Err(too_deep());
     }
-    oversize(html)?;
-    let document = Document::from(html);
-    if is_deeper(&document.root(), DEPTH_MAX) {
-        return Err(too_deep());
-    }
-    // What seemed to be a script may have been markup all the same.
-    overgrown(&document)?;
+    // What is written says little about what a parser makes of it.
+    let written = oversize(html)?;
+    let document = tree(html, written).map_err(|outgrown| match outgrown {
+        Outgrown::Depth => too_deep(),
+        Outgrown::Formatting => "its formatting is opened again and again".to_owned(),
+        Outgrown::Elements => "it makes many more elements than it has".to_owned(),
+        Outgrown::Nodes => format!("it has more than {NODES_MAX} pieces of text and comments"),
+    })?;
+    unreadable(&document.root())?;
     Ok(document)
 }
 
@@ -124,9 +128,12 @@ pub(crate) fn kept(document: &Document, address: &Url) -> Result<Page, String> {
     })
 }
 
+/// What is said of a page with nothing to read.
+pub(crate) const NO_TEXT: &str = "it has no main text";
+
 fn with_text(about: About, text: String) -> Result<Page, String> {
     if text.is_empty() {
-        return Err("it has no main text".to_owned());
+        return Err(NO_TEXT.to_owned());
     }
     Ok(Page {
         title: about.title,

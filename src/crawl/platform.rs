@@ -44,7 +44,7 @@ const PLATFORMS: [Platform; 6] = [
 pub(crate) const LINKEDIN: &str = linkedin::PLATFORM.name;
 
 /// The platform of a page that no other one made.
-const WEB: &str = "web";
+pub(crate) const WEB: &str = "web";
 
 const BEHIND_A_PAYWALL: &str =
     "only the part before its paywall could be read; it is stored as `partial`";

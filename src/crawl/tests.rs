@@ -3,6 +3,7 @@
 mod articles;
 mod export;
 mod git;
+mod hostile;
 mod local;
 mod memory;
 mod posts;

@@ -2,7 +2,7 @@
 //!
 //! Asked in turn: JSON-LD, `OpenGraph` and other meta elements, then what is to be seen on the page.
 
-use dom_query::{Document, Selection};
+use dom_query::{Document, NodeRef, Selection};
 use url::Url;
 
 use super::linked::Linked;
@@ -10,6 +10,11 @@ use super::one_line;
 
 /// Letters that a name has at most; longer ones are text that happens to stand there.
 const NAME_LETTERS_MAX: usize = 120;
+/// Letters that are kept of a title and of a description; they stand beside every passage of the page.
+const TITLE_LETTERS_MAX: usize = 500;
+const SUBTITLE_LETTERS_MAX: usize = 2_000;
+/// Headings that are compared with the title.
+const HEADINGS_MAX: usize = 200;
 /// Letters that a date has at most.
 const DATE_LETTERS_MAX: usize = 40;
 
@@ -31,23 +36,27 @@ pub(super) struct About {
 impl About {
     /// `address` is where the page was found: relative links are resolved against it.
     pub(super) fn read(document: &Document, linked: &Linked, address: &Url) -> Self {
-        let headings: Vec<String> = document
-            .select("h1, h2")
-            .iter()
-            .map(|heading| one_line(&heading.text()))
-            .collect();
         let full_title = text(&document.select_single("head title"))
             .or_else(|| text(&document.select_single("title")))
             .or_else(|| attribute(document, "meta[property='og:title']", "content"))
             .or_else(|| linked.text(&["headline"]))
             .or_else(|| text(&document.select_single("h1")))
             .unwrap_or_default();
+        let full_title = start(full_title, TITLE_LETTERS_MAX);
+        let headings: Vec<String> = document
+            .select("h1, h2")
+            .nodes()
+            .iter()
+            .take(HEADINGS_MAX)
+            .filter_map(|heading| within(heading, full_title.len()))
+            .collect();
         Self {
             title: title(&full_title, &headings),
             full_title,
             subtitle: linked
                 .text(&["alternativeHeadline"])
                 .or_else(|| meta(document, &["description", "og:description"]))
+                .map(|text| start(text, SUBTITLE_LETTERS_MAX))
                 .unwrap_or_default(),
             language: language(document, linked),
             canonical: canonical(document, address),
@@ -56,6 +65,29 @@ impl About {
             modified_at: modified(document, linked),
         }
     }
+}
+
+/// The first letters of a text.
+fn start(mut text: String, letters: usize) -> String {
+    if let Some((end, _)) = text.char_indices().nth(letters) {
+        text.truncate(end);
+    }
+    text
+}
+
+/// Blanks between the words of a heading, beyond which it is not read on.
+const BLANKS_MAX: usize = 2_000;
+
+/// The text of a heading, unless it is longer than that: one that holds all others is not copied with them.
+fn within(heading: &NodeRef<'_>, bytes: usize) -> Option<String> {
+    let mut text = String::new();
+    for node in heading.descendants_it().filter(NodeRef::is_text) {
+        text.push_str(&node.text());
+        if text.len() > bytes + BLANKS_MAX {
+            return None;
+        }
+    }
+    Some(one_line(&text)).filter(|text| text.len() <= bytes)
 }
 
 /// The longest heading with which the title begins says the same without the site's name.
@@ -250,6 +282,20 @@ mod tests {
         let open_graph = link("<meta property=og:url content=https://example.org/1>");
         assert_eq!(open_graph.as_deref(), Some("https://example.org/1"));
         assert_eq!(link("<link rel=canonical href='javascript:x'>"), None);
+    }
+
+    #[test]
+    fn a_title_without_end_is_cut_and_headings_within_headings_are_not_copied_each() {
+        let text = "é".repeat(100_000);
+        let about = about(&format!(
+            "<title>{text}</title><meta name=description content={text}>"
+        ));
+        assert_eq!(about.title.chars().count(), TITLE_LETTERS_MAX);
+        assert_eq!(about.subtitle.chars().count(), SUBTITLE_LETTERS_MAX);
+        let html = format!("<h1>{0}<h2>{0}", "a ".repeat(2_000));
+        let document = Document::from(html);
+        let first = *document.select("h1").nodes().first().unwrap();
+        assert_eq!(within(&first, 100), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! How large the tree of a page will be, judged before anything that recurses or compares sees it. Pure.
 
-use dom_query::{Document, NodeRef};
+use dom_query::NodeRef;
 
 /// Browsers nest no deeper; deeper pages cost time without end and are no text.
 pub(super) const DEPTH_MAX: usize = 512;
@@ -9,8 +9,21 @@ pub(super) const DEPTH_MAX: usize = 512;
 const DEPTH_IN_SCRIPT_MAX: usize = 20_000;
 
 /// Elements of one page; an article has at most some thousands, a whole book 24,534. Each costs the extractor
-/// about 2.6 kB of memory and 20 µs while it reads.
-pub(super) const ELEMENTS_MAX: usize = 50_000;
+/// about 2.6 kB of memory and 20 to 30 µs while it reads, and none should take it a second.
+pub(super) const ELEMENTS_MAX: usize = 30_000;
+/// Elements that a parser may add to those that are written: ends that are missing, formatting that crosses.
+pub(super) const ADDED_MAX: usize = 5_000;
+/// Elements, texts and comments of one page; two texts an element are more than articles have.
+pub(super) const NODES_MAX: usize = 4 * ELEMENTS_MAX;
+/// Bytes of text and elements, each as often as there are elements around it: the extractor asks every element for
+/// all that is in it. A book on one page has 15 million; beyond 40 the extractor takes a second.
+const WEIGHT_MAX: usize = 40_000_000;
+/// As how much text an element counts there.
+const ELEMENT_WEIGHT: usize = 25;
+/// Ends of elements; for each that begins nowhere the parser looks through all that are open.
+const ENDS_MAX: usize = 4 * ELEMENTS_MAX;
+/// References to characters, as `&amp;`; each takes the readers of the page some microseconds.
+const REFERENCES_MAX: usize = 150_000;
 /// Attributes of one element; the parser compares each with each.
 pub(super) const ATTRIBUTES_MAX: usize = 500;
 /// The same, where a script seems to be: there `<` is mostly no tag, and `>` may be far.
@@ -20,14 +33,24 @@ const LOOKS_MAX: usize = 50;
 /// Elements whose text is not markup.
 const RAW: [&str; 3] = ["script", "style", "textarea"];
 
-/// Why a page is too large to be parsed.
-pub(super) fn oversize(html: &str) -> Result<(), String> {
+/// How many elements a page has, or why it is too large to be parsed.
+pub(super) fn oversize(html: &str) -> Result<usize, String> {
     let bytes = html.as_bytes();
-    let (mut elements, mut looks) = (0_usize, LOOKS_MAX.saturating_mul(bytes.len()));
+    if bytes.iter().filter(|byte| **byte == b'&').count() > REFERENCES_MAX {
+        return Err(format!(
+            "it has more than {REFERENCES_MAX} references to characters"
+        ));
+    }
+    let (mut elements, mut ends) = (0_usize, 0_usize);
+    let mut looks = LOOKS_MAX.saturating_mul(bytes.len());
     let mut raw_until = 0;
     for (at, _) in html.match_indices('<') {
         let rest = bytes.get(at + 1..).unwrap_or_default();
         if !rest.first().is_some_and(u8::is_ascii_alphabetic) {
+            ends += usize::from(rest.first() == Some(&b'/'));
+            if ends > ENDS_MAX {
+                return Err(format!("it has more than {ENDS_MAX} ends of elements"));
+            }
             continue;
         }
         let raw = at < raw_until;
@@ -52,16 +75,7 @@ pub(super) fn oversize(html: &str) -> Result<(), String> {
             return Err("its tags have no end".to_owned());
         }
     }
-    Ok(())
-}
-
-/// Why a tree is too large to be read; a parser adds elements that are not written.
-pub(super) fn overgrown(document: &Document) -> Result<(), String> {
-    let root = document.root();
-    if root.descendants_it().filter(NodeRef::is_element).count() > 2 * ELEMENTS_MAX {
-        return Err(format!("it has more than {ELEMENTS_MAX} elements"));
-    }
-    Ok(())
+    Ok(elements)
 }
 
 /// Where the text of a script or the like ends that begins at this place; the place itself for others.
@@ -173,13 +187,32 @@ fn nesting(tag: &str) -> Option<Nesting> {
     counts.then_some(does)
 }
 
-/// Walks without recursion, since the depth is what is in doubt.
-pub(super) fn is_deeper(root: &NodeRef<'_>, limit: usize) -> bool {
+/// Why a tree would take its readers too long: it is deep, or has long texts far down, which each element above
+/// them is judged by. Walks without recursion, since the depth is what is in doubt.
+pub(super) fn unreadable(root: &NodeRef<'_>) -> Result<(), String> {
     let mut at = Some(*root);
-    let mut depth = 0;
+    let (mut depth, mut weight, mut signs) = (0, 0_usize, 0_usize);
     while let Some(node) = at {
-        if depth > limit {
-            return true;
+        if depth > DEPTH_MAX {
+            return Err(too_deep());
+        }
+        let own = match node.parent() {
+            Some(parent) if node.is_text() && is_raw(&parent) => 0,
+            _ if node.is_text() => {
+                let text = node.text();
+                signs += text.bytes().filter(|byte| b"&<>".contains(byte)).count();
+                text.len()
+            }
+            _ => ELEMENT_WEIGHT,
+        };
+        if signs > REFERENCES_MAX {
+            return Err(format!(
+                "its text has more than {REFERENCES_MAX} signs of markup"
+            ));
+        }
+        weight = weight.saturating_add(own.saturating_mul(depth));
+        if weight > WEIGHT_MAX {
+            return Err("it has too much for how deep it is nested".to_owned());
         }
         if let Some(child) = node.first_child() {
             depth += 1;
@@ -197,11 +230,22 @@ pub(super) fn is_deeper(root: &NodeRef<'_>, limit: usize) -> bool {
             up = node.parent();
         }
     }
-    false
+    Ok(())
+}
+
+/// Whether what is in an element is no text to be read, however long.
+fn is_raw(node: &NodeRef<'_>) -> bool {
+    ["script", "style"].iter().any(|name| node.has_name(name))
+}
+
+/// What is said of a page that nests too deep.
+pub(super) fn too_deep() -> String {
+    format!("elements are nested more than {DEPTH_MAX} deep")
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::tree::{Outgrown, tree};
     use super::*;
 
     #[test]
@@ -224,14 +268,14 @@ mod tests {
         let text = "a few words and many more ".repeat(1_000);
         assert_eq!(
             oversize(&format!("<div class=\"{text}\">{text}<p>{text}")),
-            Ok(())
+            Ok(2)
         );
     }
 
     #[test]
     fn a_script_is_no_markup_and_hides_none_that_is_endless() {
         let script = format!("<script>if (i<n {}) {{}}</script>", " && a".repeat(1_000));
-        assert_eq!(oversize(&format!("{script}<p>x</p>")), Ok(()));
+        assert_eq!(oversize(&format!("{script}<p>x</p>")), Ok(2));
         let hidden = format!("<!--<script>--><div{}>", " a".repeat(20_000));
         assert!(oversize(&hidden).unwrap_err().contains("attributes"));
     }
@@ -250,17 +294,44 @@ mod tests {
     }
 
     #[test]
+    fn a_long_text_far_down_is_refused_and_one_near_the_top_is_not() {
+        let text = "words ".repeat(100_000);
+        let judge = |depth: usize| {
+            let html = "<div>".repeat(depth) + &text;
+            unreadable(&tree(&html, depth).unwrap().root())
+        };
+        assert_eq!(judge(20), Ok(()));
+        assert!(judge(200).unwrap_err().contains("too much"));
+        let wide = "<div>".repeat(400) + &"<i>x</i> ".repeat(7_000);
+        assert!(unreadable(&tree(&wide, 7_400).unwrap().root()).is_err());
+        let signs = "< ".repeat(REFERENCES_MAX + 1);
+        let said = unreadable(&tree(&signs, 0).unwrap().root()).unwrap_err();
+        assert!(said.contains("signs of markup"), "{said}");
+        let state = format!("<script>{}</script><p>x", "x".repeat(WEIGHT_MAX));
+        assert_eq!(unreadable(&tree(&state, 2).unwrap().root()), Ok(()));
+        let near = "<p>x</p>".repeat(ELEMENTS_MAX);
+        assert_eq!(
+            unreadable(&tree(&near, ELEMENTS_MAX).unwrap().root()),
+            Ok(())
+        );
+    }
+
+    #[test]
     fn too_many_elements_and_tags_without_end_are_refused() {
         let html = |count| "<p>x</p>".repeat(count);
-        assert_eq!(oversize(&html(ELEMENTS_MAX)), Ok(()));
+        assert_eq!(oversize(&html(ELEMENTS_MAX)), Ok(ELEMENTS_MAX));
         assert!(
             oversize(&html(ELEMENTS_MAX + 1))
                 .unwrap_err()
                 .contains("elements")
         );
         let hidden = format!("<!--<script>-->{}", "<br>".repeat(2 * ELEMENTS_MAX + 1));
-        assert_eq!(oversize(&hidden), Ok(()));
-        assert!(overgrown(&Document::from(hidden)).is_err());
+        assert_eq!(oversize(&hidden), Ok(1));
+        assert_eq!(tree(&hidden, 0).err(), Some(Outgrown::Elements));
+        let ends = "<i></x>".repeat(ELEMENTS_MAX) + &"</x>".repeat(ENDS_MAX);
+        assert!(oversize(&ends).unwrap_err().contains("ends of elements"));
+        let references = "&amp;".repeat(REFERENCES_MAX + 1);
+        assert!(oversize(&references).unwrap_err().contains("references"));
         let html = format!("<a b={}", "<a".repeat(50_000));
         assert!(oversize(&html).unwrap_err().contains("no end"));
     }

@@ -5,6 +5,8 @@ use serde_json::Value;
 
 /// Blocks of data a page may have; more is not read.
 const BLOCKS_MAX: usize = 50;
+/// Bytes of all blocks; as values they take some twenty times that.
+const BYTES_MAX: usize = 1 << 20;
 /// Objects of all blocks that are looked at.
 const OBJECTS_MAX: usize = 1_000;
 
@@ -14,13 +16,15 @@ pub(crate) struct Linked(Vec<Value>);
 impl Linked {
     /// Reads every block; one that is no JSON is passed over.
     pub(crate) fn read(document: &Document) -> Self {
-        let mut objects = Vec::new();
-        for script in document
-            .select("script[type*='ld+json']")
-            .iter()
-            .take(BLOCKS_MAX)
-        {
-            if let Ok(value) = serde_json::from_str(script.text().trim()) {
+        let (mut objects, mut left) = (Vec::new(), BYTES_MAX);
+        let scripts = document.select("script[type*='ld+json']");
+        for script in scripts.iter().take(BLOCKS_MAX) {
+            let text = script.text();
+            let Some(rest) = left.checked_sub(text.len()) else {
+                continue;
+            };
+            left = rest;
+            if let Ok(value) = serde_json::from_str(text.trim()) {
                 flatten(value, &mut objects);
             }
         }
@@ -69,7 +73,8 @@ fn flatten(value: Value, objects: &mut Vec<Value>) {
             Value::Array(values) => waiting.extend(values.into_iter().rev()),
             Value::Object(mut object) => {
                 waiting.extend(object.remove("@graph"));
-                waiting.extend(object.get("mainEntity").cloned());
+                // Taken out, not copied: one may hold another, a hundred deep.
+                waiting.extend(object.remove("mainEntity"));
                 objects.push(Value::Object(object));
             }
             _ => {}
@@ -146,6 +151,16 @@ mod tests {
             let json = format!(r#"{{"@type":"BlogPosting","author":{author}}}"#);
             assert_eq!(linked(&json).text(&["author"]).as_deref(), Some(name));
         }
+    }
+
+    #[test]
+    fn blocks_beyond_the_limit_are_not_read() {
+        let block = |size: usize| {
+            let filling = "x".repeat(size);
+            format!(r#"{{"@type":"Article","headline":"{filling}"}}"#)
+        };
+        assert_eq!(linked(&block(BYTES_MAX)).text(&["headline"]), None);
+        assert!(linked(&block(1_000)).text(&["headline"]).is_some());
     }
 
     #[test]

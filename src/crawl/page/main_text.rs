@@ -5,6 +5,7 @@ use trafilatura::{ExtractionFocus, HtmlDateMode, Options};
 
 use super::choice::choose;
 use super::markdown::markdown;
+use super::markup::markup;
 use super::runs::runs;
 use super::trace::{Trace, without_marks};
 
@@ -29,13 +30,14 @@ pub(super) fn main_text(document: &Document, titles: &[&str]) -> MainText {
     let Some(body) = document.body() else {
         return MainText::default();
     };
+    unnest(&body);
     let trace = Trace::mark(&body);
     let options = Options::default()
         .with_focus(ExtractionFocus::FavorPrecision)
         .with_fallback(true)
         .with_exclude_comments(true)
         .with_html_date_mode(HtmlDateMode::Disabled);
-    let Ok(extracted) = trafilatura::extract(&document.html(), &options) else {
+    let Ok(extracted) = trafilatura::extract(&markup(document), &options) else {
         return MainText::default();
     };
     let texts = trace.read(&extracted.content_text);
@@ -57,6 +59,20 @@ pub(super) fn main_text(document: &Document, titles: &[&str]) -> MainText {
     let language = Some(extracted.metadata.language)
         .filter(|code| !code.is_empty() && markdown.chars().count() >= LANGUAGE_LETTERS_MIN);
     MainText { markdown, language }
+}
+
+const HEADINGS: [&str; 6] = ["h1", "h2", "h3", "h4", "h5", "h6"];
+
+/// Makes headings within headings plain: the extractor copies each with all that is in it, and all of those again.
+fn unnest(body: &NodeRef<'_>) {
+    let is_heading = |node: &NodeRef<'_>| HEADINGS.iter().any(|name| node.has_name(name));
+    let headings: Vec<NodeRef<'_>> = body.descendants_it().filter(is_heading).collect();
+    let inner = |node: &&NodeRef<'_>| node.ancestors_it(None).any(|around| is_heading(&around));
+    // All are found before one is renamed.
+    let inner: Vec<&NodeRef<'_>> = headings.iter().filter(inner).collect();
+    for node in inner {
+        node.rename("div");
+    }
 }
 
 /// Elements that mean something without text in them.
@@ -83,4 +99,18 @@ fn drop_empty(body: &NodeRef<'_>) {
 fn holds(node: &NodeRef<'_>) -> bool {
     let blank = node.is_text() && node.text().trim().is_empty();
     !blank && !node.has_name("br")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_heading_within_another_is_none() {
+        let document =
+            Document::from("<h1>a<div><h2>b<div><h3>c</h3></div></h2></div></h1><h4>d</h4>");
+        unnest(&document.body().unwrap());
+        assert_eq!(document.select("h1, h2, h3, h4").nodes().len(), 2);
+        assert_eq!(&*document.select("h1").text(), "abc");
+    }
 }

@@ -10,6 +10,8 @@
 
 mod paragraphs;
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 use url::Url;
 
@@ -193,8 +195,8 @@ impl Told {
         Self {
             text: content
                 .and_then(|content| content.pointer("/bodyModel/paragraphs")?.as_array())
-                .map(|list| list.iter().filter_map(|one| followed(Some(one), state)))
-                .map(|list| paragraphs::markdown(list, title.as_deref()))
+                .map(|list| each_once(list, state))
+                .map(|list| paragraphs::markdown(list.into_iter(), title.as_deref()))
                 .unwrap_or_default(),
             subtitle: subtitles.iter().find_map(|path| text(post, path)),
             link: text(post, "/mediumUrl"),
@@ -220,6 +222,19 @@ fn content<'a>(post: &'a Value, state: &'a Value) -> Option<&'a Value> {
         let viewer = followed(post.get("viewerEdge"), state)?;
         viewer.get("fullContent")
     })
+}
+
+/// What a list holds or refers to. A name counts once: a page could name one large paragraph a million times.
+fn each_once<'a>(list: &'a [Value], state: &'a Value) -> Vec<&'a Value> {
+    let mut named = HashSet::new();
+    let mut is_new = |one: &Value| {
+        let name = one.get("__ref").and_then(Value::as_str);
+        name.is_none_or(|name| named.insert(name.to_owned()))
+    };
+    list.iter()
+        .filter(|one| is_new(one))
+        .filter_map(|one| followed(Some(one), state))
+        .collect()
 }
 
 /// The value itself, or the one that it refers to.

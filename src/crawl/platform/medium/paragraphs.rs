@@ -1,5 +1,7 @@
 //! Paragraphs of Medium's state as Markdown. Pure.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::text;
@@ -57,19 +59,24 @@ fn block(kind: &str, words: &str, paragraph: &Value, number: usize) -> String {
 /// Code within a line is marked; other marks, like emphasis, would only cost tokens.
 fn code_marked(words: &str, paragraph: &Value) -> String {
     let marks = paragraph.get("markups").and_then(Value::as_array);
-    let place = |mark: &Value, name: &str| {
+    let units = |mark: &Value, name: &str| {
         let at = mark.get(name).and_then(Value::as_u64)?;
-        byte_of(words, usize::try_from(at).ok()?)
+        usize::try_from(at).ok()
     };
     let mut codes: Vec<(usize, usize)> = marks
         .into_iter()
         .flatten()
         .filter(|mark| mark.get("type").and_then(Value::as_str) == Some("CODE"))
-        .filter_map(|mark| Some((place(mark, "start")?, place(mark, "end")?)))
+        .filter_map(|mark| Some((units(mark, "start")?, units(mark, "end")?)))
         .collect();
     codes.sort_unstable();
+    let places = bytes_of(words, codes.iter().flat_map(|(start, end)| [*start, *end]));
+    let place = |units: usize| places.get(&units).copied();
     let (mut out, mut at) = (String::new(), 0);
     for (start, end) in codes {
+        let (Some(start), Some(end)) = (place(start), place(end)) else {
+            continue;
+        };
         let (Some(plain), Some(code)) = (words.get(at..start), words.get(start..end)) else {
             continue;
         };
@@ -83,16 +90,22 @@ fn code_marked(words: &str, paragraph: &Value) -> String {
     out
 }
 
-/// Where a place counted in UTF-16 units is in bytes.
-fn byte_of(text: &str, units: usize) -> Option<usize> {
-    let mut left = units;
-    for (at, character) in text.char_indices() {
-        if left == 0 {
-            return Some(at);
+/// Where places counted in UTF-16 units are in bytes; the text is walked once for all of them.
+fn bytes_of(text: &str, places: impl Iterator<Item = usize>) -> BTreeMap<usize, usize> {
+    let mut wanted: Vec<usize> = places.collect();
+    wanted.sort_unstable();
+    let mut wanted = wanted.into_iter().peekable();
+    let (mut found, mut units) = (BTreeMap::new(), 0);
+    let ends = text.char_indices().map(|(at, c)| (at, c.len_utf16()));
+    for (at, length) in ends.chain([(text.len(), 1)]) {
+        while let Some(place) = wanted.next_if(|place| *place <= units) {
+            if place == units {
+                found.insert(place, at);
+            }
         }
-        left = left.checked_sub(character.len_utf16())?;
+        units += length;
     }
-    (left == 0).then_some(text.len())
+    found
 }
 
 #[cfg(test)]

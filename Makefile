@@ -12,7 +12,8 @@ TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 export LOCKSTEP_TEST_MODEL ?= $(TARGET)/lockstep-model/all-MiniLM-L6-v2
 
 .PHONY: help run stop test test-services check format lint docs deny advisories structure model setup setup-test \
-	install-tools test-crash bench-runtimes bench-extraction clean-data
+	install-tools test-crash bench-runtimes bench-extraction \
+	fuzz-extraction clean-data
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -85,6 +86,11 @@ bench-runtimes: setup-test ## Which runtime embeds fastest here, the ones not ch
 
 bench-extraction: setup ## How well articles are found, on the pages in EXTRACTION=, beside other extractors
 	benches/extraction/run
+
+SECONDS_OF_FUZZ = $(or $(SECONDS),60)
+SEED ?= 1
+fuzz-extraction: setup ## Random pages for SECONDS= from SEED=: no panic, none over a second, no answer without bounds
+	$(CARGO) bench --locked --profile dev --bench fuzz -- $(SECONDS_OF_FUZZ) $(SEED)
 
 clean-data: stop ## Remove the data folder of `make run`, the model included
 	@scripts/clean-data

@@ -29,6 +29,7 @@ mod listing;
 mod page;
 mod pages;
 mod platform;
+mod probe;
 mod reconcile;
 mod repository;
 mod settings;
@@ -49,6 +50,7 @@ use tokio::task::spawn_blocking;
 use url::Url;
 
 pub use page::{Page, extract};
+pub use probe::probe;
 pub use settings::Settings;
 pub use target::{Kind, kinds};
 

@@ -219,6 +219,10 @@ pub struct Crawl {
     pub allow_private: bool,
     /// Hosts that may be asked though their addresses are private.
     pub allow_hosts: Vec<String>,
+    /// When a page is opened in a browser.
+    pub browser: crawl::Browser,
+    /// The browser's program; empty for the Chromium or Chrome that is found.
+    pub browser_path: String,
 }
 
 impl Default for Crawl {
@@ -235,12 +239,14 @@ impl Default for Crawl {
             contact: limits.contact.unwrap_or_default(),
             allow_private: limits.allow_private,
             allow_hosts: limits.allow_hosts,
+            browser: limits.browser,
+            browser_path: String::new(),
         }
     }
 }
 
 impl Crawl {
-    /// The limits, as the crawl room takes them; clones are put into `tmp`.
+    /// The limits, as the crawl room takes them; clones and the browser's profile are put into `tmp`.
     pub fn settings(&self, tmp: PathBuf) -> crawl::Settings {
         crawl::Settings {
             page_bytes_max: self.page_bytes_max,
@@ -252,6 +258,9 @@ impl Crawl {
             contact: Some(self.contact.clone()).filter(|contact| !contact.is_empty()),
             allow_private: self.allow_private,
             allow_hosts: self.allow_hosts.clone(),
+            browser: self.browser,
+            browser_path: Some(PathBuf::from(&self.browser_path))
+                .filter(|path| !path.as_os_str().is_empty()),
             tmp,
         }
     }

@@ -3,6 +3,7 @@
 //! ```text
 //! argument ──target──> listing ─feed, sitemap─┐
 //!                      page ────────fetch──────┴─> platform ─> post ──────────┐
+//!                       └─says too little──browser──┘                         │
 //!                      archive ─────zip──────> platform ─> post, article ─────┤
 //!                      folder ──────walk─────> encoding ─> page ─> article ───┤
 //!                      repository ──git──────> sift ─> bundle ─> repository ──┤
@@ -18,6 +19,7 @@
 
 mod address;
 mod archive;
+mod browser;
 mod bundle;
 mod encoding;
 mod feed;
@@ -49,6 +51,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 use url::Url;
 
+pub use browser::Browser;
 pub use page::{Page, extract};
 pub use probe::probe;
 pub use settings::Settings;
@@ -72,6 +75,9 @@ pub struct Request {
     pub author: String,
     /// What to read it as, instead of the automatic choice.
     pub as_kind: Option<Kind>,
+    /// Whether pages are opened in a browser, whatever the settings say.
+    #[serde(default)]
+    pub browser: bool,
 }
 
 /// Something that was left out.
@@ -145,6 +151,10 @@ pub async fn crawl<S: Source>(
         let (text, kind) = (request.target.clone(), request.as_kind.clone());
         blocking(move || resolve(Target::parse(&text, kind, target::look)?)).await?
     };
+    let mut settings = settings.clone();
+    if request.browser {
+        settings.browser = Browser::Always;
+    }
     let context = Context {
         settings: settings.clone(),
         author: author.user,
@@ -189,7 +199,7 @@ pub async fn crawl<S: Source>(
             read_head(writer, path, repository, context).await
         }
         Target::Remote(url) => {
-            let clone = git::clone(&url, settings).await?;
+            let clone = git::clone(&url, &settings).await?;
             let github = url
                 .host_str()
                 .is_some_and(|host| host.ends_with("github.com"));

@@ -67,6 +67,7 @@ async fn reactions_and_comments_that_change_alone_embed_nothing() {
             target: format!("{}/posts/ada-activity-7-x", server.origin),
             author: "Ada Lovelace".to_owned(),
             as_kind: Some(crawl::Kind::of("linkedin")),
+            browser: false,
         };
         match app.ask(Request::Crawl { what, wait: true }).await.unwrap() {
             Response::Crawl(report) => (report.saved, report.unchanged),

@@ -133,6 +133,7 @@ pub(crate) async fn book(book: &Path) -> Result<Vec<Document>> {
         target: book.to_string_lossy().into_owned(),
         author: "Rust Authors".to_owned(),
         as_kind: None,
+        browser: false,
     };
     crawl::crawl(&source, &what, &crawl::Settings::default(), &()).await?;
     let (mut documents, mut after) = (Vec::new(), None);

@@ -107,6 +107,7 @@ pub(super) enum Ask {
   lockstep crawl https://example.org/an-article --author \"Ada Lovelace\"
   lockstep crawl https://medium.com/@ada --author \"Ada Lovelace\"
   lockstep crawl https://letters.example.org --as substack --author \"Ada Lovelace\"
+  lockstep crawl https://app.example.org/page --browser --author \"Ada Lovelace\"
   lockstep crawl ./book --author \"Ada Lovelace\"
   lockstep crawl https://example.org/engine.git --author \"Ada Lovelace\"")]
     Crawl {
@@ -118,6 +119,9 @@ pub(super) enum Ask {
         /// Read it as this, instead of what it looks like
         #[arg(long = "as", value_name = "KIND", value_parser = PossibleValuesParser::new(crawl::kinds()))]
         as_kind: Option<String>,
+        /// Open pages in a headless Chromium, so that text is there which scripts build
+        #[arg(long)]
+        browser: bool,
         #[command(flatten)]
         wait: Wait,
     },
@@ -247,12 +251,14 @@ impl Ask {
                 link,
                 author,
                 as_kind,
+                browser,
                 wait,
             } => {
                 let what = crawl::Request {
                     target: absolute(link)?,
                     author: full_name(&author)?,
                     as_kind: as_kind.as_deref().map(crawl::Kind::of),
+                    browser,
                 };
                 Request::Crawl {
                     what,

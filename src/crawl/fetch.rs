@@ -11,6 +11,7 @@ use url::{Origin, Url};
 
 use super::Settings;
 use super::address::Guard;
+use super::browser::Window;
 use crate::{Error, Result};
 
 /// The name by which robots.txt knows us.
@@ -64,6 +65,8 @@ pub(crate) struct Fetcher {
     client: Client,
     guard: Guard,
     page_bytes_max: u64,
+    /// Pages that need a browser are opened there.
+    pub(crate) window: Window,
     /// What the hosts' robots.txt say, by origin: asked once for all pages of one crawl.
     robots: Mutex<HashMap<Origin, Arc<Robots>>>,
 }
@@ -85,6 +88,7 @@ impl Fetcher {
             client,
             guard,
             page_bytes_max: settings.page_bytes_max,
+            window: Window::new(settings),
             robots: Mutex::default(),
         })
     }
@@ -100,6 +104,19 @@ impl Fetcher {
     /// Fetches a feed or a sitemap, as [`Fetcher::page`] fetches a page.
     pub(crate) async fn list(&self, start: &Url) -> Result<Fetched> {
         self.get(start, &LISTS).await
+    }
+
+    /// Judges a link as before every request: by its address, and by its host's robots.txt.
+    ///
+    /// # Errors
+    /// [`Error::Fetch`] says what stands against it.
+    pub(crate) async fn permit(&self, url: &Url) -> Result<()> {
+        let fail = |why: String| Error::Fetch {
+            link: url.to_string(),
+            why,
+        };
+        self.guard.permit(url).map_err(fail)?;
+        self.obey(url).await.map_err(fail)
     }
 
     async fn get(&self, start: &Url, kinds: &Kinds) -> Result<Fetched> {

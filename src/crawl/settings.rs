@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::address::Guard;
+use super::browser::Browser;
 
 /// The limits of a crawl; every default is safe for pages of strangers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,7 +29,11 @@ pub struct Settings {
     pub allow_private: bool,
     /// Hosts that may be asked though their addresses are private. None.
     pub allow_hosts: Vec<String>,
-    /// Where clones live while they are read; set by the owner of the data folder.
+    /// When a page is opened in a browser. Where what was fetched says too little.
+    pub browser: Browser,
+    /// The browser's program. The Chromium or Chrome that is found.
+    pub browser_path: Option<PathBuf>,
+    /// Where clones and the browser's profile live while they are used; set by the owner of the data folder.
     #[serde(skip)]
     pub tmp: PathBuf,
 }
@@ -45,6 +50,8 @@ impl Default for Settings {
             contact: None,
             allow_private: false,
             allow_hosts: Vec::new(),
+            browser: Browser::Auto,
+            browser_path: None,
             tmp: std::env::temp_dir(),
         }
     }

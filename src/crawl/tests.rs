@@ -1,6 +1,7 @@
 //! Crawls of real folders, repositories and a real server, into a source in memory.
 
 mod articles;
+mod browser;
 mod export;
 mod git;
 mod hostile;
@@ -32,6 +33,7 @@ fn request(target: &str) -> Request {
         target: target.to_owned(),
         author: "Ada Lovelace".to_owned(),
         as_kind: None,
+        browser: false,
     }
 }
 

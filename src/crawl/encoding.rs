@@ -15,6 +15,7 @@ const PRESCAN_BYTES: usize = 8_192;
 pub(crate) fn decode<'a>(bytes: &'a [u8], header: Option<&str>) -> Cow<'a, str> {
     let encoding = header
         .and_then(|label| Encoding::for_label(label.trim_matches(['"', '\'', ' ']).as_bytes()))
+        .filter(|encoding| !is_two_bytes(encoding) || is_in_two_bytes(bytes))
         .or_else(|| declared(bytes))
         .unwrap_or_else(|| guessed(bytes));
     // A byte order mark, if there is one, overrides the choice.
@@ -36,9 +37,21 @@ fn declared(bytes: &[u8]) -> Option<&'static Encoding> {
             .next()?;
         let encoding = Encoding::for_label(label.as_bytes())?;
         // The element could be read byte by byte, so the page cannot be in a two-byte encoding.
-        let two_bytes = encoding == UTF_16LE || encoding == UTF_16BE;
-        Some(if two_bytes { UTF_8 } else { encoding })
+        Some(if is_two_bytes(encoding) {
+            UTF_8
+        } else {
+            encoding
+        })
     })
+}
+
+fn is_two_bytes(encoding: &Encoding) -> bool {
+    encoding == UTF_16LE || encoding == UTF_16BE
+}
+
+/// Whether a page can be what a header calls UTF-16: its markup has a zero byte in each letter then.
+fn is_in_two_bytes(bytes: &[u8]) -> bool {
+    bytes.get(..PRESCAN_BYTES).unwrap_or(bytes).contains(&0)
 }
 
 fn guessed(bytes: &[u8]) -> &'static Encoding {
@@ -79,6 +92,13 @@ mod tests {
             decode(page.as_bytes(), Some("koi8-r")),
             page.trim_start_matches('\u{feff}')
         );
+    }
+
+    #[test]
+    fn a_header_that_lies_about_two_bytes_a_letter_is_not_believed() {
+        assert_eq!(decode(TEXT.as_bytes(), Some("utf-16")), TEXT);
+        let wide: Vec<u8> = TEXT.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(decode(&wide, Some("utf-16le")), TEXT);
     }
 
     #[test]

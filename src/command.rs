@@ -10,6 +10,7 @@ mod answer;
 mod ask;
 mod commands;
 mod parked;
+mod reindex;
 mod services;
 mod settle;
 mod status;
@@ -25,6 +26,7 @@ pub use answer::{
     Deleted, Dropped, ParkedList, ParkedMessage, Pending, Response, Resynced, Retried, Status,
 };
 pub use commands::{About, Commands, Rooms};
+pub use reindex::{Driving, Edition, Filling, Reindex, Reindexed};
 pub use services::{Queues, Services, Stance};
 
 /// One question. Its JSON is `{"<command>": {<arguments>}}`.
@@ -97,6 +99,8 @@ pub enum Request {
         #[serde(default = "yes")]
         wait: bool,
     },
+    /// Fills a new edition of the index beside the old one, and switches.
+    Reindex(Reindex),
 }
 
 fn yes() -> bool {
@@ -116,13 +120,15 @@ impl Request {
             | Self::Delete { .. }
             | Self::ParkedRetry { .. }
             | Self::Resync { .. }
-            | Self::Verify { repair: true, .. } => true,
+            | Self::Verify { repair: true, .. }
+            | Self::Reindex(Reindex::Run { .. } | Reindex::Drop) => true,
             Self::Search(_)
             | Self::Status {}
             | Self::ParkedList {}
             | Self::ParkedShow { .. }
             | Self::ParkedDrop { .. }
             | Self::Explain { .. }
+            | Self::Reindex(Reindex::DryRun)
             | Self::Verify { .. } => false,
         }
     }
@@ -133,7 +139,8 @@ impl Request {
         if let Self::Crawl { wait, .. }
         | Self::Delete { wait, .. }
         | Self::ParkedRetry { wait, .. }
-        | Self::Resync { wait, .. } = &mut self
+        | Self::Resync { wait, .. }
+        | Self::Reindex(Reindex::Run { wait, .. }) = &mut self
         {
             *wait = true;
         }

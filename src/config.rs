@@ -292,7 +292,7 @@ pub enum LogFormat {
 impl Config {
     /// The folder of the model's files.
     pub fn model_folder(&self) -> PathBuf {
-        self.data.join(&self.model.folder)
+        self.model.folder_in(&self.data)
     }
 
     /// The types, and those of the file as collections that are read too.

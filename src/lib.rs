@@ -26,6 +26,7 @@ pub mod explain;
 pub mod feature;
 pub mod folder;
 pub mod queue;
+pub mod reindex;
 pub mod retry;
 pub mod run;
 pub mod search;

@@ -11,6 +11,7 @@
 
 mod chaos;
 mod check;
+mod editions;
 mod embed;
 #[cfg(test)]
 mod outage;
@@ -20,6 +21,7 @@ mod vector;
 mod world;
 
 pub use chaos::Chaos;
+pub use editions::EditionsModel;
 pub use embed::EmbedModel;
 pub use queue::{ConsumerModel, QueueModel};
 pub use source::{Edit, SourceModel, WatchModel};
@@ -70,7 +72,7 @@ pub enum Plant {
     /// What is stored is ordered by its version alone: nothing decides between two contents of one.
     VersionAloneOrders,
     /// What arrives later does not win by that, only by its digest.
-    EditionIgnored,
+    RevisionIgnored,
     /// One queue's watermark counts for all of them.
     WatermarkOfOneCounts,
     /// A store that is away takes a write for done.
@@ -79,11 +81,21 @@ pub enum Plant {
     HandOverSettles,
     /// A search shows every point of a document that is there, named or not.
     SearchShowsUnnamed,
+    /// A new edition is searched before it is filled.
+    SwitchBeforeFilled,
+    /// What was deleted before both editions were written to is not copied to the new one.
+    TombstoneNotCopied,
+    /// A change is settled when one of two editions has it.
+    SettledAfterOneEdition,
+    /// A floor is raised in the first edition only.
+    FloorInOneEdition,
+    /// Both editions are taken to be written to when the first queue says so.
+    DualTooEarly,
 }
 
 impl Plant {
     /// Every bug.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 30] = [
         Self::SettleBeforeStore,
         Self::ManifestGuardDropped,
         Self::PointGuardDropped,
@@ -104,11 +116,16 @@ impl Plant {
         Self::PageTimeTooLate,
         Self::PageTimeTooEarly,
         Self::VersionAloneOrders,
-        Self::EditionIgnored,
+        Self::RevisionIgnored,
         Self::WatermarkOfOneCounts,
         Self::AwayTakenForDone,
         Self::HandOverSettles,
         Self::SearchShowsUnnamed,
+        Self::SwitchBeforeFilled,
+        Self::TombstoneNotCopied,
+        Self::SettledAfterOneEdition,
+        Self::FloorInOneEdition,
+        Self::DualTooEarly,
     ];
 }
 

@@ -5,6 +5,7 @@
 mod bad_input;
 mod capture_crash;
 mod contract {
+    mod editions;
     mod embedder;
     mod queue;
     mod source;
@@ -18,6 +19,7 @@ mod mongo_faults;
 mod pipeline;
 mod qdrant;
 mod rabbit;
+mod reindex;
 mod services;
 mod simulation;
 mod spine;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::command::Request;
+use crate::command::{Reindex, Request};
 use crate::config::Place;
 use crate::search::Query;
 use crate::{Error, Result, crawl};
@@ -172,6 +172,24 @@ pub(super) enum Ask {
         #[command(flatten)]
         wait: Wait,
     },
+    /// Make the index anew beside the old one, with the configured model, and switch when it is done
+    #[command(after_help = "Examples:
+  lockstep reindex --dry-run
+  lockstep reindex
+  lockstep reindex --drop")]
+    Reindex {
+        /// Say how many chunks, how long and how many bytes it would take, and do nothing
+        #[arg(long, conflicts_with_all = ["drop", "anyway", "no_wait"])]
+        dry_run: bool,
+        /// Give up the one that is being made, and remove it
+        #[arg(long, conflicts_with_all = ["anyway", "no_wait"])]
+        drop: bool,
+        /// Also where it would come out the same
+        #[arg(long)]
+        anyway: bool,
+        #[command(flatten)]
+        wait: Wait,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -291,6 +309,12 @@ impl Ask {
             Self::Parked(Parked::Drop { which }) => Request::ParkedDrop { id: which.id },
             Self::Explain { target } => Request::Explain { target },
             Self::Verify { vectors, repair } => Request::Verify { vectors, repair },
+            Self::Reindex { dry_run: true, .. } => Request::Reindex(Reindex::DryRun),
+            Self::Reindex { drop: true, .. } => Request::Reindex(Reindex::Drop),
+            Self::Reindex { anyway, wait, .. } => Request::Reindex(Reindex::Run {
+                anyway,
+                wait: !wait.no_wait,
+            }),
             Self::Resync { target, wait } => Request::Resync {
                 target,
                 wait: !wait.no_wait,

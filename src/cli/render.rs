@@ -72,6 +72,7 @@ pub(super) fn text(response: &Response) -> String {
             Some(count) => writeln!(out, "{} read again and sent", documents(count)),
             None => writeln!(out, "the whole type is read again and sent"),
         },
+        Response::Reindex(reindexed) => reports::reindexed(&mut out, reindexed),
     };
     written.expect("text should be written: a string takes everything");
     out
@@ -240,17 +241,22 @@ fn status(out: &mut String, now: &Status) -> Written {
         .address
         .clone()
         .unwrap_or_else(|| "no process runs".into());
-    let rows = [
+    let mut rows = vec![
         ("data", now.data.clone()),
         ("address", address),
         ("model", now.model.clone()),
         ("documents", stored),
         ("index", index),
+        ("edition", reports::edition(&now.index)),
         ("pending", pending),
         ("parked", now.parked.to_string()),
         ("embedded", embedded),
         ("version", now.version.clone()),
     ];
+    let note = now.index.note.clone();
+    rows.extend(note.map(|note| ("note", note)));
+    let filling = now.reindex.as_ref().map(reports::under_way);
+    rows.extend(filling.map(|filling| ("reindex", filling)));
     rows.iter()
         .try_for_each(|(name, value)| writeln!(out, "{DIM}{name:<10}{DIM:#}{}", plain(value)))
 }

@@ -9,6 +9,7 @@ use crate::telemetry::Counted;
 use crate::{crawl, explain, search, verify};
 
 use super::Services;
+use super::reindex::{Edition, Filling, Reindexed};
 
 /// The answer to a request. Its JSON is `{"<command>": {<answer>}}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,6 +37,8 @@ pub enum Response {
     Verify(Box<verify::Report>),
     /// What was sent again.
     Resync(Resynced),
+    /// What became of a new edition.
+    Reindex(Box<Reindexed>),
 }
 
 /// What was deleted.
@@ -56,6 +59,12 @@ pub struct Status {
     pub address: Option<String>,
     /// The embedding model, or the configured backend where none is loaded.
     pub model: String,
+    /// The edition of the index that is searched.
+    #[serde(default)]
+    pub index: Edition,
+    /// The edition that is being filled.
+    #[serde(default)]
+    pub reindex: Option<Filling>,
     /// Documents of the source, by type.
     pub documents: BTreeMap<String, u64>,
     /// Documents that the index holds.

@@ -14,11 +14,13 @@ use crate::feature::floor;
 use crate::feature::types::Types;
 use crate::feature::worker::Counters;
 use crate::queue::Queue;
+use crate::reindex::{Editions, Standing};
 use crate::source::{Checkpoints, Source};
 use crate::vector::VectorStore;
 use crate::{Error, Result, crawl, verify};
 
 use super::answer::{Deleted, Dropped, Response, Resynced, Retried};
+use super::reindex::Driving;
 use super::settle::Until;
 use super::{Handler, Reporter, Request, parked, settle, status};
 
@@ -34,6 +36,8 @@ pub trait Rooms: Send + Sync + 'static {
     type Store: VectorStore;
     /// Text to vectors.
     type Embedder: Embedder;
+    /// The editions of the index.
+    type Editions: Editions<Store = Self::Store, Embedder = Self::Embedder>;
 
     /// Whether other processes capture and work too, so that what this one counts is a part only.
     const SHARED: bool = false;
@@ -57,9 +61,11 @@ pub struct Commands<R: Rooms> {
     /// What carries changes.
     pub queue: Arc<R::Queue>,
     /// The index.
-    pub store: Arc<R::Store>,
-    /// Text to vectors.
+    pub editions: Arc<R::Editions>,
+    /// The configured model; each edition of the index is asked with its own.
     pub embedder: Arc<R::Embedder>,
+    /// What those who wait for a re-index are told.
+    pub driving: Driving,
     /// To capture, which reads documents again when asked.
     pub requests: mpsc::Sender<capture::Request>,
     /// Wall clock, for people.
@@ -102,7 +108,8 @@ impl<R: Rooms> Handler for Commands<R> {
             Request::Status {} => Ok(Response::Status(Box::new(status::status(self).await?))),
             Request::ParkedList {} => {
                 // What a newer version has overtaken is parked no more.
-                floor::parked(self.queue.as_ref(), self.store.as_ref()).await?;
+                let open = self.editions.open().await?;
+                floor::parked(self.queue.as_ref(), &open.stores()).await?;
                 let list = parked::list(self.queue.as_ref()).await?;
                 Ok(Response::ParkedList(list))
             }
@@ -116,7 +123,8 @@ impl<R: Rooms> Handler for Commands<R> {
                 let documents = self.read_again(Resync::Keys(keys)).await?;
                 self.wait(wait, Until::Everything, &report).await?;
                 // What is stored at a newer version now is parked no more.
-                floor::parked(self.queue.as_ref(), self.store.as_ref()).await?;
+                let open = self.editions.open().await?;
+                floor::parked(self.queue.as_ref(), &open.stores()).await?;
                 Ok(Response::ParkedRetry(Retried {
                     documents,
                     unreadable,
@@ -136,6 +144,7 @@ impl<R: Rooms> Handler for Commands<R> {
                 self.wait(wait, Until::Everything, &report).await?;
                 Ok(Response::Resync(Resynced { documents }))
             }
+            Request::Reindex(what) => self.reindex(what, &report).await,
         }
     }
 }
@@ -152,6 +161,11 @@ impl<R: Rooms> Commands<R> {
     /// Whether there is nothing to catch up with.
     pub async fn is_caught_up(&self) -> Result<bool> {
         settle::is_caught_up(self).await
+    }
+
+    /// The editions of the index as they are now; what is held of them stays.
+    pub(super) async fn open(&self) -> Result<Standing<R::Store, R::Embedder>> {
+        self.editions.open().await
     }
 
     async fn wait(&self, wait: bool, until: Until, report: &Reporter) -> Result<()> {

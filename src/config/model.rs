@@ -28,7 +28,7 @@ pub struct Model {
     pub name: String,
     /// What lets us in at the service.
     pub api_key: Secret,
-    /// Values a vector; 0 for as many as the service gives.
+    /// Values a vector; 0 for as many as the service gives, and 384 of the hash embedder.
     pub dimension: usize,
     /// Tokens of a text at most, for a service.
     pub token_limit: usize,
@@ -117,6 +117,30 @@ impl Backend {
 }
 
 impl Model {
+    /// The folder of the model's files, for this data folder.
+    pub fn folder_in(&self, data: &Path) -> PathBuf {
+        data.join(&self.folder)
+    }
+
+    /// These settings without what lets us in, to be kept beside an index: its model is found again by
+    /// them when the settings name another one.
+    pub fn recipe(&self) -> Self {
+        Self {
+            api_key: Secret::default(),
+            ..self.clone()
+        }
+    }
+
+    /// The settings of a recipe that is opened by a process with these ones. What lets us in is sent
+    /// where these settings send it, and nowhere else.
+    pub fn of_recipe(&self, mut recipe: Self) -> Self {
+        recipe.threads = self.threads;
+        if (recipe.backend, &recipe.url) == (self.backend, &self.url) {
+            recipe.api_key = self.api_key.clone();
+        }
+        recipe
+    }
+
     /// How the service is asked; a relative tokenizer lies in the data folder. None where no service
     /// embeds, or its address cannot be.
     pub fn service(&self, data: &Path) -> Option<HttpOptions> {
@@ -258,6 +282,16 @@ mod tests {
         ] {
             assert_eq!(model(url, key).faults(), Vec::<String>::new(), "{url}");
         }
+    }
+
+    #[test]
+    fn a_recipe_holds_no_key_and_gets_it_for_its_own_service_only() {
+        let given = model("https://host/v1", "hunter2");
+        let recipe = given.recipe();
+        assert!(!serde_json::to_string(&recipe).unwrap().contains("hunter2"));
+        assert_eq!(given.of_recipe(recipe.clone()), given);
+        let elsewhere = model("https://other/v1", "");
+        assert!(!given.of_recipe(elsewhere).api_key.is_set());
     }
 
     #[test]

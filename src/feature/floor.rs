@@ -57,8 +57,11 @@ pub async fn act<V: VectorStore>(store: &V, kind: &str, version: Version) -> Res
 
 /// Lets the floors act that every queue of the backfill has passed, unless a parked change above
 /// one holds it back: that document would be voided although the source has it.
+///
+/// `stores` are those of all editions of the index, `store` the one of them whose floors act.
 pub async fn act_passed<Q: Queue, V: VectorStore>(
     queue: &Q,
+    stores: &[&V],
     store: &V,
     control: &Control,
 ) -> Result<()> {
@@ -78,7 +81,7 @@ pub async fn act_passed<Q: Queue, V: VectorStore>(
     if ripe.is_empty() {
         return Ok(());
     }
-    let parked = parked(queue, store).await?;
+    let parked = parked(queue, stores).await?;
     for (floor, _) in ripe {
         if holds_back(&parked, floor) {
             tracing::debug!(kind = floor.kind, "a parked change holds a floor back");
@@ -107,9 +110,9 @@ fn holds_back(parked: &[Parked], floor: &Floor) -> bool {
     })
 }
 
-/// The parked messages that still matter; those that the index has overtaken are forgotten.
-pub async fn parked<Q: Queue, V: VectorStore>(queue: &Q, store: &V) -> Result<Vec<Parked>> {
-    let control = store.control().await?;
+/// The parked messages that still matter; those that every edition of the index has overtaken are
+/// forgotten.
+pub async fn parked<Q: Queue, V: VectorStore>(queue: &Q, stores: &[&V]) -> Result<Vec<Parked>> {
     let mut after = None;
     let mut current = Vec::new();
     loop {
@@ -117,14 +120,21 @@ pub async fn parked<Q: Queue, V: VectorStore>(queue: &Q, store: &V) -> Result<Ve
         let Some(last) = page.last().map(|parked| parked.id) else {
             return Ok(current);
         };
-        let keys = page
+        let keys: Vec<_> = page
             .iter()
             .filter_map(|parked| parked.key.clone())
             .collect();
-        let manifests = store.manifests(Select::Of(keys)).await?;
-        let (over, still): (Vec<_>, Vec<_>) = page
-            .into_iter()
-            .partition(|parked| is_overtaken(parked, &manifests, &control));
+        let mut over = page;
+        let mut still = Vec::new();
+        for store in stores {
+            let control = store.control().await?;
+            let manifests = store.manifests(Select::Of(keys.clone())).await?;
+            let here;
+            (over, here) = over
+                .into_iter()
+                .partition(|parked| is_overtaken(parked, &manifests, &control));
+            still.extend::<Vec<_>>(here);
+        }
         if !over.is_empty() {
             queue
                 .forget(over.into_iter().map(|parked| parked.id).collect())

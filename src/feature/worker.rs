@@ -24,11 +24,12 @@ use super::plan::{Plan, is_current};
 use super::prepare::{Limits, Prepared};
 use super::store;
 use super::types::Types;
-use crate::change::{Act, Barrier, Change, Place};
+use crate::change::{Act, Barrier, Change, Operation, Place};
 use crate::clock::Clock;
 use crate::queue::{Consumer, Queue, Tag};
+use crate::reindex::{self, Editions, Index, Standing};
 use crate::retry::Backoff;
-use crate::vector::{Control, Floor, Manifest, Select, VectorStore, Watermark, Write};
+use crate::vector::{Floor, Manifest, Select, VectorStore, Watermark, Write};
 use crate::{Error, Recovery, Result};
 
 /// How a worker behaves.
@@ -93,13 +94,11 @@ pub struct Counters {
 
 /// What a worker needs.
 #[derive(Debug)]
-pub struct Ports<'a, Q, V, E> {
+pub struct Ports<'a, Q, T> {
     /// Where changes come from.
     pub queue: &'a Q,
-    /// Where points go.
-    pub store: &'a V,
-    /// Makes vectors.
-    pub embedder: &'a Arc<E>,
+    /// Where points go, and what makes their vectors.
+    pub editions: &'a T,
     /// Wall clock, for the age of tombstones.
     pub clock: &'a Clock,
     /// What is counted.
@@ -110,8 +109,8 @@ pub struct Ports<'a, Q, V, E> {
 ///
 /// # Errors
 /// Only those that trying again cannot mend.
-pub async fn run<Q: Queue, V: VectorStore, E: Embedder>(
-    ports: Ports<'_, Q, V, E>,
+pub async fn run<Q: Queue, T: Editions>(
+    ports: Ports<'_, Q, T>,
     settings: &Settings,
     partitions: Vec<u32>,
     shutdown: impl Future<Output = ()> + Send,
@@ -143,12 +142,17 @@ pub async fn run<Q: Queue, V: VectorStore, E: Embedder>(
     }
 }
 
-struct Worker<'a, Q, V, E> {
-    ports: &'a Ports<'a, Q, V, E>,
+struct Worker<'a, Q, T> {
+    ports: &'a Ports<'a, Q, T>,
     settings: &'a Settings,
 }
 
-impl<Q: Queue, V: VectorStore, E: Embedder> Worker<'_, Q, V, E> {
+/// The editions that are written to.
+type Open<T> = Standing<<T as Editions>::Store, <T as Editions>::Embedder>;
+/// One of them.
+type One<T> = Index<<T as Editions>::Store, <T as Editions>::Embedder>;
+
+impl<Q: Queue, T: Editions> Worker<'_, Q, T> {
     /// Consumes until shutdown or an error; then whatever is in hand goes back with the consumer.
     async fn session(
         &self,
@@ -157,7 +161,12 @@ impl<Q: Queue, V: VectorStore, E: Embedder> Worker<'_, Q, V, E> {
         backoff: &mut Backoff,
     ) -> Result<()> {
         // While the store is away nothing is consumed: it would be charged with an attempt.
-        self.ports.store.control().await?;
+        let open = self.ports.editions.open().await?.writable()?;
+        for store in open.stores() {
+            let control = store.control().await.map(drop);
+            reindex::or_moved(self.ports.editions, &open.register, control).await?;
+        }
+        drop(open);
         let mut consumer = self.ports.queue.consume(partitions.to_vec()).await?;
         let mut failing_since = None;
         let every = self.settings.collect_every;
@@ -204,18 +213,30 @@ impl<Q: Queue, V: VectorStore, E: Embedder> Worker<'_, Q, V, E> {
         for (tag, reason) in ledger.parks {
             self.park(consumer, tag, reason).await?;
         }
-        self.work(consumer, ledger.works).await?;
-        self.pass(consumer, ledger.barriers).await
+        // Read after receiving: an edition that is asked for later is filled with what is in hand.
+        let open = self.ports.editions.open().await?.writable()?;
+        let written = async {
+            self.work(consumer, &open, ledger.works).await?;
+            self.pass(consumer, &open, ledger.barriers).await
+        };
+        let written = written.await;
+        reindex::or_moved(self.ports.editions, &open.register, written).await
     }
 
     /// Brings documents up to date: all together, and one by one where that fails for one of them.
-    async fn work(&self, consumer: &mut Q::Consumer, works: Vec<Work>) -> Result<()> {
-        match self.store(consumer, &works).await {
+    async fn work(
+        &self,
+        consumer: &mut Q::Consumer,
+        open: &Open<T>,
+        works: Vec<Work>,
+    ) -> Result<()> {
+        match self.store(consumer, open, &works).await {
             Err(error) if error.recovery() == Recovery::Park => {}
             done => return done,
         }
         for work in works {
-            match self.store(consumer, std::slice::from_ref(&work)).await {
+            let alone = std::slice::from_ref(&work);
+            match self.store(consumer, open, alone).await {
                 Err(error) if error.recovery() == Recovery::Park => {
                     self.park(consumer, work.tag, error.chain()).await?;
                     // Older changes of the key may be well; they come again without this one.
@@ -227,14 +248,38 @@ impl<Q: Queue, V: VectorStore, E: Embedder> Worker<'_, Q, V, E> {
         Ok(())
     }
 
-    /// Plans and stores these documents, then settles their deliveries.
-    async fn store(&self, consumer: &mut Q::Consumer, works: &[Work]) -> Result<()> {
+    /// Stores these documents in every edition, then settles their deliveries.
+    async fn store(
+        &self,
+        consumer: &mut Q::Consumer,
+        open: &Open<T>,
+        works: &[Work],
+    ) -> Result<()> {
         if works.is_empty() {
             return Ok(());
         }
+        for index in open.indexes() {
+            let is_next = index.number != open.current.number;
+            let concerned: Vec<_> = works
+                .iter()
+                .filter(|work| is_next || work.change.operation != Operation::Fill)
+                .collect();
+            self.store_in(index, &concerned).await?;
+        }
+        consumer
+            .settle(works.iter().flat_map(Work::tags).collect())
+            .await
+    }
+
+    /// Plans and stores these documents in one edition.
+    async fn store_in(&self, index: &One<T>, works: &[&Work]) -> Result<()> {
+        if works.is_empty() {
+            return Ok(());
+        }
+        let store = index.store.as_ref();
         let keys: Vec<_> = works.iter().map(|work| work.change.key.clone()).collect();
-        let control = self.ports.store.control().await?;
-        let manifests = self.ports.store.manifests(Select::Of(keys)).await?;
+        let control = store.control().await?;
+        let manifests = store.manifests(Select::Of(keys)).await?;
         let mut plans = Vec::with_capacity(works.len());
         let mut remains = Vec::new();
         for work in works {
@@ -242,17 +287,16 @@ impl<Q: Queue, V: VectorStore, E: Embedder> Worker<'_, Q, V, E> {
                 .iter()
                 .find(|manifest| manifest.key == work.change.key);
             if is_current(&work.change.key, work.change.version, stored, &control) {
-                plans.push(self.plan(&work.change, stored).await?);
+                plans.push(self.plan(index, &work.change, stored).await?);
             } else if work.again {
                 remains.push((work.change.key.clone(), work.change.version));
             }
         }
         self.count(plans.len(), works.len() - plans.len());
         // A worker may have died over this very change, after its points and before its sweep.
-        store::sweep(self.ports.store, remains).await?;
+        store::sweep(store, remains).await?;
         if !plans.is_empty() {
-            let stored =
-                store::store(self.ports.store, self.ports.embedder.as_ref(), plans).await?;
+            let stored = store::store(store, index.embedder.as_ref(), plans).await?;
             self.ports
                 .counters
                 .embedded
@@ -262,22 +306,25 @@ impl<Q: Queue, V: VectorStore, E: Embedder> Worker<'_, Q, V, E> {
                 .kept
                 .fetch_add(stored.kept as u64, Ordering::Relaxed);
         }
-        consumer
-            .settle(works.iter().flat_map(Work::tags).collect())
-            .await
+        Ok(())
     }
 
-    async fn plan(&self, change: &Change, stored: Option<&Manifest>) -> Result<Plan> {
+    async fn plan(
+        &self,
+        index: &One<T>,
+        change: &Change,
+        stored: Option<&Manifest>,
+    ) -> Result<Plan> {
         if let Some(plan) = Plan::of_delete(change, stored) {
             return Ok(plan);
         }
-        let prepared = self.prepare(change).await?;
+        let prepared = self.prepare(index, change).await?;
         let fingerprint = self.settings.types.fingerprint(&change.key.kind);
         Ok(Plan::new(change, prepared, stored, fingerprint))
     }
 
-    async fn prepare(&self, change: &Change) -> Result<Prepared> {
-        let embedder = Arc::clone(self.ports.embedder);
+    async fn prepare(&self, index: &One<T>, change: &Change) -> Result<Prepared> {
+        let embedder = Arc::clone(&index.embedder);
         let types = Arc::clone(&self.settings.types);
         let (kind, fields) = (
             change.key.kind.clone(),
@@ -308,16 +355,31 @@ impl<Q: Queue, V: VectorStore, E: Embedder> Worker<'_, Q, V, E> {
     async fn pass(
         &self,
         consumer: &mut Q::Consumer,
+        open: &Open<T>,
         barriers: Vec<(Tag, Place, Barrier)>,
     ) -> Result<()> {
         if barriers.is_empty() {
             return Ok(());
         }
-        let store = self.ports.store;
+        for index in open.indexes() {
+            self.pass_in(index, &barriers).await?;
+            let store = index.store.as_ref();
+            let control = store.control().await?;
+            if !control.passing.is_empty() {
+                floor::act_passed(self.ports.queue, &open.stores(), store, &control).await?;
+            }
+        }
+        consumer
+            .settle(barriers.iter().map(|(tag, ..)| *tag).collect())
+            .await
+    }
+
+    /// Does what barriers say in one edition.
+    async fn pass_in(&self, index: &One<T>, barriers: &[(Tag, Place, Barrier)]) -> Result<()> {
+        let store = index.store.as_ref();
         let control = store.control().await?;
-        let tags = barriers.iter().map(|(tag, ..)| *tag).collect();
         let mut writes = Vec::new();
-        for (_, place, barrier) in barriers {
+        for (_, place, barrier) in barriers.iter().cloned() {
             match barrier {
                 Barrier::Floor {
                     kind,
@@ -350,25 +412,26 @@ impl<Q: Queue, V: VectorStore, E: Embedder> Worker<'_, Q, V, E> {
                     };
                     writes.push(Write::Watermark { place, mark });
                 }
+                // Of an edition that was given up, or is filled already.
+                Barrier::Fill { edition, .. } if edition != index.number => {}
+                Barrier::Fill { mark, .. } => writes.push(Write::Marked { mark, place }),
             }
         }
-        store.write(writes).await?;
-        self.act_passed(&store.control().await?).await?;
-        consumer.settle(tags).await
-    }
-
-    async fn act_passed(&self, control: &Control) -> Result<()> {
-        if control.passing.is_empty() {
-            return Ok(());
-        }
-        floor::act_passed(self.ports.queue, self.ports.store, control).await
+        store.write(writes).await
     }
 
     async fn collect(&self) -> Result<()> {
         let now_ms = self.ports.clock.now_ms();
         let ttl = self.settings.tombstone_ttl;
-        let collected = collect::collect(self.ports.queue, self.ports.store, now_ms, ttl).await?;
-        tracing::debug!(?collected, "collected what nobody needs");
+        let open = self.ports.editions.open().await?.writable()?;
+        let stores = open.stores();
+        for store in &stores {
+            let which = (stores.as_slice(), *store);
+            let collected = collect::collect(self.ports.queue, which, now_ms, ttl).await;
+            let collected =
+                reindex::or_moved(self.ports.editions, &open.register, collected).await?;
+            tracing::debug!(?collected, "collected what nobody needs");
+        }
         Ok(())
     }
 

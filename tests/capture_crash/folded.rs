@@ -73,6 +73,8 @@ impl Folded {
                 *reached = version.time.max(*reached);
                 self.passes(place, version);
             }
+            // Nobody asks for a new edition of an index here.
+            Message::Barrier(Barrier::Fill { .. }) => {}
             Message::Barrier(Barrier::Floor { id, kind, .. }) if kind == DRAIN => {
                 self.drained.entry(id).or_default().insert(place);
             }

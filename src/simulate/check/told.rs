@@ -1,6 +1,6 @@
 //! What the queue is told, and what is kept of it.
 
-use super::{Checker, State};
+use super::{Checker, State, Written};
 use crate::change::{Act, Barrier, Change};
 use crate::simulate::{QueueModel, VectorModel};
 
@@ -30,37 +30,47 @@ impl Checker {
     }
 
     /// A floor that has acted is kept, and no tombstone goes that a parked change needs.
-    pub(super) fn nothing_forgotten(queue: &QueueModel, store: &VectorModel) -> Result<(), String> {
-        let (mut queue, mut store) = (queue.state(), store.state());
-        for barrier in std::mem::take(&mut queue.passed) {
-            if let Barrier::Floor {
-                kind,
-                version,
-                act: Act::AtOnce,
-                ..
-            } = barrier
-                && !store.control.voids(&kind, version)
-            {
-                return Err(format!(
-                    "the floor of {kind} at {version} is settled, but not kept"
-                ));
-            }
-        }
-        for floor in std::mem::take(&mut store.acted) {
-            if !store.control.voids(&floor.kind, floor.version) {
-                return Err(format!(
-                    "a floor of {} has acted, but is not kept",
-                    floor.kind
-                ));
-            }
-        }
-        for (key, version) in std::mem::take(&mut store.collections) {
-            if queue.holds(&key, version) {
-                return Err(format!(
-                    "the tombstone of {key} at {version} is gone, and a parked change needs it"
-                ));
-            }
-        }
-        Ok(())
+    pub(super) fn nothing_forgotten(queue: &QueueModel, written: &[Written]) -> Result<(), String> {
+        let passed = std::mem::take(&mut queue.state().passed);
+        let mut written = written.iter();
+        written.try_for_each(|written| forgets_nothing(queue, &passed, &written.store))
     }
+}
+
+fn forgets_nothing(
+    queue: &QueueModel,
+    passed: &[Barrier],
+    store: &VectorModel,
+) -> Result<(), String> {
+    let (queue, mut store) = (queue.state(), store.state());
+    for barrier in passed {
+        if let Barrier::Floor {
+            kind,
+            version,
+            act: Act::AtOnce,
+            ..
+        } = barrier
+            && !store.control.voids(kind, *version)
+        {
+            return Err(format!(
+                "the floor of {kind} at {version} is settled, but not kept"
+            ));
+        }
+    }
+    for floor in std::mem::take(&mut store.acted) {
+        if !store.control.voids(&floor.kind, floor.version) {
+            return Err(format!(
+                "a floor of {} has acted, but is not kept",
+                floor.kind
+            ));
+        }
+    }
+    for (key, version) in std::mem::take(&mut store.collections) {
+        if queue.holds(&key, version) {
+            return Err(format!(
+                "the tombstone of {key} at {version} is gone, and a parked change needs it"
+            ));
+        }
+    }
+    Ok(())
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{PARTITIONS, World};
 use crate::change::{Lane, Place};
+use crate::simulate::VectorModel;
 
 impl World {
     /// What no role can help.
@@ -31,8 +32,8 @@ impl World {
                 tracing::trace!(role, steps, "frozen");
                 self.roles[role].frozen_until = self.steps + steps;
             }
-            2 => self.store.go_away(Duration::from_secs(seconds)),
-            3 => self.store.slow_down(Duration::from_secs(seconds)),
+            2 => self.store().go_away(Duration::from_secs(seconds)),
+            3 => self.store().slow_down(Duration::from_secs(seconds)),
             4 => {
                 let lane = [Lane::Live, Lane::Backfill][self.chaos.below(2)];
                 let place = self.place(lane);
@@ -46,11 +47,19 @@ impl World {
     /// Everything is well again.
     pub(super) fn relieve(&mut self) {
         self.chaos.set_faults(false);
-        self.store.come_back();
+        self.editions.come_back();
         self.queue.let_go();
         for role in &mut self.roles {
             role.frozen_until = 0;
         }
+    }
+
+    /// The store of the edition that is searched, or of another one.
+    fn store(&self) -> VectorModel {
+        let any = self.editions.register().needed();
+        let other = any.into_iter().nth(self.chaos.below(2));
+        let other = other.and_then(|number| self.editions.store(number));
+        other.unwrap_or_else(|| self.editions.current().1)
     }
 
     fn place(&self, lane: Lane) -> Place {

@@ -189,7 +189,7 @@ async fn ask_once(
             };
         }
         let until = shutdown::requested(shutdown);
-        run::once(config, request, report, until).await
+        Box::pin(run::once(config, request, report, until)).await
     };
     progress::shown_while(progress, Box::pin(answer)).await
 }

@@ -190,11 +190,11 @@ async fn once_on_services(
         let parts = Parts::open(config, folder.as_ref()).await?;
         let commands = parts.commands(config, &mut roles, None).await?;
         if !matches!(request, Request::Reindex(Reindex::Run { .. })) {
-            return commands.handle(request, report).await;
+            return Box::pin(commands.handle(request, report)).await;
         }
         // Capture and workers fill it; nobody else would compare and switch.
         drive(&mut roles, &commands);
-        commands.handle(request.waiting(), report).await
+        Box::pin(commands.handle(request.waiting(), report)).await
     };
     let answer = tokio::select! {
         biased;
@@ -297,7 +297,7 @@ fn start(
             counters: rooms.counters.as_ref(),
         };
         let partitions = (0..rooms.queue.partitions()).collect();
-        worker::run(ports, &settings, partitions, stop).await
+        Box::pin(worker::run(ports, &settings, partitions, stop)).await
     });
     drive(roles, commands);
 }

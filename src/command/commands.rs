@@ -107,9 +107,7 @@ impl<R: Rooms> Handler for Commands<R> {
             }
             Request::Status {} => Ok(Response::Status(Box::new(status::status(self).await?))),
             Request::ParkedList {} => {
-                // What a newer version has overtaken is parked no more.
-                let open = self.editions.open().await?;
-                floor::parked(self.queue.as_ref(), &open.stores()).await?;
+                self.forget_overtaken().await?;
                 let list = parked::list(self.queue.as_ref()).await?;
                 Ok(Response::ParkedList(list))
             }
@@ -118,17 +116,8 @@ impl<R: Rooms> Handler for Commands<R> {
                 Ok(Response::ParkedShow(Box::new(message.into())))
             }
             Request::ParkedRetry { id, wait } => {
-                let (keys, unreadable) =
-                    parked::documents(self.queue.as_ref(), id.as_deref()).await?;
-                let documents = self.read_again(Resync::Keys(keys)).await?;
-                self.wait(wait, Until::Everything, &report).await?;
-                // What is stored at a newer version now is parked no more.
-                let open = self.editions.open().await?;
-                floor::parked(self.queue.as_ref(), &open.stores()).await?;
-                Ok(Response::ParkedRetry(Retried {
-                    documents,
-                    unreadable,
-                }))
+                let retried = self.retry(id.as_deref(), wait, &report).await?;
+                Ok(Response::ParkedRetry(retried))
             }
             Request::ParkedDrop { id } => {
                 let messages = parked::forget(self.queue.as_ref(), id.as_deref()).await?;
@@ -166,6 +155,24 @@ impl<R: Rooms> Commands<R> {
     /// The editions of the index as they are now; what is held of them stays.
     pub(super) async fn open(&self) -> Result<Standing<R::Store, R::Embedder>> {
         self.editions.open().await
+    }
+
+    async fn retry(&self, id: Option<&str>, wait: bool, report: &Reporter) -> Result<Retried> {
+        let (keys, unreadable) = parked::documents(self.queue.as_ref(), id).await?;
+        let documents = self.read_again(Resync::Keys(keys)).await?;
+        self.wait(wait, Until::Everything, report).await?;
+        self.forget_overtaken().await?;
+        Ok(Retried {
+            documents,
+            unreadable,
+        })
+    }
+
+    /// What a newer version has overtaken is parked no more.
+    async fn forget_overtaken(&self) -> Result<()> {
+        let open = self.editions.open().await?;
+        floor::parked(self.queue.as_ref(), &open.stores()).await?;
+        Ok(())
     }
 
     async fn wait(&self, wait: bool, until: Until, report: &Reporter) -> Result<()> {

@@ -124,6 +124,7 @@ impl Model {
 
     /// These settings without what lets us in, to be kept beside an index: its model is found again by
     /// them when the settings name another one.
+    #[must_use]
     pub fn recipe(&self) -> Self {
         Self {
             api_key: Secret::default(),
@@ -133,6 +134,7 @@ impl Model {
 
     /// The settings of a recipe that is opened by a process with these ones. What lets us in is sent
     /// where these settings send it, and nowhere else.
+    #[must_use]
     pub fn of_recipe(&self, mut recipe: Self) -> Self {
         recipe.threads = self.threads;
         if (recipe.backend, &recipe.url) == (self.backend, &self.url) {

@@ -31,9 +31,12 @@ impl<T: Editions> Editions for Remembering<T> {
     type Embedder = Cached<T::Embedder>;
 
     async fn open(&self) -> Result<Standing<Self::Store, Self::Embedder>> {
-        let (shelf, counters) = (&self.shelf, &self.counters);
         let cached = |embedder| {
-            let cached = Cached::new(embedder, Arc::clone(shelf), Arc::clone(counters));
+            let cached = Cached::new(
+                embedder,
+                Arc::clone(&self.shelf),
+                Arc::clone(&self.counters),
+            );
             Arc::new(cached)
         };
         let open = self.editions.open().await?;

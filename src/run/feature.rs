@@ -116,7 +116,8 @@ pub(super) fn start(
             clock: &clock,
             counters: counters.as_ref(),
         };
-        worker::run(rooms, &settings, partitions.into_iter().collect(), stop).await
+        let partitions = partitions.into_iter().collect();
+        Box::pin(worker::run(rooms, &settings, partitions, stop)).await
     });
     Ok(())
 }

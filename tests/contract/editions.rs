@@ -35,7 +35,8 @@ macro_rules! suite {
             a_new_edition_is_empty_and_beside_the_other,
             one_edition_is_filled_at_a_time,
             who_changes_an_old_register_comes_too_late,
-            the_switch_is_one_step_and_the_old_edition_goes,
+            the_switch_is_one_step,
+            the_old_edition_goes_after_the_switch,
             what_was_given_up_leaves_nothing,
             nothing_is_removed_while_somebody_holds_it,
             what_is_written_to_goes_on_after_the_old_edition_is_gone,
@@ -128,16 +129,25 @@ pub(crate) async fn who_changes_an_old_register_comes_too_late<S: Subject>(subje
     assert_eq!(subject.editions().open().await.unwrap().register, now);
 }
 
-pub(crate) async fn the_switch_is_one_step_and_the_old_edition_goes<S: Subject>(subject: S) {
-    mark(&subject, false, "old").await;
+/// Fills a second edition and switches to it.
+async fn switched<S: Subject>(subject: &S) {
+    mark(subject, false, "old").await;
     subject.editions().begin().await.unwrap();
-    mark(&subject, true, "new").await;
+    mark(subject, true, "new").await;
     let filled = [Event::Copied, Event::Ended, Event::Clean, Event::Switched];
-    happened(&subject, &filled).await;
+    happened(subject, &filled).await;
+}
+
+pub(crate) async fn the_switch_is_one_step<S: Subject>(subject: S) {
+    switched(&subject).await;
     assert_eq!(marked(&subject).await, (vec!["new".into()], None));
     let subject = subject.reopen().await;
     assert_eq!(marked(&subject).await, (vec!["new".into()], None));
     assert!(subject.has_files(1).await);
+}
+
+pub(crate) async fn the_old_edition_goes_after_the_switch<S: Subject>(subject: S) {
+    switched(&subject).await;
     subject.editions().remove(1).await.unwrap();
     subject.editions().remove(1).await.unwrap();
     assert!(!subject.has_files(1).await && subject.has_files(2).await);

@@ -203,14 +203,12 @@ impl<E: Embedder> EdgeEditions<E> {
     }
 
     fn folder_of(&self, number: u32) -> PathBuf {
-        match number {
-            1 => self.folder.clone(),
-            _ => {
-                let mut name = self.folder.clone().into_os_string();
-                name.push(format!("-{number}"));
-                name.into()
-            }
+        if number == 1 {
+            return self.folder.clone();
         }
+        let mut name = self.folder.clone().into_os_string();
+        name.push(format!("-{number}"));
+        name.into()
     }
 
     /// Removes the editions that are not registered: a crash came before they were.

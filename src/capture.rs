@@ -10,6 +10,7 @@
 
 mod begin;
 mod frontier;
+mod generation;
 mod messages;
 mod pipeline;
 mod publish;
@@ -31,7 +32,7 @@ pub use snapshot::{SnapshotPlan, Step};
 use crate::change::DocumentKey;
 use crate::clock::Clock;
 use crate::feature::types::Types;
-use crate::queue::Queue;
+use crate::queue::Generations;
 use crate::retry::Backoff;
 use crate::source::{Checkpoints, Source};
 use crate::{Error, Recovery, Result};
@@ -137,7 +138,7 @@ pub enum Resync {
 ///
 /// # Errors
 /// Only those that trying again cannot mend, and lost history after [`RESETS_MAX`] resets in a row.
-pub async fn run<S: Source, C: Checkpoints, Q: Queue>(
+pub async fn run<S: Source, C: Checkpoints, Q: Generations>(
     ports: Ports<'_, S, C, Q>,
     settings: &Settings,
     mut requests: mpsc::Receiver<Request>,
@@ -146,7 +147,17 @@ pub async fn run<S: Source, C: Checkpoints, Q: Queue>(
     tokio::pin!(shutdown);
     let mut backoff = Backoff::jittered(settings.jitter);
     loop {
-        let error = match Session::open(&ports, settings).await {
+        // It may wait for workers, and a fenced-off predecessor may have begun another generation.
+        let settled = tokio::select! {
+            biased;
+            () = shutdown.as_mut() => return Ok(()),
+            settled = generation::settle(ports.queue, settings.jitter) => settled,
+        };
+        let opened = match settled {
+            Ok(()) => Session::open(&ports, settings).await,
+            Err(error) => Err(error),
+        };
+        let error = match opened {
             Ok(mut session) => match session.run(&mut requests, shutdown.as_mut()).await {
                 Ok(()) => return Ok(()),
                 Err(error) => {

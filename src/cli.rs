@@ -50,7 +50,10 @@ fn execute(arguments: Arguments, lookup: impl Fn(&str) -> Option<String>) -> Res
             clap_complete::generate(shell, &mut Arguments::command(), "lockstep", &mut text);
             print(&String::from_utf8_lossy(&text))
         }
-        Command::Simulate { seed, steps } => simulated(&simulate::run(seed, steps, None), json),
+        Command::Simulate { seed, steps } => {
+            quiet(config::load(place, lookup)?)?;
+            simulated(&simulate::run(seed, steps, None), json)
+        }
         Command::Up => {
             let config = config::load(place, lookup)?;
             telemetry::start(&config.log)?;

@@ -20,6 +20,7 @@ mod encoding;
 mod fetch;
 mod git;
 mod harvest;
+mod link;
 mod page;
 mod pages;
 mod reconcile;
@@ -39,6 +40,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 use url::Url;
 
+pub use page::{Page, extract};
 pub use settings::Settings;
 pub use target::Kind;
 
@@ -47,6 +49,8 @@ use crate::document::{Repository, User, key_of_link, kind};
 use crate::source::Source;
 use crate::{Error, Result};
 use harvest::{Context, Found, Harvest};
+use link::{normalised, repository_link};
+use pages::Arrived;
 use target::Target;
 use write::Writer;
 
@@ -145,14 +149,17 @@ pub async fn crawl<S: Source>(
     match target {
         Target::Page(url) => {
             writer.keep_root();
-            let page = fetch::Fetcher::new(settings)?.page(&url).await?;
-            let found = blocking(move || Ok(pages::fetched(&page, &context))).await?;
+            let fetcher = fetch::Fetcher::new(settings)?;
+            let found = fetched(&fetcher, url, &context).await?;
             writer.take(found).await?;
             writer.finish(None).await
         }
         Target::File(path) => {
             writer.keep_root();
-            let found = blocking(move || one_file(&path, &context)).await?;
+            let found = blocking(move || {
+                pages::with_room(|| one_file(&path, &context)).and_then(|found| found)
+            })
+            .await?;
             writer.take(found).await?;
             writer.finish(None).await
         }
@@ -183,6 +190,28 @@ pub async fn crawl<S: Source>(
             read_head(writer, clone.path().to_owned(), repository, context).await
         }
     }
+}
+
+/// Pages that may lead on to the next one by a meta element; more is a loop or a chase.
+const LEADS_MAX: usize = 3;
+
+/// Fetches a page, and the one that it only leads on to.
+async fn fetched(fetcher: &fetch::Fetcher, start: Url, context: &Context) -> Result<Found> {
+    let mut url = start.clone();
+    for _ in 0..=LEADS_MAX {
+        let page = fetcher.page(&url).await?;
+        let context = context.clone();
+        let arrived =
+            blocking(move || pages::with_room(|| pages::fetched(&page, &context))).await?;
+        match arrived {
+            Arrived::Found(found) => return Ok(found),
+            Arrived::LeadsTo(next) => url = next,
+        }
+    }
+    Err(Error::Fetch {
+        link: start.to_string(),
+        why: format!("it led on to another page more than {LEADS_MAX} times"),
+    })
 }
 
 /// The keys that a link or path may have been stored under, whether or not it is there any more.
@@ -294,29 +323,4 @@ async fn blocking<T: Send + 'static>(
     spawn_blocking(work)
         .await
         .map_err(|_| Error::Stopped { part: "the reader" })?
-}
-
-/// A page's link without what does not tell pages apart: fragment and campaign parameters.
-fn normalised(url: &Url) -> String {
-    let mut link = url.clone();
-    link.set_fragment(None);
-    if url.query_pairs().any(|(name, _)| name.starts_with("utm_")) {
-        let kept = url
-            .query_pairs()
-            .filter(|(name, _)| !name.starts_with("utm_"));
-        link.query_pairs_mut().clear().extend_pairs(kept);
-        if link.query() == Some("") {
-            link.set_query(None);
-        }
-    }
-    link.into()
-}
-
-/// A repository's link without `.git`, slash, query and fragment at its end.
-fn repository_link(url: &Url) -> String {
-    let mut link = url.clone();
-    link.set_fragment(None);
-    link.set_query(None);
-    let link = link.as_str().trim_end_matches('/');
-    link.strip_suffix(".git").unwrap_or(link).to_owned()
 }

@@ -5,7 +5,7 @@
 //!
 //! | type | fields |
 //! |---|---|
-//! | `articles` | `platform`, `link`, `content` {`Title`, `Subtitle`, `Content`, `language`}, `author_id`, `author_full_name`, `published_at`, `modified_at` |
+//! | `articles` | `platform`, `link`, `content` {`Title`, `Subtitle`, `Content`, `language`}, `author_id`, `author_full_name`, `byline`, `published_at`, `modified_at`, `partial` |
 //! | `posts` | `platform`, `link`, `content` {`Content`}, `author_id`, `author_full_name` |
 //! | `repositories` | `platform`, `name`, `link`, `content` {path → text}, `owner_id`, `owner_full_name` |
 //! | `users` | `first_name`, `last_name`, `full_name` |

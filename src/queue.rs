@@ -114,7 +114,7 @@ pub trait Queue: Send + Sync + 'static {
     /// When none has an answer; any of them may be there all the same.
     type Answers: Future<Output = Result<Vec<Confirm>>> + Send + 'static;
 
-    /// The number of partitions.
+    /// The number of partitions, as far as this process knows; [`Generations::current`] asks.
     fn partitions(&self) -> u32;
 
     /// Publishes in order. Ready when the batch is on its way, so that the next one may follow before
@@ -148,6 +148,40 @@ pub trait Queue: Send + Sync + 'static {
     fn depth(&self) -> impl Future<Output = Result<Depth>> + Send;
 }
 
+/// A queue whose partition count may change while messages are in it, from one generation of queues to
+/// the next.
+///
+/// - A generation holds every message from its first to its end, an `end` barrier in each place. The next
+///   one begins when every place's end is settled, and so everything before it settled or parked: a
+///   change of the next generation overtakes none.
+/// - How far a change of the count has come is kept by the queue, durably: whoever asks after a crash goes
+///   on where it stopped, to the count that was wanted when it began.
+/// - Embedded the count is fixed with the data folder: one process and one worker have nothing to share.
+///   `SQLite` says [`Turn::Stays`] and refuses a folder of another count.
+pub trait Generations: Queue {
+    /// The partitions of the generation of now, whoever began it; [`Queue::partitions`] says the same from
+    /// here on. Ask before consuming.
+    fn current(&self) -> impl Future<Output = Result<u32>> + Send;
+
+    /// Takes the next step to the partition count that the settings ask for. Called by the one who
+    /// publishes, while nothing of its own is on its way.
+    ///
+    /// `sent`: the barrier of the last [`Turn::End`] was confirmed in every place. Then this waits until
+    /// each is settled, and begins the next generation. Cancel safe.
+    fn turn(&self, sent: bool) -> impl Future<Output = Result<Turn>> + Send;
+}
+
+/// What a change of the partition count needs next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Turn {
+    /// Nothing: the count is the one that is asked for.
+    Stays,
+    /// This barrier in every place of both lanes; nothing else is taken in from now on.
+    End(Barrier),
+    /// Another look: the next generation has begun.
+    Begun,
+}
+
 /// Receives messages of some partitions. Dropping it gives back whatever is in hand.
 pub trait Consumer: Send {
     /// The next deliveries, at most `limit` and at least one; waits until there is one. Live lanes
@@ -156,10 +190,13 @@ pub trait Consumer: Send {
     /// A message received before (`attempt` above 1) comes alone, so that a crash it causes is
     /// charged to it.
     ///
+    /// An empty answer says that the generation is over, as [`Generations`] has it: consume anew.
+    ///
     /// Cancel safe: what was not handed out is handed out by the next call.
     fn receive(&mut self, limit: usize) -> impl Future<Output = Result<Vec<Delivery>>> + Send;
 
-    /// Acknowledges for good. Settling again is harmless. On an error they may come again.
+    /// Acknowledges for good. Settling again is harmless. On an error they may come again. That an `end`
+    /// barrier is settled is recorded durably before it is gone.
     fn settle(&mut self, tags: Vec<Tag>) -> impl Future<Output = Result<()>> + Send;
 
     /// Gives back; they come again, in their old order, not before `pause` is over. The attempt

@@ -28,7 +28,6 @@ use crate::document::kind;
 use crate::feature::embed::cache::Shelf;
 use crate::feature::worker;
 use crate::folder::Folder;
-use crate::queue::Queue as _;
 use crate::queue::sqlite::SqliteQueue;
 use crate::reindex::Remembering;
 use crate::shutdown::{Roles, requested};
@@ -125,7 +124,7 @@ async fn up_on_services(
     let commands = parts.commands(config, roles, Some(door.address())).await?;
     let capturing = capture(config.clone(), roles.shutdown());
     roles.start("capture", capturing);
-    feature::start(roles, config, &parts, None)?;
+    feature::start(roles, config, &parts, feature::Which::Shared)?;
     drive(roles, &commands);
     door.serve(roles, commands, folder)
 }
@@ -296,8 +295,8 @@ fn start(
             clock: &rooms.clock,
             counters: rooms.counters.as_ref(),
         };
-        let partitions = (0..rooms.queue.partitions()).collect();
-        Box::pin(worker::run(ports, &settings, partitions, stop)).await
+        let all = |count| (0..count).collect();
+        Box::pin(worker::run(ports, &settings, all, stop)).await
     });
     drive(roles, commands);
 }

@@ -91,11 +91,13 @@ pub enum Plant {
     FloorInOneEdition,
     /// Both editions are taken to be written to when the first queue says so.
     DualTooEarly,
+    /// The next generation of queues begins before the end of the last one is settled.
+    NextGenerationEarly,
 }
 
 impl Plant {
     /// Every bug.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::SettleBeforeStore,
         Self::ManifestGuardDropped,
         Self::PointGuardDropped,
@@ -126,6 +128,7 @@ impl Plant {
         Self::SettledAfterOneEdition,
         Self::FloorInOneEdition,
         Self::DualTooEarly,
+        Self::NextGenerationEarly,
     ];
 }
 
@@ -140,6 +143,10 @@ pub struct Outcome {
     pub edits: u64,
     /// Roles that were dropped at an await.
     pub crashes: u64,
+    /// Changes of the partition count that came to their end.
+    pub generations: u64,
+    /// Of these, those that came to it while a new edition of the index was being filled.
+    pub generations_filling: u64,
     /// The promise that was broken, and how; none when all held.
     pub broken: Option<String>,
 }

@@ -1,6 +1,7 @@
 //! What only a real broker shows: refusals, crashes, full queues, and the seed's own programs.
 
 mod fault;
+mod generation;
 mod open;
 mod program;
 mod seed;

@@ -10,7 +10,7 @@ use lockstep::capture::{self, Ports, Settings};
 use lockstep::change::{Change, Lane, Message, Operation, Place, Version};
 use lockstep::clock::Clock;
 use lockstep::queue::rabbit::{self, RabbitConsumer, RabbitQueue};
-use lockstep::queue::{Confirm, Depth, Outgoing, Parked, Queue};
+use lockstep::queue::{Confirm, Depth, Generations, Outgoing, Parked, Queue, Turn};
 use lockstep::source::mongo::MongoSource;
 use lockstep::source::{Checkpoints as _, Source as _, Watch as _};
 use tokio::sync::{mpsc, watch};
@@ -186,6 +186,16 @@ impl Queue for Counted {
 
     async fn depth(&self) -> Result<Depth> {
         self.queue.depth().await
+    }
+}
+
+impl Generations for Counted {
+    async fn current(&self) -> Result<u32> {
+        self.queue.current().await
+    }
+
+    async fn turn(&self, sent: bool) -> Result<Turn> {
+        self.queue.turn(sent).await
     }
 }
 

@@ -95,7 +95,7 @@ pub(crate) async fn drain<E: Embedder>(
     let (stop, stopped) = oneshot::channel::<()>();
     let settings = worker::Settings::default();
     let start = Instant::now();
-    let working = worker::run(ports, &settings, (0..PARTITIONS).collect(), async {
+    let working = worker::run(ports, &settings, |count| (0..count).collect(), async {
         // Dropped or sent, it means the same.
         drop(stopped.await);
     });

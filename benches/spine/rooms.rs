@@ -14,7 +14,6 @@ use lockstep::feature::embed::Embedder;
 use lockstep::feature::prepare::{self, Limits};
 use lockstep::feature::worker::{self, Counters};
 use lockstep::folder::Folder;
-use lockstep::queue::Queue as _;
 use lockstep::queue::sqlite::SqliteQueue;
 use lockstep::reindex::Alone;
 use lockstep::search::{self, Answer, Query, Standing};
@@ -91,8 +90,8 @@ impl<E: Embedder> Rooms<E> {
                 clock: &clock,
                 counters: counters.as_ref(),
             };
-            let partitions = (0..queue.partitions()).collect();
-            worker::run(ports, &worker::Settings::default(), partitions, stop).await
+            let settings = worker::Settings::default();
+            worker::run(ports, &settings, |count| (0..count).collect(), stop).await
         });
     }
 

@@ -36,6 +36,15 @@ pub(super) struct Room {
     pub(super) bytes: usize,
 }
 
+impl Room {
+    /// A single batch, of any size.
+    pub(super) const ONE_BATCH: Self = Self {
+        sent: 1,
+        held: 1,
+        bytes: 1,
+    };
+}
+
 /// Batches in the order in which they came, each with what follows from it.
 pub(super) struct Pipeline<'a, Q: Queue, T> {
     queue: &'a Q,

@@ -97,6 +97,15 @@ pub enum Barrier {
         /// Which end.
         mark: Mark,
     },
+    /// Nothing follows in this generation of queues: the partition count changes.
+    End {
+        /// The generation that ends.
+        generation: u32,
+        /// Its partitions.
+        partitions: u32,
+        /// The partitions of the next one.
+        next: u32,
+    },
 }
 
 /// An end of the filling of an edition.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use url::Url;
 
 use crate::command::{Reindex, Request};
 use crate::config::Place;
@@ -29,6 +30,7 @@ Exit codes:
   4  verify: source and index differ
   5  the data folder cannot be used: held by a process that does not answer, of a newer format, \
 or damaged
+  130  a signal ended it
 
 Every command works on the data folder: through the running process when there is one, otherwise \
 by itself, until the index has caught up. Where source.url and queue.url are set, it asks those services, \
@@ -296,7 +298,7 @@ impl Ask {
                 limit,
             }),
             Self::Delete { target, wait } => Request::Delete {
-                target,
+                target: named(target)?,
                 wait: !wait.no_wait,
             },
             Self::Status => Request::Status {},
@@ -307,7 +309,9 @@ impl Ask {
                 wait: !wait.no_wait,
             },
             Self::Parked(Parked::Drop { which }) => Request::ParkedDrop { id: which.id },
-            Self::Explain { target } => Request::Explain { target },
+            Self::Explain { target } => Request::Explain {
+                target: named(target)?,
+            },
             Self::Verify { vectors, repair } => Request::Verify { vectors, repair },
             Self::Reindex { dry_run: true, .. } => Request::Reindex(Reindex::DryRun),
             Self::Reindex { drop: true, .. } => Request::Reindex(Reindex::Drop),
@@ -316,7 +320,7 @@ impl Ask {
                 wait: !wait.no_wait,
             }),
             Self::Resync { target, wait } => Request::Resync {
-                target,
+                target: named(target)?,
                 wait: !wait.no_wait,
             },
         })
@@ -335,6 +339,15 @@ fn absolute(link: String) -> Result<String> {
     let path = std::path::absolute(path).map_err(|error| unusable(error.to_string()))?;
     let path = path.into_os_string().into_string();
     path.map_err(|_| unusable("its path is no Unicode text".into()))
+}
+
+/// What names a document: a file by its link, as a crawl stores it; anything else as it is.
+fn named(target: String) -> Result<String> {
+    if !std::path::Path::new(&target).is_file() {
+        return Ok(target);
+    }
+    let path = absolute(target)?;
+    Ok(Url::from_file_path(&path).map_or(path, String::from))
 }
 
 fn full_name(author: &str) -> Result<String> {
@@ -385,6 +398,20 @@ mod tests {
             }
         }
         check(&Arguments::command());
+    }
+
+    #[test]
+    fn a_file_is_named_by_its_link_and_anything_else_as_it_is() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let target = |request| match request {
+            Request::Explain { target } => target,
+            other => panic!("{other:?}"),
+        };
+        let path = file.path().to_str().unwrap();
+        let named = target(request(&["explain", path]).unwrap());
+        assert_eq!(named, format!("file://{path}"));
+        let other = target(request(&["explain", "articles/1"]).unwrap());
+        assert_eq!(other, "articles/1");
     }
 
     #[test]

@@ -85,7 +85,10 @@ fn hint(error: &Error) -> Option<&'static str> {
             Some("give the link or the id as `lockstep search --json` shows it")
         }
         Error::Model { .. } => Some("`make model` fetches the model into the data folder anew"),
-        Error::Config { .. } => Some("docs/configuration.md lists every setting"),
+        // An argument says itself what is wrong with it; the settings have names like `queue.url`.
+        Error::Config { setting, .. } if is_setting(setting) => {
+            Some("docs/configuration.md lists every setting")
+        }
         Error::Stopped { .. } => Some("its log says why"),
         Error::Fenced { .. } => {
             Some("nothing is lost: the other one goes on from the saved position")
@@ -97,6 +100,15 @@ fn hint(error: &Error) -> Option<&'static str> {
         | Error::Refused { .. }
         | Error::Data { .. }
         | Error::Fetch { .. }
+        | Error::Config { .. }
         | Error::Remote { .. } => None,
     }
+}
+
+fn is_setting(name: &str) -> bool {
+    let is_word = |part: &str| {
+        let mut letters = part.chars();
+        !part.is_empty() && letters.all(|one| one.is_ascii_lowercase() || one == '_')
+    };
+    name.contains('.') && name.split('.').all(is_word)
 }

@@ -57,7 +57,9 @@ pub(super) fn text(response: &Response) -> String {
         Response::ParkedRetry(retried) => {
             let unreadable = match retried.unreadable {
                 0 => String::new(),
-                count => format!("; {count} name no document, so there is nothing to read again"),
+                count => format!(
+                    "; {count} cannot be read again: they name no document, or have no version"
+                ),
             };
             writeln!(
                 out,
@@ -85,13 +87,19 @@ pub(super) fn outcome(outcome: &Outcome) -> String {
         steps,
         edits,
         crashes,
+        generations,
+        generations_filling,
         broken,
     } = outcome;
     let verdict = match broken {
         None => "every promise held".to_owned(),
         Some(broken) => format!("{BOLD}broken:{BOLD:#} {broken}"),
     };
-    format!("seed {seed}, {steps} steps, {edits} edits, {crashes} crashes: {verdict}\n")
+    let what = format!(
+        "{edits} edits, {crashes} crashes, {generations} changes of the partition count, \
+         {generations_filling} of them during a re-index"
+    );
+    format!("seed {seed}, {steps} steps, {what}: {verdict}\n")
 }
 
 /// Without control characters: what others wrote must not steer a terminal.

@@ -129,7 +129,7 @@ pub struct ParkedMessage {
 pub struct Retried {
     /// Documents that were read again and sent.
     pub documents: u64,
-    /// Messages that name no document, so that nothing can be read again.
+    /// Messages that name no document or have no version, so that nothing can be read again.
     pub unreadable: u64,
 }
 

@@ -13,7 +13,7 @@ use crate::feature::embed::Embedder;
 use crate::feature::floor;
 use crate::feature::types::Types;
 use crate::feature::worker::Counters;
-use crate::queue::Queue;
+use crate::queue::Generations;
 use crate::reindex::{Editions, Standing};
 use crate::source::{Checkpoints, Source};
 use crate::vector::VectorStore;
@@ -31,7 +31,7 @@ pub trait Rooms: Send + Sync + 'static {
     /// Where capture keeps its position.
     type Checkpoints: Checkpoints;
     /// What carries changes.
-    type Queue: Queue;
+    type Queue: Generations;
     /// The index.
     type Store: VectorStore;
     /// Text to vectors.

@@ -62,28 +62,35 @@ pub(super) async fn find<Q: Queue>(queue: &Q, id: &str) -> Result<Parked> {
     })
 }
 
-/// The documents of one message, or of all, and how many messages name none.
+/// The documents of one message, or of all that can be read again, and how many messages cannot.
+///
+/// What carries no version came from another producer and may have no document in the source: read
+/// again there, it would be taken for deleted.
 pub(super) async fn documents<Q: Queue>(
     queue: &Q,
     id: Option<&str>,
 ) -> Result<(Vec<DocumentKey>, u64)> {
     if let Some(id) = id {
         let message = find(queue, id).await?;
-        let key = message.key.ok_or_else(|| Error::Config {
+        let refused = |why: &str| Error::Config {
             setting: format!("parked message {id}"),
-            why: "it names no document, so there is nothing to read again: drop it, or send it \
-                  anew from where it came"
-                .into(),
-        })?;
-        return Ok((vec![key], 0));
+            why: format!("{why}: send it anew from where it came, then drop this one"),
+        };
+        if !message.version.is_some() {
+            return Err(refused(
+                "it has no version, so it cannot be read again from the source",
+            ));
+        }
+        let nothing = || refused("it names no document, so there is nothing to read again");
+        return Ok((vec![message.key.ok_or_else(nothing)?], 0));
     }
     let (mut keys, mut unreadable) = (BTreeSet::new(), 0);
     let mut pages = Pages { queue, after: None };
     while let Some(page) = pages.next().await? {
         for message in page {
             match message.key {
-                Some(key) => drop(keys.insert(key)),
-                None => unreadable += 1,
+                Some(key) if message.version.is_some() => drop(keys.insert(key)),
+                _ => unreadable += 1,
             }
         }
     }

@@ -95,7 +95,7 @@ pub struct Queue {
     pub url: Secret,
     /// What the names of all queues of the broker begin with.
     pub name: String,
-    /// Partitions; fixed when the data folder, or the broker's queues, are made.
+    /// Partitions; fixed when the data folder is made. On `RabbitMQ` capture changes them.
     pub partitions: u32,
     /// How often a change is tried before it is parked.
     pub attempts_max: u32,

@@ -35,6 +35,8 @@ pub(crate) enum Found {
     Total(usize),
     /// A document.
     Document(Document),
+    /// A document that is known to lack something, and what.
+    Partial(Document, Skipped),
     /// Something that is there and gave no document.
     Missed(Missed),
     /// Something that could not be looked into: nothing may be taken for vanished.

@@ -12,9 +12,11 @@ use url::Url;
 use super::encoding::decode;
 use super::fetch::Fetched;
 use super::harvest::{Context, Found, Harvest, Missed};
+use super::link::{may_speak_for, normalised};
+use super::page::{self, Page, Read as Outcome};
 use super::target::is_page;
 use super::walk::{Step, steps};
-use super::{Skipped, normalised, page};
+use super::{Skipped, sift};
 use crate::document::{Article, Document, key_of_link, kind};
 use crate::{Error, Result};
 
@@ -86,13 +88,16 @@ fn read_batch(batch: &[(PathBuf, u64)], context: &Context) -> Result<Vec<Found>>
 /// Reads one page from disk; one that is too large costs nothing.
 pub(crate) fn file(path: &Path, bytes: u64, context: &Context) -> Found {
     let limit = context.settings.page_bytes_max;
-    let read = match super::sift::by_size(bytes, limit) {
+    let read = match sift::by_size(bytes, limit) {
         Some(why) => Err(why),
         None => contents(path, limit).map_err(|error| error.to_string()),
     };
     let outcome = read.and_then(|bytes| {
         let address = file_url(path).ok_or("its path makes no link")?;
-        let page = extract(&bytes, None, &address)?;
+        let page = match extract(&bytes, None, &address)? {
+            Outcome::Page(page) => *page,
+            Outcome::LeadsTo(to) => return Err(format!("it only leads on to {to}")),
+        };
         let link = page
             .canonical
             .as_ref()
@@ -105,41 +110,78 @@ pub(crate) fn file(path: &Path, bytes: u64, context: &Context) -> Found {
     }
 }
 
+/// What became of a page that arrived from the web.
+#[derive(Debug)]
+pub(crate) enum Arrived {
+    /// Something, or why there is nothing.
+    Found(Found),
+    /// It only leads on.
+    LeadsTo(Url),
+}
+
 /// Reads one page that arrived from the web.
-pub(crate) fn fetched(page: &Fetched, context: &Context) -> Found {
-    let outcome = extract(&page.bytes, page.charset.as_deref(), &page.url).and_then(|read| {
-        // A page may say which of its host's addresses is its own, but not speak for another host.
+pub(crate) fn fetched(page: &Fetched, context: &Context) -> Arrived {
+    let outcome = match extract(&page.bytes, page.charset.as_deref(), &page.url) {
+        Ok(Outcome::LeadsTo(to)) => return Arrived::LeadsTo(to),
+        Ok(Outcome::Page(read)) => Ok(*read),
+        Err(why) => Err(why),
+    };
+    let partial = outcome.as_ref().is_ok_and(|read| read.partial);
+    let document = outcome.and_then(|read| {
         let canonical = read
             .canonical
             .as_ref()
-            .filter(|link| link.host() == page.url.host());
+            .filter(|link| may_speak_for(&page.url, link));
         let link = normalised(canonical.unwrap_or(&page.url));
         article(read, "web", (link.clone(), link), context)
     });
-    match outcome {
+    Arrived::Found(match document {
+        Ok(document) if partial => Found::Partial(
+            document,
+            Skipped::one(page.url.as_str(), BEHIND_A_PAYWALL.to_owned()),
+        ),
         Ok(document) => Found::Document(document),
         Err(why) => Found::Missed(Missed {
             skipped: Skipped::one(page.url.as_str(), why),
             key: Some(key_of_link(kind::ARTICLES, &normalised(&page.url))),
         }),
-    }
+    })
 }
 
-fn extract(bytes: &[u8], charset: Option<&str>, address: &Url) -> Result<page::Page, String> {
+const BEHIND_A_PAYWALL: &str =
+    "only the part before its paywall could be read; it is stored as `partial`";
+
+fn extract(bytes: &[u8], charset: Option<&str>, address: &Url) -> Result<Outcome, String> {
     let html = decode(bytes, charset);
+    sift::page(&html)?;
     // A reader that fails on one strange page must not end the crawl of the others.
     catch_unwind(AssertUnwindSafe(|| page::read(&html, address)))
         .unwrap_or_else(|_| Err("the reader failed on it".to_owned()))
 }
 
+/// Does something on a thread with room for readers of markup; waits for it.
+pub(crate) fn with_room<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T> {
+    thread::scope(|scope| {
+        thread::Builder::new()
+            .name("read-page".to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn_scoped(scope, work)
+            .map_err(Error::unavailable("thread", "start"))?
+            .join()
+            .map_err(|_| Error::Stopped {
+                part: "the page reader",
+            })
+    })
+}
+
 fn article(
-    page: page::Page,
+    page: Page,
     platform: &'static str,
     (identity, link): (String, String),
     context: &Context,
 ) -> Result<Document, String> {
     let limit = context.settings.repository_bytes_max;
-    if let Some(why) = super::sift::by_size(page.text.len() as u64, limit) {
+    if let Some(why) = sift::by_size(page.text.len() as u64, limit) {
         return Err(format!("its main text has {why}"));
     }
     let article = Article {
@@ -153,6 +195,7 @@ fn article(
         byline: page.byline,
         published_at: page.published_at,
         modified_at: page.modified_at,
+        partial: page.partial,
     };
     Ok(article.document(&context.author, context.root()))
 }

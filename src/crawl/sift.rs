@@ -118,6 +118,24 @@ pub(crate) fn text(path: &str, bytes: Vec<u8>) -> Result<String, &'static str> {
     Ok(text)
 }
 
+/// Of a decoded page's letters, one in so many may stand for bytes that are no text.
+const STRANGE_ONE_IN: usize = 50;
+
+/// Why what came as a page is none, whatever its type says.
+pub(crate) fn page(html: &str) -> Result<(), String> {
+    if html.starts_with("%PDF-") {
+        return Err("it is a PDF, not a page".to_owned());
+    }
+    let strange = html
+        .chars()
+        .filter(|c| matches!(c, '\0' | '\u{fffd}'))
+        .count();
+    if strange > 0 && strange > html.chars().count() / STRANGE_ONE_IN {
+        return Err("it is no text, whatever its type says".to_owned());
+    }
+    Ok(())
+}
+
 fn is_minified(path: &str, text: &str) -> bool {
     let (_, extension) = path.rsplit_once('.').unwrap_or_default();
     let dense = matches!(extension, "js" | "mjs" | "cjs" | "css" | "html" | "json");
@@ -190,6 +208,18 @@ mod tests {
             judge("a.rs", "fn é() {}".as_bytes()),
             Ok("fn é() {}".to_owned())
         );
+    }
+
+    #[test]
+    fn what_only_calls_itself_a_page_is_refused() {
+        assert_eq!(
+            page("<p>caf\u{fffd} and all the rest of a sentence that was written by hand</p>"),
+            Ok(())
+        );
+        assert!(page("%PDF-1.7 ...").unwrap_err().contains("PDF"));
+        let image = "\u{fffd}PNG\r\n\0\0\0\rIHDR\0\0";
+        assert!(page(image).unwrap_err().contains("no text"));
+        assert_eq!(page(""), Ok(()));
     }
 
     #[test]

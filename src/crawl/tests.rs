@@ -1,5 +1,6 @@
 //! Crawls of real folders, repositories and a real server, into a source in memory.
 
+mod articles;
 mod git;
 mod local;
 mod memory;

@@ -58,6 +58,11 @@ impl<'a, S: Source, P: Progress> Writer<'a, S, P> {
                 self.add(document).await?;
                 self.count();
             }
+            Found::Partial(document, skipped) => {
+                self.add(document).await?;
+                self.skip(skipped);
+                self.count();
+            }
             Found::Missed(Missed { skipped, key }) => {
                 self.present.extend(key);
                 self.skip(skipped);

@@ -80,6 +80,8 @@ pub struct Article {
     pub published_at: Option<String>,
     /// As the page says it, usually RFC 3339.
     pub modified_at: Option<String>,
+    /// Whether the text is only what stands before a paywall.
+    pub partial: bool,
 }
 
 impl Article {
@@ -99,6 +101,9 @@ impl Article {
         put(&mut fields, "byline", self.byline);
         put(&mut fields, "published_at", self.published_at);
         put(&mut fields, "modified_at", self.modified_at);
+        if self.partial {
+            fields.insert("partial".to_owned(), Value::from(true));
+        }
         put(&mut fields, CRAWL_ROOT, Some(root.to_owned()));
         Document {
             key: key_of_link(kind::ARTICLES, &self.identity),

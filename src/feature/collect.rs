@@ -96,7 +96,7 @@ async fn tombstones<V: VectorStore>(store: &V, is_old: impl Fn(&Manifest) -> boo
 /// Sweeps the documents that have points which their manifest does not name.
 ///
 /// A point newer than its manifest belongs to a worker that is about to write one; so may a point
-/// without a manifest, unless everything of its version is settled.
+/// without a manifest, unless everything of its version is settled; without a version nobody knows when.
 async fn orphans<V: VectorStore>(store: &V, below: Version) -> Result<u64> {
     let mut collected = 0;
     let mut after = None;
@@ -118,7 +118,7 @@ async fn orphans<V: VectorStore>(store: &V, below: Version) -> Result<u64> {
             .collect();
         let is_orphan = |point: &&Point| match named.get(&point.key) {
             Some((stamp, ids)) => point.stamp <= *stamp && !ids.contains(&point.id),
-            None => point.stamp.version < below,
+            None => point.stamp.version.is_some() && point.stamp.version < below,
         };
         let orphans: Vec<_> = page.iter().filter(is_orphan).collect();
         collected += orphans.len() as u64;

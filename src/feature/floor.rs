@@ -158,6 +158,45 @@ fn is_overtaken(parked: &Parked, manifests: &[Manifest], control: &Control) -> b
     })
 }
 
+/// What a place hands on when the end of its generation has passed it: the places of the next one that
+/// grow out of it begin with its watermark, and with the floors and the marks of a filling that have
+/// passed it.
+///
+/// So the settled watermark never goes back, a floor that a parked row holds back still acts one day, and a
+/// filling whose marks went through the old queues comes to its end. True of the new place from the start:
+/// all up to the watermark is settled, no replay repeats it, and nothing from before a mark is in it.
+pub fn inherited(control: &Control, place: Place, partitions: u32, next: u32) -> Vec<Write> {
+    let step = usize::try_from(partitions.max(1)).unwrap_or(usize::MAX);
+    let heirs = (place.partition..next).step_by(step).skip(1);
+    let heirs = heirs.map(|partition| Place { partition, ..place });
+    heirs
+        .flat_map(|heir| {
+            let mark = control.watermarks.get(&place);
+            let mark = mark.map(|mark| Write::Watermark {
+                place: heir,
+                mark: *mark,
+            });
+            let passed = control
+                .passing
+                .iter()
+                .filter(|(_, places)| places.contains(&place));
+            let passed = passed.map(move |(floor, _)| Write::Passed {
+                floor: floor.clone(),
+                place: heir,
+            });
+            let marks = control.marks.iter();
+            let marked =
+                marks
+                    .filter(|(_, places)| places.contains(&place))
+                    .map(move |(mark, _)| Write::Marked {
+                        mark: *mark,
+                        place: heir,
+                    });
+            mark.into_iter().chain(passed).chain(marked)
+        })
+        .collect()
+}
+
 /// The settled watermark: the least over all queues; none until each has one.
 pub fn settled(control: &Control, partitions: u32) -> Option<Version> {
     settled_mark(control, partitions).map(|mark| mark.version)
@@ -171,4 +210,53 @@ pub fn settled_mark(control: &Control, partitions: u32) -> Option<crate::vector:
         .map(|place| control.watermarks.get(&place).copied())
         .min_by_key(|mark| mark.map(|mark| mark.version))
         .flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::change::{Mark, Time};
+    use crate::vector::Watermark;
+
+    fn place(partition: u32) -> Place {
+        let lane = Lane::Backfill;
+        Place { partition, lane }
+    }
+
+    #[test]
+    fn the_places_of_the_next_generation_begin_where_the_one_they_grow_out_of_ends() {
+        let version = Version::read(1, Time::from_sequence(9));
+        let mark = Watermark {
+            version,
+            committed_ms: 5,
+        };
+        let (id, kind) = (Uuid::nil(), "posts".to_owned());
+        let floor = Floor { id, kind, version };
+        let control = Control {
+            watermarks: [(place(1), mark)].into(),
+            passing: [(floor.clone(), [place(1)].into())].into(),
+            marks: [(Mark::Begin, [place(1)].into())].into(),
+            ..Control::default()
+        };
+        let heirs = [3, 5].map(place).into_iter();
+        let expected: Vec<_> = heirs
+            .flat_map(|place| {
+                let floor = floor.clone();
+                [
+                    Write::Watermark { place, mark },
+                    Write::Passed { floor, place },
+                    Write::Marked {
+                        mark: Mark::Begin,
+                        place,
+                    },
+                ]
+            })
+            .collect();
+        assert_eq!(inherited(&control, place(1), 2, 6), expected);
+        // Nothing is known of another place, and fewer places need nothing.
+        assert_eq!(inherited(&control, place(0), 2, 6), []);
+        assert_eq!(inherited(&control, place(1), 2, 1), []);
+    }
 }

@@ -2,12 +2,16 @@
 //!
 //! ```text
 //! receive ──> ledger ──works──> is it current? ──> prepare ──> store ──> settle
-//!                  ├─barriers─> floor, watermark ─────────────────────> settle
+//!                  ├─barriers─> floor, watermark, mark, end ──────────> settle
 //!                  └─parks────> park
 //! ```
 //!
 //! Several workers may share a partition: nothing here relies on being alone. An error gives back
-//! what is in hand and waits; what cannot succeed is parked, and the others go on.
+//! what is in hand and waits; what cannot succeed is parked, and the others go on. When the partition count
+//! changes, the end of each queue is settled like any barrier, and the worker consumes from the next ones.
+
+mod pass;
+mod work;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -17,20 +21,14 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::collect;
-use super::embed::Embedder;
-use super::floor;
-use super::ledger::{Ledger, Work};
-use super::plan::{Plan, is_current};
-use super::prepare::{Limits, Prepared};
-use super::store;
+use super::ledger::Ledger;
 use super::types::Types;
-use crate::change::{Act, Barrier, Change, Operation, Place};
 use crate::clock::Clock;
-use crate::queue::{Consumer, Queue, Tag};
+use crate::queue::{Consumer, Generations, Tag};
 use crate::reindex::{self, Editions, Index, Standing};
 use crate::retry::Backoff;
-use crate::vector::{Floor, Manifest, Select, VectorStore, Watermark, Write};
-use crate::{Error, Recovery, Result};
+use crate::vector::VectorStore;
+use crate::{Recovery, Result};
 
 /// How a worker behaves.
 #[derive(Debug, Clone)]
@@ -105,14 +103,22 @@ pub struct Ports<'a, Q, T> {
     pub counters: &'a Counters,
 }
 
-/// Works until `shutdown` is ready; what is in hand then is finished first.
+/// Why a session ended well.
+enum Ended {
+    Stopped,
+    /// The queues were left for those of the next generation.
+    Generation,
+}
+
+/// Works until `shutdown` is ready; what is in hand then is finished first. `share` says which of so many
+/// partitions are ours; it is asked anew for every generation of queues.
 ///
 /// # Errors
 /// Only those that trying again cannot mend.
-pub async fn run<Q: Queue, T: Editions>(
+pub async fn run<Q: Generations, T: Editions>(
     ports: Ports<'_, Q, T>,
     settings: &Settings,
-    partitions: Vec<u32>,
+    share: impl Fn(u32) -> Vec<u32> + Send + Sync,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<()> {
     tokio::pin!(shutdown);
@@ -123,10 +129,14 @@ pub async fn run<Q: Queue, T: Editions>(
             settings,
         };
         let error = match worker
-            .session(&partitions, shutdown.as_mut(), &mut backoff)
+            .session(&share, shutdown.as_mut(), &mut backoff)
             .await
         {
-            Ok(()) => return Ok(()),
+            Ok(Ended::Stopped) => return Ok(()),
+            Ok(Ended::Generation) => {
+                tracing::info!("the partition count has changed; the next queues are consumed");
+                continue;
+            }
             Err(error) => error,
         };
         let Recovery::Retry(pause) = error.recovery() else {
@@ -152,14 +162,15 @@ type Open<T> = Standing<<T as Editions>::Store, <T as Editions>::Embedder>;
 /// One of them.
 type One<T> = Index<<T as Editions>::Store, <T as Editions>::Embedder>;
 
-impl<Q: Queue, T: Editions> Worker<'_, Q, T> {
-    /// Consumes until shutdown or an error; then whatever is in hand goes back with the consumer.
+impl<Q: Generations, T: Editions> Worker<'_, Q, T> {
+    /// Consumes until shutdown, the end of the generation or an error; then whatever is in hand goes back
+    /// with the consumer.
     async fn session(
         &self,
-        partitions: &[u32],
+        share: &(impl Fn(u32) -> Vec<u32> + Send + Sync),
         mut shutdown: std::pin::Pin<&mut (impl Future<Output = ()> + Send)>,
         backoff: &mut Backoff,
-    ) -> Result<()> {
+    ) -> Result<Ended> {
         // While the store is away nothing is consumed: it would be charged with an attempt.
         let open = self.ports.editions.open().await?.writable()?;
         for store in open.stores() {
@@ -167,7 +178,12 @@ impl<Q: Queue, T: Editions> Worker<'_, Q, T> {
             reindex::or_moved(self.ports.editions, &open.register, control).await?;
         }
         drop(open);
-        let mut consumer = self.ports.queue.consume(partitions.to_vec()).await?;
+        let count = self.ports.queue.current().await?;
+        let mut consumer = self.ports.queue.consume(share(count)).await?;
+        if self.ports.queue.partitions() != count {
+            // The next generation began in between, and this share is of the last one.
+            return Ok(Ended::Generation);
+        }
         let mut failing_since = None;
         let every = self.settings.collect_every;
         let mut collections = interval_at(Instant::now() + every, every);
@@ -175,13 +191,16 @@ impl<Q: Queue, T: Editions> Worker<'_, Q, T> {
         loop {
             let deliveries = tokio::select! {
                 biased;
-                () = shutdown.as_mut() => return Ok(()),
+                () = shutdown.as_mut() => return Ok(Ended::Stopped),
                 _ = collections.tick() => {
                     self.collect().await?;
                     continue;
                 }
                 deliveries = consumer.receive(self.settings.batch) => deliveries?,
             };
+            if deliveries.is_empty() {
+                return Ok(Ended::Generation);
+            }
             let tags = deliveries.iter().map(|delivery| delivery.tag).collect();
             let ledger = Ledger::sort(deliveries, self.settings.attempts_max);
             let Err(error) = self.process(&mut consumer, ledger).await else {
@@ -203,7 +222,7 @@ impl<Q: Queue, T: Editions> Worker<'_, Q, T> {
             tracing::warn!(error = %error.chain(), pause_ms = pause.as_millis(), "work is tried again");
             tokio::select! {
                 biased;
-                () = shutdown.as_mut() => return Ok(()),
+                () = shutdown.as_mut() => return Ok(Ended::Stopped),
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -223,201 +242,11 @@ impl<Q: Queue, T: Editions> Worker<'_, Q, T> {
         reindex::or_moved(self.ports.editions, &open.register, written).await
     }
 
-    /// Brings documents up to date: all together, and one by one where that fails for one of them.
-    async fn work(
-        &self,
-        consumer: &mut Q::Consumer,
-        open: &Open<T>,
-        works: Vec<Work>,
-    ) -> Result<()> {
-        match self.store(consumer, open, &works).await {
-            Err(error) if error.recovery() == Recovery::Park => {}
-            done => return done,
-        }
-        for work in works {
-            let alone = std::slice::from_ref(&work);
-            match self.store(consumer, open, alone).await {
-                Err(error) if error.recovery() == Recovery::Park => {
-                    self.park(consumer, work.tag, error.chain()).await?;
-                    // Older changes of the key may be well; they come again without this one.
-                    consumer.release(work.overtaken, Duration::ZERO).await?;
-                }
-                done => done?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Stores these documents in every edition, then settles their deliveries.
-    async fn store(
-        &self,
-        consumer: &mut Q::Consumer,
-        open: &Open<T>,
-        works: &[Work],
-    ) -> Result<()> {
-        if works.is_empty() {
-            return Ok(());
-        }
-        for index in open.indexes() {
-            let is_next = index.number != open.current.number;
-            let concerned: Vec<_> = works
-                .iter()
-                .filter(|work| is_next || work.change.operation != Operation::Fill)
-                .collect();
-            self.store_in(index, &concerned).await?;
-        }
-        consumer
-            .settle(works.iter().flat_map(Work::tags).collect())
-            .await
-    }
-
-    /// Plans and stores these documents in one edition.
-    async fn store_in(&self, index: &One<T>, works: &[&Work]) -> Result<()> {
-        if works.is_empty() {
-            return Ok(());
-        }
-        let store = index.store.as_ref();
-        let keys: Vec<_> = works.iter().map(|work| work.change.key.clone()).collect();
-        let control = store.control().await?;
-        let manifests = store.manifests(Select::Of(keys)).await?;
-        let mut plans = Vec::with_capacity(works.len());
-        let mut remains = Vec::new();
-        for work in works {
-            let stored = manifests
-                .iter()
-                .find(|manifest| manifest.key == work.change.key);
-            if is_current(&work.change.key, work.change.version, stored, &control) {
-                plans.push(self.plan(index, &work.change, stored).await?);
-            } else if work.again {
-                remains.push((work.change.key.clone(), work.change.version));
-            }
-        }
-        self.count(plans.len(), works.len() - plans.len());
-        // A worker may have died over this very change, after its points and before its sweep.
-        store::sweep(store, remains).await?;
-        if !plans.is_empty() {
-            let stored = store::store(store, index.embedder.as_ref(), plans).await?;
-            self.ports
-                .counters
-                .embedded
-                .fetch_add(stored.embedded as u64, Ordering::Relaxed);
-            self.ports
-                .counters
-                .kept
-                .fetch_add(stored.kept as u64, Ordering::Relaxed);
-        }
-        Ok(())
-    }
-
-    async fn plan(
-        &self,
-        index: &One<T>,
-        change: &Change,
-        stored: Option<&Manifest>,
-    ) -> Result<Plan> {
-        if let Some(plan) = Plan::of_delete(change, stored) {
-            return Ok(plan);
-        }
-        let prepared = self.prepare(index, change).await?;
-        let fingerprint = self.settings.types.fingerprint(&change.key.kind);
-        Ok(Plan::new(change, prepared, stored, fingerprint))
-    }
-
-    async fn prepare(&self, index: &One<T>, change: &Change) -> Result<Prepared> {
-        let embedder = Arc::clone(&index.embedder);
-        let types = Arc::clone(&self.settings.types);
-        let (kind, fields) = (
-            change.key.kind.clone(),
-            change.fields.clone().unwrap_or_default(),
-        );
-        let prepare = move || {
-            let limits = Limits::of_model(embedder.model());
-            types.prepare(&kind, &fields, &limits, &|text: &str| {
-                embedder.token_count(text)
-            })
-        };
-        match self.settings.offload {
-            Offload::Inline => prepare(),
-            Offload::Blocking => tokio::task::spawn_blocking(prepare)
-                .await
-                .map_err(|_| Error::malformed(change.key.to_string(), "preparing it panicked"))?,
-        }
-    }
-
     async fn park(&self, consumer: &mut Q::Consumer, tag: Tag, reason: String) -> Result<()> {
         tracing::warn!(reason, "a change is parked");
         consumer.park(tag, reason).await?;
         self.ports.counters.parked.fetch_add(1, Ordering::Relaxed);
         Ok(())
-    }
-
-    /// Does what barriers say: everything before each in its queue is settled or parked.
-    async fn pass(
-        &self,
-        consumer: &mut Q::Consumer,
-        open: &Open<T>,
-        barriers: Vec<(Tag, Place, Barrier)>,
-    ) -> Result<()> {
-        if barriers.is_empty() {
-            return Ok(());
-        }
-        for index in open.indexes() {
-            self.pass_in(index, &barriers).await?;
-            let store = index.store.as_ref();
-            let control = store.control().await?;
-            if !control.passing.is_empty() {
-                floor::act_passed(self.ports.queue, &open.stores(), store, &control).await?;
-            }
-        }
-        consumer
-            .settle(barriers.iter().map(|(tag, ..)| *tag).collect())
-            .await
-    }
-
-    /// Does what barriers say in one edition.
-    async fn pass_in(&self, index: &One<T>, barriers: &[(Tag, Place, Barrier)]) -> Result<()> {
-        let store = index.store.as_ref();
-        let control = store.control().await?;
-        let mut writes = Vec::new();
-        for (_, place, barrier) in barriers.iter().cloned() {
-            match barrier {
-                Barrier::Floor {
-                    kind,
-                    version,
-                    act: Act::AtOnce,
-                    ..
-                } => {
-                    floor::act(store, &kind, version).await?;
-                }
-                // A repeat of a barrier whose floor has acted has nothing left to do.
-                Barrier::Floor { kind, version, .. } if control.voids(&kind, version) => {}
-                Barrier::Floor {
-                    id,
-                    kind,
-                    version,
-                    act: Act::WhenPassed,
-                } => {
-                    writes.push(Write::Passed {
-                        floor: Floor { id, kind, version },
-                        place,
-                    });
-                }
-                Barrier::Watermark {
-                    version,
-                    committed_ms,
-                } => {
-                    let mark = Watermark {
-                        version,
-                        committed_ms,
-                    };
-                    writes.push(Write::Watermark { place, mark });
-                }
-                // Of an edition that was given up, or is filled already.
-                Barrier::Fill { edition, .. } if edition != index.number => {}
-                Barrier::Fill { mark, .. } => writes.push(Write::Marked { mark, place }),
-            }
-        }
-        store.write(writes).await
     }
 
     async fn collect(&self) -> Result<()> {
@@ -433,16 +262,5 @@ impl<Q: Queue, T: Editions> Worker<'_, Q, T> {
             tracing::debug!(?collected, "collected what nobody needs");
         }
         Ok(())
-    }
-
-    fn count(&self, stored: usize, overtaken: usize) {
-        self.ports
-            .counters
-            .stored
-            .fetch_add(stored as u64, Ordering::Relaxed);
-        self.ports
-            .counters
-            .overtaken
-            .fetch_add(overtaken as u64, Ordering::Relaxed);
     }
 }

@@ -14,13 +14,16 @@ mod body;
 mod broker;
 mod consumer;
 mod flight;
+mod generation;
 mod intake;
 mod link;
+mod over;
 mod parked;
 mod publish;
 mod shared;
 mod sharing;
 mod shelf;
+mod step;
 mod topology;
 mod wire;
 
@@ -37,7 +40,7 @@ pub use consumer::RabbitConsumer;
 pub use sharing::Sharing;
 
 use super::{Depth, Outgoing, Parked, Queue};
-use crate::change::Lane;
+use crate::change::{Change, Lane};
 use crate::clock::Clock;
 use crate::{Error, Result};
 use broker::Broker;
@@ -59,7 +62,8 @@ pub struct Settings {
     pub url: String,
     /// What the names of all our queues begin with.
     pub name: String,
-    /// Queues for each lane; stored in the broker when they are first made.
+    /// Queues for each lane; stored in the broker. Another count than the stored one is for capture to
+    /// change, by [`Generations`](super::Generations); until then the stored one holds.
     pub partitions: u32,
     /// Messages sent and not yet confirmed.
     pub window: usize,
@@ -157,13 +161,15 @@ impl RabbitQueue {
     }
 
     /// Moves what the seed's producers send to their plain queue into ours, until `shutdown`; meant to
-    /// run beside the workers. The queue must not be the one of [`Settings::seed_consumers`].
+    /// run beside the workers. The queue must not be the one of [`Settings::seed_consumers`]. `clean` takes
+    /// from each change what must not be carried.
     ///
     /// # Errors
     /// The first one. What was not moved is still there: call it again after a pause.
     pub async fn take_in(
         &self,
         queue: &str,
+        clean: impl Fn(&mut Change) + Sync,
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<()> {
         if self.publisher.link.topology.seed_consumers.as_deref() == Some(queue) {
@@ -174,7 +180,7 @@ impl RabbitQueue {
                 ),
             });
         }
-        intake::run(&self.publisher, &self.clock, queue, shutdown).await
+        intake::run(&self.publisher, &self.clock, queue, &clean, shutdown).await
     }
 
     async fn list(&self, forgotten: &HashSet<Uuid>) -> Result<Vec<Parked>> {
@@ -222,7 +228,7 @@ impl Queue for RabbitQueue {
     type Answers = publish::Answers;
 
     fn partitions(&self) -> u32 {
-        self.publisher.link.topology.partitions
+        self.publisher.link.topology.partitions()
     }
 
     async fn publish(&self, batch: &[Outgoing]) -> Result<Self::Answers> {
@@ -236,17 +242,13 @@ impl Queue for RabbitQueue {
         if let Some(partition) = partitions.iter().find(|one| **one >= count) {
             return Err(publish::no_partition(*partition, count));
         }
-        let places = self.publisher.link.topology.places();
-        let places = places
-            .filter(|place| partitions.contains(&place.partition))
-            .collect();
         let shared = (Arc::clone(&self.shared), self.clock.clone());
         let fixed = || Part::Fixed(partitions.iter().copied().collect());
         let part = self.part.clone().unwrap_or_else(fixed);
         RabbitConsumer::open(
             Arc::clone(&self.publisher),
             shared,
-            places,
+            &partitions,
             part,
             self.fetch_bytes,
         )
@@ -270,7 +272,7 @@ impl Queue for RabbitQueue {
     /// What the broker has ready, and what consumers of this process have in hand; not what those of
     /// others have. Barriers that wait in the broker are counted as changes: it does not know better.
     async fn depth(&self) -> Result<Depth> {
-        let topology = &self.publisher.link.topology;
+        let topology = &self.publisher.link.topology.pinned();
         let count = async |place: crate::change::Place| {
             Ok::<_, Error>((
                 place.lane,

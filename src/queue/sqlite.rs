@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 pub use consumer::SqliteConsumer;
 
-use super::{Confirm, Depth, Outgoing, Parked, Queue};
+use super::{Confirm, Depth, Generations, Outgoing, Parked, Queue, Turn};
 use crate::change::{Lane, Message, Place};
 use crate::clock::Clock;
 use crate::database::{Database, Durability, Wake};
@@ -174,6 +174,16 @@ impl Queue for SqliteQueue {
             })?)
         };
         self.database.read(count).await
+    }
+}
+
+impl Generations for SqliteQueue {
+    async fn current(&self) -> Result<u32> {
+        Ok(self.partitions)
+    }
+
+    async fn turn(&self, _: bool) -> Result<Turn> {
+        Ok(Turn::Stays)
     }
 }
 

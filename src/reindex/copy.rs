@@ -12,7 +12,7 @@ use crate::feature::embed::Embedder;
 use crate::feature::floor;
 use crate::feature::plan::Plan;
 use crate::feature::store;
-use crate::vector::{Manifest, Select, VectorStore, Write};
+use crate::vector::{Control, Manifest, Select, VectorStore, Write};
 use crate::{Recovery, Result};
 
 use super::Index;
@@ -88,20 +88,38 @@ async fn document<V: VectorStore, E: Embedder>(
 }
 
 /// Floors, those on their way, and watermarks.
+///
+/// Again while floors act or queues of a next generation begin meanwhile: what the old edition has from
+/// that, the new one could not have from what was not copied yet.
 async fn control<V: VectorStore>(old: &V, new: &V) -> Result<()> {
-    let control = old.control().await?;
+    let mut control = old.control().await?;
+    loop {
+        take_over(&control, new).await?;
+        let after = old.control().await?;
+        let is_same = control.floors == after.floors
+            && control.passing == after.passing
+            && control.watermarks.keys().eq(after.watermarks.keys());
+        if is_same {
+            return Ok(());
+        }
+        control = after;
+    }
+}
+
+async fn take_over<V: VectorStore>(control: &Control, new: &V) -> Result<()> {
     for (kind, version) in &control.floors {
         floor::act(new, kind, *version).await?;
     }
-    let passed = control.passing.into_iter().flat_map(|(floor, places)| {
-        places.into_iter().map(move |place| Write::Passed {
+    let passed = control.passing.iter().flat_map(|(floor, places)| {
+        places.iter().map(move |place| Write::Passed {
             floor: floor.clone(),
-            place,
+            place: *place,
         })
     });
-    let marks = control
-        .watermarks
-        .into_iter()
-        .map(|(place, mark)| Write::Watermark { place, mark });
+    let marks = control.watermarks.iter();
+    let marks = marks.map(|(place, mark)| Write::Watermark {
+        place: *place,
+        mark: *mark,
+    });
     new.write(passed.chain(marks).collect()).await
 }

@@ -12,7 +12,7 @@ use crate::document::Fields;
 use crate::feature::embed::Embedder;
 use crate::feature::prepare::Limits;
 use crate::feature::types::Types;
-use crate::queue::Queue;
+use crate::queue::{Generations, Queue};
 use crate::source::Source;
 use crate::vector::{Control, VectorStore};
 use crate::verify::{self, Difference, Kind, Options, Report, verify};
@@ -62,7 +62,7 @@ impl Default for Settings {
 /// # Errors
 /// What a port says; [`Error::Refused`] where the new edition does not come to agree with the
 /// source. It stays as it is then, and is not searched.
-pub async fn drive<S: Source, Q: Queue, T: Editions>(
+pub async fn drive<S: Source, Q: Generations, T: Editions>(
     ports: &Ports<'_, S, Q, T>,
     settings: Settings,
 ) -> Result<()> {
@@ -70,7 +70,13 @@ pub async fn drive<S: Source, Q: Queue, T: Editions>(
     loop {
         let standing = ports.editions.open().await?.writable()?;
         let seen = match &standing.next {
-            Some(next) => seen(&next.store.control().await?, ports.queue.partitions()),
+            Some(next) => {
+                // The marks first: one that is read before the count went through a queue of this count's
+                // generation, or of an earlier one, all of which is settled. The other way round, marks in
+                // the first queues of a next generation would pass for all of the last one's.
+                let control = next.store.control().await?;
+                seen(&control, ports.queue.current().await?)
+            }
             None => Seen::default(),
         };
         let action = standing.register.action(seen);
@@ -125,7 +131,7 @@ async fn pause(settings: Settings) {
     }
 }
 
-/// Which marks every queue has passed.
+/// Which marks every queue has passed, or the one that it grew out of.
 fn seen(control: &Control, partitions: u32) -> Seen {
     let passed = |mark, lane| {
         let places = control.marks.get(&mark);

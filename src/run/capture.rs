@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::window::{self, Watcher};
 use crate::capture::{self, Ports, Request};
+use crate::change::Change;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::queue::rabbit::{self, RabbitQueue};
@@ -212,9 +213,15 @@ impl Service {
         if queue.is_empty() {
             return pending().await;
         }
+        let clean = |change: &mut Change| {
+            if let Some(fields) = &mut change.fields {
+                self.config.types.redact(&change.key.kind, fields);
+            }
+        };
         let mut backoff = Backoff::jittered(Some(random()));
         loop {
-            let Err(error) = self.queue.take_in(queue, pending()).await else {
+            let taken = self.queue.take_in(queue, clean, pending());
+            let Err(error) = taken.await else {
                 return pending().await;
             };
             let Recovery::Retry(pause) = error.recovery() else {
@@ -225,9 +232,22 @@ impl Service {
         }
     }
 
-    /// Captures, stands still while paused, and captures again.
+    /// Captures, stands still while paused, and captures again. After a stop it finishes within the grace.
     async fn active(&self, lease: &Lease) -> Result<Ended> {
         loop {
+            if self.is_paused().await? {
+                if let Err(Error::Fenced { .. }) = self.rest(lease, true).await {
+                    return Ok(Ended::Fenced);
+                }
+                tracing::info!("capture is paused; `lockstep resume capture` lets it go on");
+                tokio::select! {
+                    () = self.stopped() => return Ok(Ended::Stopped),
+                    () = self.resumed() => tracing::info!("capture goes on"),
+                }
+            }
+            if let Err(Error::Fenced { .. }) = self.rest(lease, false).await {
+                return Ok(Ended::Fenced);
+            }
             let (send, requests) = mpsc::channel(1);
             let mut settings = super::capture_settings(&self.config);
             settings.kinds.clone_from(&self.config.source.collections);
@@ -251,6 +271,7 @@ impl Service {
                 biased;
                 done = carried => done,
                 error = asked => Err(error),
+                () = self.overdue() => Ok(()),
             };
             match done {
                 Err(Error::Fenced { .. }) => return Ok(Ended::Fenced),
@@ -258,18 +279,46 @@ impl Service {
                 Ok(()) if *self.shutdown.borrow() => return Ok(Ended::Stopped),
                 Ok(()) => {}
             }
-            if let Err(Error::Fenced { .. }) = lease.rest(true).await {
-                return Ok(Ended::Fenced);
-            }
-            tracing::info!("capture is paused; `lockstep resume capture` lets it go on");
-            tokio::select! {
-                () = self.stopped() => return Ok(Ended::Stopped),
-                () = self.resumed() => tracing::info!("capture goes on"),
-            }
-            if let Err(Error::Fenced { .. }) = lease.rest(false).await {
-                return Ok(Ended::Fenced);
-            }
         }
+    }
+
+    /// Whether capture is to stand still, however long the answer takes.
+    async fn is_paused(&self) -> Result<bool> {
+        self.surely("its pause is not known yet", || self.source.is_paused())
+            .await
+    }
+
+    /// Says that capture rests, or that it does not: others go by it, so it has to be said.
+    async fn rest(&self, lease: &Lease, rests: bool) -> Result<()> {
+        self.surely("that capture rests is not said yet", || lease.rest(rests))
+            .await
+    }
+
+    /// Tries until it is done, or until it cannot be.
+    async fn surely<T, F: Future<Output = Result<T>>>(
+        &self,
+        unless: &'static str,
+        attempt: impl Fn() -> F,
+    ) -> Result<T> {
+        let mut backoff = Backoff::jittered(Some(random()));
+        loop {
+            let error = match attempt().await {
+                Ok(done) => return Ok(done),
+                Err(error) => error,
+            };
+            let Recovery::Retry(pause) = error.recovery() else {
+                return Err(error);
+            };
+            tracing::warn!(error = %error.chain(), "{unless}");
+            sleep(backoff.next(pause)).await;
+        }
+    }
+
+    /// Ready when a stop was asked for longer ago than it may take: what is not confirmed by then comes again.
+    async fn overdue(&self) {
+        self.stopped().await;
+        sleep(Duration::from_secs(self.config.serve.grace_seconds)).await;
+        tracing::warn!("what is on its way is given up; it is sent again after the next start");
     }
 
     /// Hands requests of other processes on, and says when capture is to pause. Ends only with an

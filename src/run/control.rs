@@ -84,8 +84,7 @@ pub async fn control(config: &Config, order: Order) -> Result<Stance> {
         Order::Reset { new_epoch } => {
             let saved = source.checkpoint().await?;
             let epoch = saved.as_ref().map_or(1, |saved| saved.epoch);
-            let mut kinds: BTreeSet<String> = config.source.collections.iter().cloned().collect();
-            kinds.extend(saved.into_iter().flat_map(|saved| saved.kinds));
+            let kinds = watched(config, saved);
             let (_, fresh) = afresh(&source, epoch + u32::from(new_epoch), kinds).await?;
             source.replace_checkpoint(Some(&fresh)).await?;
         }
@@ -98,17 +97,37 @@ pub async fn control(config: &Config, order: Order) -> Result<Stance> {
             source.replace_checkpoint(Some(&back)).await?;
         }
         Order::Snapshot { kind } => {
-            let kinds = match kind {
-                Some(kind) => vec![kind],
-                None => config.source.collections.clone(),
-            };
             is_carried(&source.standing().await?)?;
+            let kinds = watched(config, source.checkpoint().await?);
+            let kinds = match kind {
+                Some(kind) if kinds.contains(&kind) => BTreeSet::from([kind]),
+                Some(kind) => return Err(unwatched(&kind, &kinds)),
+                None => kinds,
+            };
             for kind in kinds {
                 source.ask(&Resync::Kind(kind)).await?;
             }
         }
     }
     Ok(source.standing().await?.into())
+}
+
+/// The types that capture watches: those of the settings, or all that it has met where they name none.
+fn watched(config: &Config, saved: Option<Checkpoint>) -> BTreeSet<String> {
+    let mut kinds: BTreeSet<String> = config.source.collections.iter().cloned().collect();
+    kinds.extend(saved.into_iter().flat_map(|saved| saved.kinds));
+    kinds
+}
+
+fn unwatched(kind: &str, kinds: &BTreeSet<String>) -> Error {
+    let known: Vec<_> = kinds.iter().map(String::as_str).collect();
+    Error::Config {
+        setting: format!("type {kind}"),
+        why: format!(
+            "capture does not watch it, so nothing would keep it up to date; it watches {}",
+            known.join(", ")
+        ),
+    }
 }
 
 /// Whether somebody would do now what is asked of capture; otherwise the asker would wait for ever.

@@ -70,9 +70,12 @@ async fn open(
     folder: Option<&Folder>,
 ) -> Result<()> {
     let parts = Parts::open(config, folder).await?;
-    let all = || (0..parts.queue.partitions()).collect();
-    let partitions = partitions.or_else(|| folder.is_some().then(all));
-    start(roles, config, &parts, partitions)?;
+    let which = match partitions {
+        Some(partitions) => Which::Given(partitions),
+        None if folder.is_some() => Which::All,
+        None => Which::Shared,
+    };
+    start(roles, config, &parts, which)?;
     if let Some(folder) = folder.filter(|_| config.source.url.is_set()) {
         let door = Door::open(config).await?;
         let address = Some(door.address());
@@ -83,27 +86,43 @@ async fn open(
     Ok(())
 }
 
+/// What a worker consumes, whatever the partition count becomes.
+pub(super) enum Which {
+    /// Those of these that there are.
+    Given(BTreeSet<u32>),
+    All,
+    /// A share of all.
+    Shared,
+}
+
+impl Which {
+    fn of(&self, count: u32) -> Vec<u32> {
+        let ours = |partition: &u32| match self {
+            Self::Given(partitions) => partitions.contains(partition),
+            Self::All | Self::Shared => true,
+        };
+        (0..count).filter(ours).collect()
+    }
+}
+
 /// Starts the worker, and what steers its share unless its partitions are given.
-pub(super) fn start(
-    roles: &mut Roles,
-    config: &Config,
-    parts: &Parts,
-    partitions: Option<BTreeSet<u32>>,
-) -> Result<()> {
+pub(super) fn start(roles: &mut Roles, config: &Config, parts: &Parts, which: Which) -> Result<()> {
     let count = parts.queue.partitions();
-    if let Some(none) = partitions.iter().flatten().find(|one| **one >= count) {
+    if let Which::Given(partitions) = &which
+        && let Some(none) = partitions.iter().find(|one| **one >= count)
+    {
         return Err(Error::Config {
             setting: "--partitions".into(),
             why: format!("there is no {none}: the queue has {count}, counted from 0"),
         });
     }
-    let (queue, partitions) = if let Some(partitions) = partitions {
-        (RabbitQueue::clone(&parts.queue), partitions)
-    } else {
+    let queue = if let Which::Shared = which {
         let (queue, sharing) = parts.queue.shared();
         let stop = requested(roles.shutdown());
         roles.start("sharing", async move { sharing.run(stop).await });
-        (queue, (0..count).collect())
+        queue
+    } else {
+        RabbitQueue::clone(&parts.queue)
     };
     let (counters, clock) = (parts.counters.clone(), parts.clock.clone());
     let shelf = Shelf::in_memory(usize::try_from(config.model.cache_bytes()).unwrap_or(usize::MAX));
@@ -116,8 +135,7 @@ pub(super) fn start(
             clock: &clock,
             counters: counters.as_ref(),
         };
-        let partitions = partitions.into_iter().collect();
-        Box::pin(worker::run(rooms, &settings, partitions, stop)).await
+        Box::pin(worker::run(rooms, &settings, |count| which.of(count), stop)).await
     });
     Ok(())
 }

@@ -27,7 +27,7 @@ async fn work(queue: &QueueModel, store: &VectorModel, clock: &Clock, time: Dura
         counters: &Counters::default(),
     };
     let shutdown = tokio::time::sleep(time);
-    worker::run(ports, &settings, vec![0], shutdown)
+    worker::run(ports, &settings, |_| vec![0], shutdown)
         .await
         .unwrap();
 }

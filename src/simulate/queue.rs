@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 mod consumer;
+mod generation;
 
 pub use consumer::ConsumerModel;
 
@@ -27,7 +28,6 @@ pub struct QueueModel {
     shared: Arc<Shared>,
     chaos: Chaos,
     clock: Clock,
-    partitions: u32,
 }
 
 #[derive(Debug, Default)]
@@ -39,8 +39,12 @@ struct Shared {
 /// What the checker looks at.
 #[derive(Debug, Default)]
 pub(super) struct State {
-    places: BTreeMap<Place, VecDeque<Row>>,
+    generation: generation::Generation,
+    /// By generation and place.
+    places: BTreeMap<(u32, Place), VecDeque<Row>>,
     parked: BTreeMap<Uuid, (Parked, Option<Change>)>,
+    /// What producers sent while a generation ends: it waits outside.
+    outside: Vec<Change>,
     /// Places that hand nothing out until then.
     held: BTreeMap<Place, Instant>,
     /// Every change that was ever taken in.
@@ -69,12 +73,13 @@ struct Row {
 impl QueueModel {
     /// An empty queue.
     pub fn new(partitions: u32, chaos: Chaos, clock: Clock) -> Self {
-        Self {
+        let queue = Self {
             shared: Arc::default(),
             chaos,
             clock,
-            partitions,
-        }
+        };
+        queue.state().generation = generation::Generation::first(partitions);
+        queue
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -89,11 +94,14 @@ impl QueueModel {
         let message = Err(Unreadable {
             why: "no JSON".to_owned(),
         });
-        self.state()
+        let mut state = self.state();
+        let at = (state.generation.number, place);
+        state
             .places
-            .entry(place)
+            .entry(at)
             .or_default()
             .push_back(Row::new(message));
+        drop(state);
         self.shared.changed.notify_waiters();
     }
 
@@ -110,8 +118,7 @@ impl QueueModel {
 
     /// Takes in what a producer sends that is not ours.
     pub(super) fn produce(&self, change: Change) {
-        let outgoing = Outgoing::change(change, Lane::Live, self.partitions);
-        self.state().accept(outgoing);
+        self.state().produce(change);
         self.shared.changed.notify_waiters();
     }
 
@@ -141,9 +148,10 @@ impl QueueModel {
             .values()
             .filter_map(|(_, body)| body.clone())
             .collect();
+        let partitions = state.generation.partitions;
         for change in parked {
             let change = Change { version, ..change };
-            state.accept(Outgoing::change(change, Lane::Live, self.partitions));
+            state.accept(Outgoing::change(change, Lane::Live, partitions));
         }
         drop(state);
         self.shared.changed.notify_waiters();
@@ -200,7 +208,7 @@ impl State {
             self.taken.push(change.clone());
         }
         self.places
-            .entry(outgoing.place)
+            .entry((self.generation.number, outgoing.place))
             .or_default()
             .push_back(Row::new(Ok(outgoing.message)));
     }
@@ -215,7 +223,7 @@ impl State {
 
     /// Whether nothing waits and nobody has anything in hand.
     pub(super) fn is_empty(&self) -> bool {
-        self.places.values().all(VecDeque::is_empty)
+        self.outside.is_empty() && self.places.values().all(VecDeque::is_empty)
     }
 
     /// What waits or is in hand, for a person.
@@ -259,12 +267,12 @@ impl State {
     }
 
     /// The places in a lane's rows that may be handed out, in order.
-    fn ready(&self, place: Place, overtake: bool, ignores_barriers: bool) -> Vec<usize> {
-        let Some(rows) = self.places.get(&place) else {
+    fn ready(&self, at: (u32, Place), overtake: bool, ignores_barriers: bool) -> Vec<usize> {
+        let Some(rows) = self.places.get(&at) else {
             return Vec::new();
         };
         let now = Instant::now();
-        if self.held.get(&place).is_some_and(|until| *until > now) {
+        if self.held.get(&at.1).is_some_and(|until| *until > now) {
             return Vec::new();
         }
         let mut seen: HashSet<&DocumentKey> = HashSet::new();
@@ -281,10 +289,10 @@ impl State {
         ready
     }
 
-    fn hand_out(&mut self, consumer: u64, place: Place, at: usize) -> Option<Delivery> {
+    fn hand_out(&mut self, consumer: u64, from: (u32, Place), at: usize) -> Option<Delivery> {
         self.tags += 1;
         let tag = Tag(self.tags);
-        let row = self.places.get_mut(&place)?.get_mut(at)?;
+        let row = self.places.get_mut(&from)?.get_mut(at)?;
         row.hand = Some((consumer, tag));
         row.attempts += 1;
         let message = row.message.clone();
@@ -297,37 +305,41 @@ impl State {
         );
         Some(Delivery {
             tag,
-            place,
+            place: from.1,
             attempt: row.attempts,
             message,
         })
     }
 
-    fn attempts(&self, place: Place, at: usize) -> u32 {
+    fn attempts(&self, from: (u32, Place), at: usize) -> u32 {
         self.places
-            .get(&place)
+            .get(&from)
             .and_then(|rows| rows.get(at))
             .map_or(0, |row| row.attempts)
     }
 
-    fn take(&mut self, tag: Tag) -> Option<(Place, Row)> {
-        self.places.iter_mut().find_map(|(place, rows)| {
+    fn take(&mut self, tag: Tag) -> Option<((u32, Place), Row)> {
+        self.places.iter_mut().find_map(|(from, rows)| {
             let at = rows
                 .iter()
                 .position(|row| row.hand.is_some_and(|(_, held)| held == tag))?;
-            rows.remove(at).map(|row| (*place, row))
+            rows.remove(at).map(|row| (*from, row))
         })
     }
 
     fn settle(&mut self, tag: Tag) {
-        match self.take(tag).map(|(_, row)| row.message) {
-            Some(Ok(Message::Change(change))) => {
+        let Some(((generation, place), row)) = self.take(tag) else {
+            return;
+        };
+        match row.message {
+            Ok(Message::Change(change)) => {
                 tracing::trace!(?tag, key = %change.key, version = %change.version, "settled");
                 self.settled
                     .push((change.key, change.version, change.operation));
             }
-            Some(Ok(Message::Barrier(barrier))) => self.passed.push(barrier),
-            Some(Err(_)) | None => {}
+            Ok(Message::Barrier(Barrier::End { .. })) => self.generation.ended(generation, place),
+            Ok(Message::Barrier(barrier)) => self.passed.push(barrier),
+            Err(_) => {}
         }
     }
 }
@@ -337,11 +349,12 @@ impl Queue for QueueModel {
     type Answers = BoxFuture<'static, Result<Vec<Confirm>>>;
 
     fn partitions(&self) -> u32 {
-        self.partitions
+        self.state().generation.partitions
     }
 
     async fn publish(&self, batch: &[Outgoing]) -> Result<Self::Answers> {
         self.chaos.step("queue", "publish").await?;
+        self.state().generation.takes(batch)?;
         let confirms = batch.iter().map(|it| self.accept(it.clone())).collect();
         self.shared.changed.notify_waiters();
         let chaos = self.chaos.clone();
@@ -356,11 +369,8 @@ impl Queue for QueueModel {
         self.chaos.step("queue", "consume").await?;
         let mut state = self.state();
         state.consumers += 1;
-        Ok(ConsumerModel::new(
-            self.clone(),
-            state.consumers,
-            partitions,
-        ))
+        let named = (state.consumers, state.generation.number);
+        Ok(ConsumerModel::new(self.clone(), named, partitions))
     }
 
     async fn parked(&self, after: Option<Uuid>, limit: usize) -> Result<Vec<Parked>> {
@@ -391,7 +401,10 @@ impl Queue for QueueModel {
         self.chaos.step("queue", "count").await?;
         let state = self.state();
         let count = |lane| {
-            let rows = state.places.iter().filter(|(place, _)| place.lane == lane);
+            let rows = state
+                .places
+                .iter()
+                .filter(|((_, place), _)| place.lane == lane);
             rows.flat_map(|(_, rows)| rows)
                 .filter(|row| row.key().is_some())
                 .count() as u64

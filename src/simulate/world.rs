@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::document::Document;
 use crate::reindex::Event;
 
-/// Two would show most; with three, workers share them unevenly.
+/// Two would show most; with three, workers share them unevenly. The count changes, up to this.
 const PARTITIONS: u32 = 3;
 /// Rounds until rest, each half a simulated second; a healthy world needs a few.
 const ROUNDS_MAX: u64 = 400;
@@ -50,11 +50,18 @@ pub(super) struct World {
     roles: Vec<Role>,
     checker: Checker,
     calm: bool,
+    /// Workers lose and gain partitions, and some do not know it; tombstones outlive those. Else they are
+    /// collected at once.
+    partitions_wander: bool,
     /// Changes are parked after a few attempts, although crashes here are nobody's fault.
     impatient: bool,
     edits: u64,
     crashes: u64,
     steps: u64,
+    /// The generation of queues that was looked at last.
+    generation: u32,
+    /// Generations that ended while an edition was being filled.
+    generations_filling: u64,
 }
 
 impl World {
@@ -71,9 +78,16 @@ impl World {
         }
         let workers = if calm { 1 } else { 1 + chaos.below(4) };
         let editions = EditionsModel::new(chaos.clone());
+        let partitions_wander = workers > 1 && chaos.luck(70);
+        // Some begin with fewer, so that there are more one day.
+        let partitions = if !calm && chaos.luck(30) {
+            1
+        } else {
+            PARTITIONS
+        };
         let mut world = Self {
             seed,
-            queue: QueueModel::new(PARTITIONS, chaos.clone(), clock.clone()),
+            queue: QueueModel::new(partitions, chaos.clone(), clock.clone()),
             checker: Checker::new(&editions, looks_up, workers == 1),
             editions,
             source,
@@ -83,9 +97,12 @@ impl World {
             requests: Arc::default(),
             roles: (0..workers + 2).map(|_| Role::default()).collect(),
             calm,
+            partitions_wander,
             edits: 0,
             crashes: 0,
             steps: 0,
+            generation: 1,
+            generations_filling: 0,
         };
         world.checker.careless_search = world.chaos.has(Plant::SearchShowsUnnamed);
         world.share();
@@ -102,6 +119,8 @@ impl World {
             steps,
             edits,
             crashes,
+            generations_filling,
+            ref queue,
             ..
         } = self;
         Outcome {
@@ -109,6 +128,8 @@ impl World {
             steps,
             edits,
             crashes,
+            generations: u64::from(queue.generation() - 1),
+            generations_filling,
             broken,
         }
     }
@@ -221,6 +242,10 @@ impl World {
     }
 
     fn check(&mut self) -> Result<(), String> {
+        let before = std::mem::replace(&mut self.generation, self.queue.generation());
+        if self.editions.register().next.is_some() {
+            self.generations_filling += u64::from(self.generation - before);
+        }
         self.checker.step(&self.source, &self.queue, &self.editions)
     }
 
@@ -248,7 +273,12 @@ impl World {
 
     /// A person asks for a new edition of the index, or gives one up.
     fn reindex(&mut self) {
-        if !self.editions.begin_now() && self.chaos.luck(30) {
+        if self.editions.begin_now() {
+            // While it is filled, the queues become others.
+            if self.chaos.luck(30) {
+                self.another_count();
+            }
+        } else if self.chaos.luck(30) {
             self.editions.commit(&Event::Abandoned);
             if self.chaos.luck(50) {
                 self.resync(Resync::Fill(None));

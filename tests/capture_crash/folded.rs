@@ -96,6 +96,8 @@ impl Folded {
                     }
                 }
             },
+            // The partition count stays what it is here.
+            Message::Barrier(Barrier::End { .. }) => {}
         }
     }
 

@@ -45,7 +45,7 @@ async fn what_pika_sends_to_a_plain_queue_comes_to_our_consumer() {
         }
     };
     tokio::select! {
-        moved = queue.take_in(&name, std::future::pending()) => panic!("{moved:?}"),
+        moved = queue.take_in(&name, |_| {}, std::future::pending()) => panic!("{moved:?}"),
         () = receive => {}
     }
     got.sort_by(|a, b| a.key.cmp(&b.key));

@@ -129,7 +129,7 @@ async fn what_a_seed_producer_sends_to_its_own_queue_is_moved_to_ours() {
     }
     let mut consumer = queue.consume(vec![0, 1]).await.unwrap();
     let delivery = tokio::select! {
-        moved = queue.take_in(&name, std::future::pending()) => panic!("{moved:?}"),
+        moved = queue.take_in(&name, |_| {}, std::future::pending()) => panic!("{moved:?}"),
         delivery = consumer.receive(1) => delivery.unwrap().remove(0),
     };
     let Ok(Message::Change(change)) = delivery.message else {

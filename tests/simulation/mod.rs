@@ -9,8 +9,8 @@ use lockstep::simulate::{self, Outcome, Plant};
 const SEEDS: u64 = 10_000;
 const STEPS: u64 = 120;
 
-/// Worlds in which a planted bug must show itself; the rarest needs some thousand.
-const SEEDS_PLANTED: u64 = 20_000;
+/// Worlds in which a planted bug must show itself; the rarest needs some ten thousand.
+const SEEDS_PLANTED: u64 = 100_000;
 
 /// Runs seeds on every core; stops early when `stop` says so of one. The answer is the least seed's.
 fn first(
@@ -43,13 +43,18 @@ fn first(
 
 #[test]
 fn every_promise_holds_on_ten_thousand_seeds() {
-    let (edits, crashes) = (AtomicU64::new(0), AtomicU64::new(0));
+    let [edits, crashes, generations, filling] = [const { AtomicU64::new(0) }; 4];
     let broken = first(SEEDS, None, |outcome| {
         edits.fetch_add(outcome.edits, Ordering::Relaxed);
         crashes.fetch_add(outcome.crashes, Ordering::Relaxed);
+        generations.fetch_add(outcome.generations, Ordering::Relaxed);
+        filling.fetch_add(outcome.generations_filling, Ordering::Relaxed);
         outcome.broken.is_some()
     });
     assert!(broken.is_none(), "run `lockstep simulate` on {broken:?}");
+    // Else it would prove nothing about them.
+    assert!(generations.into_inner() > SEEDS / 20);
+    assert!(filling.into_inner() > SEEDS / 50);
     println!("{SEEDS} seeds, {edits:?} edits, {crashes:?} crashes");
 }
 

@@ -76,7 +76,9 @@ async fn a_page_that_cannot_be_read_any_more_keeps_what_is_stored() {
         why(&report, "001.html"),
         "209715200 bytes, more than the limit of 16777216"
     );
-    assert_eq!(why(&report, "002.html"), "it only leads on to x");
+    let said = why(&report, "002.html");
+    let leads = said.starts_with("it only leads on to file://") && said.ends_with("/x");
+    assert!(leads, "{said}");
     assert_eq!(source.documents().len(), 4);
 }
 

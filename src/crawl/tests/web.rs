@@ -16,12 +16,12 @@ use tokio::task::JoinSet;
 use super::*;
 use crate::Error;
 
-struct Server {
-    origin: String,
+pub(super) struct Server {
+    pub(super) origin: String,
     _serving: JoinSet<std::io::Result<()>>,
 }
 
-async fn serve(router: Router) -> Server {
+pub(super) async fn serve(router: Router) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
     let mut serving = JoinSet::new();
@@ -33,18 +33,22 @@ async fn serve(router: Router) -> Server {
 }
 
 /// Settings under which the server's own address may be asked and no other private one.
-fn allowed() -> Settings {
+pub(super) fn allowed() -> Settings {
     Settings {
         allow_hosts: vec!["127.0.0.1".to_owned()],
         ..Settings::default()
     }
 }
 
-async fn fetch(source: &Memory, link: &str, settings: &Settings) -> crate::Result<Report> {
+pub(super) async fn fetch(
+    source: &Memory,
+    link: &str,
+    settings: &Settings,
+) -> crate::Result<Report> {
     crawl(source, &request(link), settings, &()).await
 }
 
-async fn refusal(link: &str, settings: &Settings) -> String {
+pub(super) async fn refusal(link: &str, settings: &Settings) -> String {
     fetch(&Memory::default(), link, settings)
         .await
         .unwrap_err()
@@ -58,7 +62,7 @@ fn page(title: &str) -> (HeaderMap, Vec<u8>) {
     )
 }
 
-fn typed(kind: &str, bytes: Vec<u8>) -> (HeaderMap, Vec<u8>) {
+pub(super) fn typed(kind: &str, bytes: Vec<u8>) -> (HeaderMap, Vec<u8>) {
     (
         HeaderMap::from_iter([(axum::http::header::CONTENT_TYPE, kind.parse().unwrap())]),
         bytes,

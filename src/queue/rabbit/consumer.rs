@@ -19,43 +19,34 @@
 
 use std::collections::BTreeSet;
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{FutureExt as _, join_all, ready};
 use futures_util::stream::{BoxStream, SelectAll, StreamExt as _, once};
 use lapin::message::Delivery as Message;
-use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
-use lapin::types::FieldTable;
+use lapin::options::{BasicAckOptions, BasicCancelOptions};
 use lapin::{Channel, Connection};
 use tokio::time::Instant;
 
+use super::over::Over;
 use super::publish::Publisher;
 use super::sharing::Part;
 use super::shelf::{Fetched, Shelf, Subscribe};
+use super::step::{self, Step, Stepping};
+use super::topology::Topology;
 use super::wire::{self, header, integer};
-use super::{Shared, parked, topology};
-use crate::change::Place;
+use super::{Shared, generation, over, parked, topology};
 use crate::clock::Clock;
 use crate::queue::{Consumer, Delivery, Tag};
 use crate::{Error, Result};
 
 /// What one stream of deliveries said: of which line and subscription; none at its end.
 type Arrival = (usize, u32, Option<lapin::Result<Message>>);
-type Stepping = Pin<Box<dyn Future<Output = lapin::Result<Option<lapin::Consumer>>> + Send>>;
 
 /// A message is given back when it was not settled for so long: at 30 minutes the broker would end the
 /// channel, with an error in its log.
 const KEPT_MAX: Duration = Duration::from_mins(25);
-
-/// Something that is done to a line by the broker.
-#[derive(Debug, Clone, Copy)]
-enum Step {
-    Subscribe(Subscribe),
-    /// The subscription is cancelled, then what was done is acknowledged.
-    Leave,
-}
 
 /// Receives from `RabbitMQ`. Dropping it closes its connection: everything in hand comes again.
 ///
@@ -63,10 +54,12 @@ enum Step {
 /// and that a window chosen while messages were small is not taken back before they are settled.
 pub struct RabbitConsumer {
     publisher: Arc<Publisher>,
+    /// Of the generation that it consumes, whatever the process goes on with.
+    topology: Topology,
     shared: Arc<Shared>,
     clock: Clock,
     part: Part,
-    connection: Connection,
+    connection: Arc<Connection>,
     channel: Channel,
     shelf: Shelf<Message>,
     /// The consumer tag of each line's subscription.
@@ -74,6 +67,7 @@ pub struct RabbitConsumer {
     arrivals: SelectAll<BoxStream<'static, Arrival>>,
     /// A step under way: kept when `receive` is dropped, so that the next call goes on with it.
     stepping: Option<(Step, Stepping)>,
+    over: Over,
 }
 
 impl std::fmt::Debug for RabbitConsumer {
@@ -90,24 +84,31 @@ impl RabbitConsumer {
     pub(super) async fn open(
         publisher: Arc<Publisher>,
         (shared, clock): (Arc<Shared>, Clock),
-        places: Vec<Place>,
+        partitions: &[u32],
         part: Part,
         fetch_bytes: usize,
     ) -> Result<Self> {
+        let topology = publisher.link.topology.pinned();
+        let places = topology.places();
+        let places: Vec<_> = places
+            .filter(|place| partitions.contains(&place.partition))
+            .collect();
         let broker = &publisher.link.broker;
         let connection = broker.connect("consumer").await?;
         let channel = topology::channel(broker, &connection).await?;
         Ok(Self {
             publisher,
+            topology,
             shared,
             clock,
             part,
-            connection,
+            connection: Arc::new(connection),
             channel,
             tags: vec![None; places.len()],
             shelf: Shelf::new(places, fetch_bytes),
             arrivals: SelectAll::new(),
             stepping: None,
+            over: Over::default(),
         })
     }
 
@@ -125,6 +126,8 @@ impl RabbitConsumer {
                 self.stepping = Some((Step::Leave, self.leave(line, done)));
             } else if let Some(next) = self.shelf.next_subscription(limit, Instant::now()) {
                 self.stepping = Some((Step::Subscribe(next), self.subscribe(next)));
+            } else if self.over.is_to_look(self.shelf.holds().is_empty()) {
+                self.stepping = Some((Step::Look, self.look()));
             } else {
                 return Ok(());
             }
@@ -133,52 +136,31 @@ impl RabbitConsumer {
 
     fn leave(&mut self, line: usize, done: Vec<Message>) -> Stepping {
         let old = self.tags.get_mut(line).and_then(Option::take);
-        let channel = self.channel.clone();
-        Box::pin(async move {
-            if let Some(old) = old {
-                channel
-                    .basic_cancel(old.into(), BasicCancelOptions::default())
-                    .await?;
-            }
-            for message in done {
-                message.acker.ack(BasicAckOptions::default()).await?;
-            }
-            Ok(None)
-        })
+        step::leave(self.channel.clone(), old, done)
     }
 
     fn subscribe(&mut self, subscribe: Subscribe) -> Stepping {
         let place = self.shelf.places().nth(subscribe.line);
         let queue = place
-            .map(|place| self.publisher.link.topology.queue(place))
+            .map(|place| self.topology.queue(place))
             .unwrap_or_default();
         // Sorted by age, since the broker gives back in the order of these.
         let tag = format!("{:05}.{:010}", subscribe.line, subscribe.epoch);
         let slot = self.tags.get_mut(subscribe.line);
         let old = slot.and_then(|slot| slot.replace(tag.clone()));
-        let channel = self.channel.clone();
-        let window = u16::try_from(subscribe.window).unwrap_or(u16::MAX);
-        Box::pin(async move {
-            if let Some(old) = old {
-                channel
-                    .basic_cancel(old.into(), BasicCancelOptions::default())
-                    .await?;
-            }
-            // Holds for consumers that begin after it.
-            channel
-                .basic_qos(window, BasicQosOptions::default())
-                .await?;
-            let options = BasicConsumeOptions::default();
-            channel
-                .basic_consume(queue.into(), tag.into(), options, FieldTable::default())
-                .await
-                .map(Some)
-        })
+        step::subscribe(self.channel.clone(), (old, tag), queue, subscribe.window)
     }
 
     fn stepped(&mut self, step: Step, done: lapin::Result<Option<lapin::Consumer>>) -> Result<()> {
         self.stepping = None;
-        let deliveries = done.map_err(|error| self.gone(error))?;
+        let deliveries = match (step, done) {
+            (Step::Look, done) => return self.over.looked(done).map_err(|error| self.gone(error)),
+            (Step::Subscribe(_), Err(error)) if self.over.explains(&error) => {
+                self.over.done = true;
+                return Ok(());
+            }
+            (_, done) => done.map_err(|error| self.gone(error))?,
+        };
         if let (Step::Subscribe(subscribe), Some(deliveries)) = (step, deliveries) {
             let Subscribe { line, epoch, .. } = subscribe;
             let arrivals = deliveries.map(move |delivery| (line, epoch, Some(delivery)));
@@ -193,6 +175,10 @@ impl RabbitConsumer {
         let message = match said {
             Some(Ok(message)) => message,
             Some(Err(error)) => return Err(self.gone(error)),
+            None if self.over.is_ended && self.shelf.is_current(line, epoch) => {
+                self.over.done = true;
+                return Ok(());
+            }
             None if self.shelf.is_current(line, epoch) => {
                 let why = "the broker cancelled a subscription: its queue is gone or has moved";
                 return Err(Error::unavailable(
@@ -232,6 +218,7 @@ impl RabbitConsumer {
 
     /// Takes these from the shelf and acknowledges them.
     async fn acknowledge(&mut self, tags: Vec<Tag>) -> Result<()> {
+        self.record_ends(&tags).await?;
         let now = Instant::now();
         let mut messages = Vec::with_capacity(tags.len());
         for tag in tags {
@@ -270,6 +257,32 @@ impl RabbitConsumer {
         Ok(())
     }
 
+    /// Records the ends among these, also those of lines that are being drained, whose acknowledgements
+    /// come later. They stay in hand until then: what fails is settled again.
+    async fn record_ends(&mut self, tags: &[Tag]) -> Result<()> {
+        for tag in tags {
+            let Some((place, _, message)) = self.shelf.in_hand(tag.0) else {
+                continue;
+            };
+            if over::is_end(message) {
+                let broker = &self.publisher.link.broker;
+                generation::record(broker, &self.connection, &self.topology, place).await?;
+                self.over.is_ended = true;
+            }
+        }
+        Ok(())
+    }
+
+    fn look(&self) -> Stepping {
+        let first = self.topology.places().next();
+        let queue = first.map(|place| self.topology.queue(place));
+        over::look(Arc::clone(&self.connection), queue.unwrap_or_default())
+    }
+
+    fn generation(&self) -> u32 {
+        self.topology.generation().number
+    }
+
     fn gone(&self, error: lapin::Error) -> Error {
         self.publisher.link.broker.fault("deliver", error)
     }
@@ -282,7 +295,11 @@ impl Consumer for RabbitConsumer {
             while let Some(Some(arrival)) = self.arrivals.next().now_or_never() {
                 self.arrived(arrival)?;
             }
-            let wanted = self.part.wanted();
+            if self.over.done {
+                return Ok(Vec::new());
+            }
+            let generation = self.generation();
+            let wanted = self.part.wanted(generation);
             self.shelf.want(&wanted);
             self.advance(limit)?;
             self.part.hold(self.shelf.holds());
@@ -300,7 +317,8 @@ impl Consumer for RabbitConsumer {
                     .filter_map(|tag| self.hand_out(tag))
                     .collect());
             }
-            let due = self.shelf.next_due(now).into_iter().chain(kept_until).min();
+            let due = self.shelf.next_due(now).into_iter();
+            let due = due.chain(kept_until).chain(self.over.due(now)).min();
             let stepping = self.stepping.as_mut().map(|(_, stepping)| stepping);
             // All of these are cancel safe: the shelf and the step under way are kept.
             tokio::select! {
@@ -310,7 +328,7 @@ impl Consumer for RabbitConsumer {
                         self.stepped(step, done)?;
                     }
                 }
-                () = self.part.changed(&wanted) => {}
+                () = self.part.changed(generation, &wanted) => {}
                 () = until(due) => {}
             }
         }

@@ -21,6 +21,7 @@ use futures_util::future::BoxFuture;
 use lapin::options::BasicPublishOptions;
 use lapin::types::ShortString;
 use lapin::{Channel, Confirmation, PublisherConfirm};
+use tokio::sync::OwnedRwLockReadGuard;
 
 use super::publish::Publisher;
 use super::wire::Envelope;
@@ -33,6 +34,8 @@ const UNWRITTEN_MAX: usize = 256 << 10;
 /// A batch on its way.
 pub(super) struct Flight {
     publisher: Arc<Publisher>,
+    /// A generation does not end over a batch on its way.
+    _entered: OwnedRwLockReadGuard<bool>,
     channel: Arc<Channel>,
     sent: VecDeque<Sent>,
     /// How many of them are known to be written; those are the first.
@@ -106,9 +109,15 @@ impl Sending {
 }
 
 impl Flight {
-    pub(super) fn new(publisher: Arc<Publisher>, channel: Arc<Channel>, messages: usize) -> Self {
+    pub(super) fn new(
+        publisher: Arc<Publisher>,
+        entered: OwnedRwLockReadGuard<bool>,
+        channel: Arc<Channel>,
+        messages: usize,
+    ) -> Self {
         Self {
             publisher,
+            _entered: entered,
             channel,
             sent: VecDeque::with_capacity(messages),
             written: 0,

@@ -5,9 +5,10 @@
 //!                    └─no message of theirs──> parked ─────────────────────────┘
 //! ```
 //!
-//! They do not know our partitions, and a plain queue counts no attempts. So what they send is moved
+//! They know neither our partitions nor which fields are redacted, and a plain queue counts no attempts. So what they send is moved
 //! to our queues first, where it is counted, parked and ordered like everything else.
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -17,8 +18,8 @@ use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 
 use super::publish::Publisher;
-use super::{parked, topology, wire};
-use crate::change::{Lane, Message, Place};
+use super::{generation, parked, topology, wire};
+use crate::change::{Change, Lane, Message, Place};
 use crate::clock::Clock;
 use crate::queue::{Confirm, Outgoing};
 use crate::{Error, Result};
@@ -26,7 +27,7 @@ use crate::{Error, Result};
 /// Messages moved at once.
 const BATCH: u16 = 100;
 
-/// Moves messages until `shutdown`.
+/// Moves messages until `shutdown`, each as `clean` leaves it.
 ///
 /// # Errors
 /// The first one; what was not acknowledged is still in the queue, so call it again after a pause.
@@ -34,8 +35,10 @@ pub(super) async fn run(
     publisher: &Arc<Publisher>,
     clock: &Clock,
     queue: &str,
+    clean: &(impl Fn(&mut Change) + Sync),
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<()> {
+    generation::stays(&publisher.link).await?;
     let broker = &publisher.link.broker;
     let fault = |error| broker.fault("deliver what the seed's producers sent", error);
     let connection = broker.connect("intake").await?;
@@ -63,13 +66,19 @@ pub(super) async fn run(
         {
             batch.push(next.map_err(fault)?);
         }
-        move_on(publisher, clock, batch).await?;
+        move_on(publisher, clock, clean, batch).await?;
     }
 }
 
-/// Publishes a batch, then acknowledges what was confirmed.
-async fn move_on(publisher: &Arc<Publisher>, clock: &Clock, batch: Vec<Delivery>) -> Result<()> {
-    let mut outgoing = Vec::with_capacity(batch.len());
+/// Publishes a batch, then acknowledges what was confirmed, unless something before it in its place was
+/// not: that comes again, and has to come before it.
+async fn move_on(
+    publisher: &Arc<Publisher>,
+    clock: &Clock,
+    clean: &(impl Fn(&mut Change) + Sync),
+    batch: Vec<Delivery>,
+) -> Result<()> {
+    let mut changes = Vec::with_capacity(batch.len());
     let mut moved = Vec::with_capacity(batch.len());
     for delivery in batch {
         match wire::decode(&delivery.properties, &delivery.data) {
@@ -77,23 +86,38 @@ async fn move_on(publisher: &Arc<Publisher>, clock: &Clock, batch: Vec<Delivery>
                 if change.committed_ms == 0 {
                     change.committed_ms = clock.now_ms();
                 }
-                let partitions = publisher.link.topology.partitions;
-                outgoing.push(Outgoing::change(change, Lane::Live, partitions));
+                clean(&mut change);
+                changes.push(change);
                 moved.push(delivery);
             }
             Ok(Message::Barrier(_)) => set_aside(publisher, clock, &delivery, "a barrier").await?,
             Err(unreadable) => set_aside(publisher, clock, &delivery, &unreadable.why).await?,
         }
     }
-    let mut failed = None;
-    let answers = publisher.publish(&outgoing).await?;
-    for (delivery, confirm) in moved.iter().zip(answers.await?) {
-        match confirm {
-            Confirm::Confirmed => acknowledge(publisher, delivery).await?,
-            Confirm::Failed(error) => drop(failed.get_or_insert(error)),
-        }
+    // After all waiting: the count may have changed meanwhile.
+    let partitions = publisher.link.topology.partitions();
+    let place = |change| Outgoing::change(change, Lane::Live, partitions);
+    let outgoing: Vec<_> = changes.into_iter().map(place).collect();
+    let answers = publisher.publish(&outgoing).await?.await?;
+    let places = outgoing.iter().map(|one| one.place);
+    let (done, failed) = done(places.zip(answers));
+    for (delivery, _) in moved.iter().zip(done).filter(|(_, done)| *done) {
+        acknowledge(publisher, delivery).await?;
     }
     failed.map_or(Ok(()), Err)
+}
+
+/// Which messages are done with, and the first error: none behind a failure in the same place.
+fn done(answers: impl Iterator<Item = (Place, Confirm)>) -> (Vec<bool>, Option<Error>) {
+    let (mut broken, mut first) = (HashSet::new(), None);
+    let done = answers.map(|(place, confirm)| {
+        if let Confirm::Failed(error) = confirm {
+            broken.insert(place);
+            first.get_or_insert(error);
+        }
+        !broken.contains(&place)
+    });
+    (done.collect(), first)
 }
 
 async fn set_aside(
@@ -118,4 +142,27 @@ async fn acknowledge(publisher: &Publisher, delivery: &Delivery) -> Result<()> {
     let acked = delivery.acker.ack(BasicAckOptions::default()).await;
     let fault = |error| publisher.link.broker.fault("settle", error);
     acked.map(drop).map_err(fault)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_done_with_behind_a_failure_in_its_place() {
+        let place = |partition| Place {
+            partition,
+            lane: Lane::Live,
+        };
+        let failed = || Confirm::Failed(Error::Stopped { part: "queue" });
+        let answers = [
+            (place(0), Confirm::Confirmed),
+            (place(1), failed()),
+            (place(1), Confirm::Confirmed),
+            (place(0), Confirm::Confirmed),
+        ];
+        let (done, error) = done(answers.into_iter());
+        assert_eq!(done, [true, false, false, true]);
+        assert!(error.is_some());
+    }
 }

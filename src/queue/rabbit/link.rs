@@ -10,10 +10,12 @@ use std::time::Duration;
 
 use lapin::options::ConfirmSelectOptions;
 use lapin::{Channel, Connection};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedRwLockReadGuard, RwLock};
 
 use super::broker::Broker;
 use super::topology::{self, Topology};
+use crate::change::{Barrier, Message};
+use crate::queue::Outgoing;
 use crate::{Error, Result};
 
 /// How long an answer may take before it is looked into why.
@@ -25,6 +27,8 @@ pub(super) struct Link {
     pub(super) broker: Broker,
     pub(super) topology: Topology,
     open: Mutex<Option<Open>>,
+    /// True while the generation ends: then nothing but that is taken in. Held by every batch on its way.
+    ending: Arc<RwLock<bool>>,
 }
 
 #[derive(Debug)]
@@ -45,7 +49,34 @@ impl Link {
             broker,
             topology,
             open: Mutex::new(None),
+            ending: Arc::new(RwLock::new(false)),
         }
+    }
+
+    /// Lets a batch pass, unless the generation ends and it is not about that; hold it until the batch is
+    /// answered.
+    pub(super) async fn enter(&self, batch: &[Outgoing]) -> Result<OwnedRwLockReadGuard<bool>> {
+        let ending = Arc::clone(&self.ending).read_owned().await;
+        let is_end = |one: &Outgoing| matches!(one.message, Message::Barrier(Barrier::End { .. }));
+        if *ending && !batch.iter().all(is_end) {
+            return Err(self.changing());
+        }
+        Ok(ending)
+    }
+
+    pub(super) fn changing(&self) -> Error {
+        let why = "the partition count is being changed";
+        Error::unavailable(self.broker.service(), "take a message")(why)
+    }
+
+    /// Nothing but the end of the generation passes from now on; what had passed is answered.
+    pub(super) async fn close_gate(&self) {
+        *self.ending.write().await = true;
+    }
+
+    /// Everything passes again.
+    pub(super) async fn open_gate(&self) {
+        *self.ending.write().await = false;
     }
 
     /// The channel that publishes, with confirms.
@@ -57,6 +88,16 @@ impl Link {
         // The old one first: what it still had is void.
         *open = None;
         let connection = self.broker.connect("publisher").await?;
+        let next = self.topology.generation().number + 1;
+        if self
+            .topology
+            .is_begun(&self.broker, &connection, next)
+            .await?
+        {
+            // Declared anew, queues that nobody reads any more would take what is sent.
+            let why = "another process has begun the next generation of its queues";
+            return Err(Error::unavailable(self.broker.service(), "publish")(why));
+        }
         self.topology.declare(&self.broker, &connection).await?;
         let channel = topology::channel(&self.broker, &connection).await?;
         let confirms = channel.confirm_select(ConfirmSelectOptions::default());
@@ -107,13 +148,16 @@ impl Link {
             tokio::select! {
                 biased;
                 done = wait.as_mut() => return done,
-                () = tokio::time::sleep(PATIENCE), if !said => said = self.say_if_blocked().await,
+                () = tokio::time::sleep(PATIENCE), if !said => said = self.say_if_blocked(),
             }
         }
     }
 
-    async fn say_if_blocked(&self) -> bool {
-        let open = self.open.lock().await;
+    /// Waits for nobody: the one whom it would wait for may be the one who waits.
+    fn say_if_blocked(&self) -> bool {
+        let Ok(open) = self.open.try_lock() else {
+            return false;
+        };
         let blocked = open
             .as_ref()
             .is_some_and(|open| open.connection.status().blocked());

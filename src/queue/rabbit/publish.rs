@@ -60,9 +60,10 @@ impl Publisher {
         if batch.is_empty() {
             return Ok(std::future::ready(Ok(Vec::new())).boxed());
         }
+        let entered = self.link.enter(batch).await?;
         let channel = self.link.channel().await?;
         self.wait_for_seed_consumers().await?;
-        let mut flight = Flight::new(Arc::clone(self), channel, batch.len());
+        let mut flight = Flight::new(Arc::clone(self), entered, channel, batch.len());
         let sent = self.link.patiently(self.send_all(batch, &mut flight)).await;
         // What was sent before it broke off may be there, and is answered like the rest.
         Ok(flight.answers(sent.err()).boxed())
@@ -70,9 +71,9 @@ impl Publisher {
 
     async fn send_all(&self, batch: &[Outgoing], flight: &mut Flight) -> Result<()> {
         let mut names = BTreeMap::new();
+        let partitions = self.link.topology.partitions();
         for (index, outgoing) in batch.iter().enumerate() {
-            if outgoing.place.partition >= self.link.topology.partitions {
-                let partitions = self.link.topology.partitions;
+            if outgoing.place.partition >= partitions {
                 flight.fail(index, no_partition(outgoing.place.partition, partitions));
                 continue;
             }
@@ -96,7 +97,9 @@ impl Publisher {
         let envelope = wire::encode(message, outgoing.bytes());
         let limit = self.limit.load(Ordering::Relaxed);
         let change = as_change(message);
-        if let Some(change) = change.filter(|_| envelope.body.len() > limit) {
+        // What has no version has no other source than its body, and came out of this broker.
+        let large = change.filter(|change| change.version.is_some() && envelope.body.len() > limit);
+        if let Some(change) = large {
             return vec![self.stub(change, *place, (envelope.body.len(), limit))];
         }
         let mut envelopes = Vec::with_capacity(2);

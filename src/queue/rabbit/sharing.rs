@@ -26,7 +26,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use uuid::Uuid;
 
 use super::publish::Publisher;
-use super::topology;
+use super::topology::{self, Generation};
 use crate::feature::share::{BEAT_EVERY, Beat, DEAD_AFTER, Says, Share};
 use crate::retry::Backoff;
 use crate::{Error, Recovery, Result};
@@ -46,15 +46,16 @@ pub(super) enum Part {
 /// Between the consumer of a worker and its beats.
 #[derive(Debug, Default)]
 pub(super) struct Held {
-    wanted: watch::Sender<BTreeSet<u32>>,
+    /// Of which generation; a consumer of another one wants nothing.
+    wanted: watch::Sender<(u32, BTreeSet<u32>)>,
     holds: watch::Sender<BTreeSet<u32>>,
 }
 
 impl Part {
-    pub(super) fn wanted(&self) -> BTreeSet<u32> {
+    pub(super) fn wanted(&self, generation: u32) -> BTreeSet<u32> {
         match self {
             Self::Fixed(partitions) => partitions.clone(),
-            Self::Shared(held) => held.wanted.borrow().clone(),
+            Self::Shared(held) => of(generation, &held.wanted.borrow()).clone(),
         }
     }
 
@@ -70,13 +71,14 @@ impl Part {
     }
 
     /// Ends when something else than `before` is wanted. Cancel safe.
-    pub(super) async fn changed(&self, before: &BTreeSet<u32>) {
+    pub(super) async fn changed(&self, generation: u32, before: &BTreeSet<u32>) {
         match self {
             Self::Fixed(_) => std::future::pending().await,
             Self::Shared(held) => {
                 let mut wanted = held.wanted.subscribe();
                 // It fails only without a sender, and that is ours.
-                wanted.wait_for(|now| now != before).await.ok();
+                let is_news = |now: &(u32, BTreeSet<u32>)| of(generation, now) != before;
+                wanted.wait_for(is_news).await.ok();
             }
         }
     }
@@ -87,6 +89,9 @@ impl Part {
 pub struct Sharing {
     publisher: Arc<Publisher>,
     held: Arc<Held>,
+    me: Uuid,
+    /// The generation that is shared.
+    number: u32,
     share: Share,
     backoff: Backoff,
     /// It was asked to stop.
@@ -102,16 +107,28 @@ struct Air {
     beats: lapin::Consumer,
 }
 
+/// What is wanted of this generation.
+fn of(generation: u32, (number, wanted): &(u32, BTreeSet<u32>)) -> &BTreeSet<u32> {
+    const NOTHING: &BTreeSet<u32> = &BTreeSet::new();
+    if *number == generation {
+        wanted
+    } else {
+        NOTHING
+    }
+}
+
 impl Sharing {
     pub(super) fn new(publisher: Arc<Publisher>) -> (Self, Part) {
         let held = Arc::<Held>::default();
         let part = Part::Shared(Arc::clone(&held));
-        let topology = &publisher.link.topology;
-        let (me, partitions) = (Uuid::new_v4(), topology.partitions);
-        let share = Share::new(me, topology.generation, partitions);
+        let me = Uuid::new_v4();
+        let Generation { number, partitions } = publisher.link.topology.generation();
+        let share = Share::new(me, number, partitions);
         let sharing = Self {
             publisher,
             held,
+            me,
+            number,
             share,
             backoff: Backoff::jittered(Some(me.as_u64_pair().0)),
             leaving: false,
@@ -178,6 +195,7 @@ impl Sharing {
             if self.leaving && self.held.holds.borrow().is_empty() {
                 return self.say(&air, Says::Gone).await;
             }
+            let says = self.follow().or(says);
             if let Some(says) = says {
                 self.say(&air, says).await?;
             }
@@ -185,6 +203,19 @@ impl Sharing {
                 self.want();
             }
         }
+    }
+
+    /// Begins anew where the worker has gone on to another generation of queues; then what to say.
+    fn follow(&mut self) -> Option<Says> {
+        let Generation { number, partitions } = self.publisher.link.topology.generation();
+        if number == self.number {
+            return None;
+        }
+        self.number = number;
+        self.share = Share::new(self.me, number, partitions);
+        self.share.connected(Instant::now());
+        self.share.hold(self.held.holds.borrow().clone());
+        Some(Says::Hello)
     }
 
     /// What to answer.
@@ -211,12 +242,12 @@ impl Sharing {
     }
 
     fn want(&mut self) {
-        let wanted = self.share.wanted(Instant::now());
+        let wanted = (self.number, self.share.wanted(Instant::now()));
         self.held.wanted.send_if_modified(|before| {
             let is_news = *before != wanted;
             if is_news {
                 let workers = self.share.workers().len();
-                tracing::info!(partitions = ?wanted, workers, "our share of the partitions");
+                tracing::info!(partitions = ?wanted.1, workers, "our share of the partitions");
                 *before = wanted;
             }
             is_news

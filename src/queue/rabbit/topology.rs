@@ -7,7 +7,10 @@
 //!
 //! The partition count of a generation is written in the broker itself, as an argument of an exchange
 //! that carries nothing. Declaring it creates it or compares it, in one step and for all processes at
-//! once; there is no message that could be lost, and nobody has to be first.
+//! once; there is no message that could be lost, and nobody has to be first. The newest generation that
+//! is there is the one of now; how the next one comes to be is in `generation.rs`.
+
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::try_join_all;
 use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
@@ -23,44 +26,103 @@ use crate::{Error, Result};
 /// Attempts that the broker allows: beyond any that we would, since it counts browsing too.
 const DELIVERY_LIMIT: i64 = 1_000_000_000;
 
-/// What stands in the broker.
+/// The largest count that is tried where the broker does not say which one it has.
+const COUNT_MAX: u32 = 4_096;
+
+/// What stands in the broker. Clones see one generation, [`Topology::pinned`] keeps to its own.
 #[derive(Debug, Clone)]
 pub(super) struct Topology {
     /// What all names begin with.
     name: String,
-    pub(super) generation: u32,
-    pub(super) partitions: u32,
+    /// The partitions that the settings ask for.
+    pub(super) wanted: u32,
     pub(super) seed_consumers: Option<String>,
+    now: Arc<Mutex<Generation>>,
+}
+
+/// A set of queues: one for each lane of each partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Generation {
+    /// From 1.
+    pub(super) number: u32,
+    pub(super) partitions: u32,
 }
 
 impl Topology {
-    /// Finds the stored generation, or begins the first one, and declares all queues of it.
+    /// Finds the generation of now, or begins the first one, and declares all queues of it.
     ///
     /// # Errors
-    /// [`Error::Refused`] when the stored partition count is another one, or a queue is there with
-    /// other arguments, or the broker is too old for ours.
+    /// [`Error::Refused`] when a queue is there with other arguments, or the broker is too old for ours.
     pub(super) async fn open(
         broker: &Broker,
-        (name, partitions): (&str, u32),
+        (name, wanted): (&str, u32),
         seed_consumers: Option<String>,
     ) -> Result<Self> {
         let connection = broker.connect("setup").await?;
-        let mut topology = Self {
-            name: name.to_owned(),
-            generation: 1,
-            partitions,
-            seed_consumers,
+        let unread = Generation {
+            number: 0,
+            partitions: wanted,
         };
-        while topology
-            .is_begun(broker, &connection, topology.generation + 1)
-            .await?
-        {
-            topology.generation += 1;
-        }
-        topology.begin(broker, &connection).await?;
+        let topology = Self {
+            name: name.to_owned(),
+            wanted,
+            seed_consumers,
+            now: Arc::new(Mutex::new(unread)),
+        };
+        topology.refresh(broker, &connection).await?;
         topology.declare(broker, &connection).await?;
         connection.close(200, "OK".into()).await.ok();
         Ok(topology)
+    }
+
+    /// Asks the broker which generation is the one of now, and goes on with that one.
+    pub(super) async fn refresh(
+        &self,
+        broker: &Broker,
+        connection: &Connection,
+    ) -> Result<Generation> {
+        let known = self.generation();
+        let mut number = known.number.max(1);
+        while self.is_begun(broker, connection, number + 1).await? {
+            number += 1;
+        }
+        if number == known.number {
+            return Ok(known);
+        }
+        let exchange = self.exchange(number);
+        let partitions = self
+            .claim(broker, connection, &exchange, self.wanted)
+            .await?;
+        Ok(self.go_on_with(Generation { number, partitions }))
+    }
+
+    /// Everything from here on is of this generation.
+    pub(super) fn go_on_with(&self, generation: Generation) -> Generation {
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner) = generation;
+        generation
+    }
+
+    /// The generation that this process goes by.
+    pub(super) fn generation(&self) -> Generation {
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn partitions(&self) -> u32 {
+        self.generation().partitions
+    }
+
+    /// As it is now, whatever the others go on with.
+    pub(super) fn pinned(&self) -> Self {
+        self.of(self.generation())
+    }
+
+    /// As it is in another generation.
+    pub(super) fn of(&self, generation: Generation) -> Self {
+        let now = Arc::new(Mutex::new(generation));
+        Self {
+            now,
+            ..self.clone()
+        }
     }
 
     /// The queue of a place.
@@ -71,7 +133,9 @@ impl Topology {
         };
         format!(
             "{}.{lane}.{}.{}",
-            self.name, self.generation, place.partition
+            self.name,
+            self.generation().number,
+            place.partition
         )
     }
 
@@ -103,65 +167,82 @@ impl Topology {
     pub(super) fn places(&self) -> impl Iterator<Item = Place> {
         let lanes = [Lane::Live, Lane::Backfill];
         let place = move |partition| lanes.map(|lane| Place { partition, lane });
-        (0..self.partitions).flat_map(place)
+        (0..self.partitions()).flat_map(place)
     }
 
-    fn exchange(&self, generation: u32) -> String {
+    /// The exchange that stores a generation.
+    pub(super) fn exchange(&self, generation: u32) -> String {
         format!("{}.generation.{generation}", self.name)
     }
 
-    async fn is_begun(
+    /// Whether a generation has begun.
+    pub(super) async fn is_begun(
         &self,
         broker: &Broker,
         connection: &Connection,
         generation: u32,
     ) -> Result<bool> {
-        let channel = channel(broker, connection).await?;
-        let options = ExchangeDeclareOptions {
-            passive: true,
-            ..ExchangeDeclareOptions::default()
-        };
-        let (name, kind) = (self.exchange(generation), ExchangeKind::Fanout);
-        let declare = channel.exchange_declare(name.into(), kind, options, FieldTable::default());
-        match declare.await {
-            Ok(()) => Ok(true),
-            Err(error) if is_soft(&error, &AMQPSoftError::NOTFOUND) => Ok(false),
-            Err(error) => Err(broker.fault("look for its generation", error)),
-        }
+        is_declared(broker, connection, self.exchange(generation)).await
     }
 
-    /// Stores the generation with its partition count, or finds it stored so.
-    async fn begin(&self, broker: &Broker, connection: &Connection) -> Result<()> {
-        let channel = channel(broker, connection).await?;
-        let options = ExchangeDeclareOptions {
-            durable: true,
-            internal: true,
-            ..ExchangeDeclareOptions::default()
+    /// Stores a partition count under the name of an exchange, unless one is stored there: in one step,
+    /// for all processes at once. Gives the count that is stored.
+    pub(super) async fn claim(
+        &self,
+        broker: &Broker,
+        connection: &Connection,
+        exchange: &str,
+        count: u32,
+    ) -> Result<u32> {
+        let Some(said) = self.compare(broker, connection, exchange, count).await? else {
+            return Ok(count);
         };
+        let stored = said.split_once("current is ");
+        let stored = stored.and_then(|(_, current)| current.split_once(&self.count("")));
+        if let Some(stored) = stored.and_then(|(_, count)| leading_number(count)) {
+            return Ok(stored);
+        }
+        // What the broker says has at most 255 bytes: a long name leaves no room for the count.
+        for stored in 1..=COUNT_MAX {
+            let compared = self.compare(broker, connection, exchange, stored);
+            if compared.await?.is_none() {
+                return Ok(stored);
+            }
+        }
+        let why = format!("exchange {exchange} stores no partition count of ours ({said})");
+        Err(broker.refused(
+            why,
+            "delete it while nothing runs, or choose another queue.name",
+        ))
+    }
+
+    /// None where the exchange stores this count now, and otherwise what the broker says.
+    async fn compare(
+        &self,
+        broker: &Broker,
+        connection: &Connection,
+        exchange: &str,
+        count: u32,
+    ) -> Result<Option<String>> {
+        let channel = channel(broker, connection).await?;
         let mut arguments = FieldTable::default();
-        let prefix = format!("{}.partitions.", self.name);
-        let count = format!("{prefix}{}", self.partitions);
-        arguments.insert("alternate-exchange".into(), text(count));
-        let (name, kind) = (self.exchange(self.generation), ExchangeKind::Fanout);
-        let declare = channel.exchange_declare(name.into(), kind, options, arguments);
+        arguments.insert(
+            "alternate-exchange".into(),
+            text(self.count(&count.to_string())),
+        );
+        let (options, kind) = (durable_exchange(), ExchangeKind::Fanout);
+        let declare = channel.exchange_declare(exchange.into(), kind, options, arguments);
         match declare.await {
-            Ok(()) => Ok(()),
+            Ok(()) => Ok(None),
             Err(error) if is_soft(&error, &AMQPSoftError::PRECONDITIONFAILED) => {
-                // What the broker says has at most 255 bytes: a long name may leave no room for it.
-                let said = error.to_string();
-                let stored = said.split_once("current is ");
-                let stored = stored.and_then(|(_, current)| current.split_once(&prefix));
-                let stored = stored.and_then(|(_, count)| leading_number(count));
-                let stored =
-                    stored.map_or_else(|| "another number of".to_owned(), |it| it.to_string());
-                let why = format!(
-                    "its queues were made with {stored} partitions, and queue.partitions is {}",
-                    self.partitions
-                );
-                Err(broker.refused(why, "set queue.partitions back to that"))
+                Ok(Some(error.to_string()))
             }
             Err(error) => Err(broker.fault("store its generation", error)),
         }
+    }
+
+    fn count(&self, count: &str) -> String {
+        format!("{}.partitions.{count}", self.name)
     }
 
     /// Declares every queue; harmless where they are there.
@@ -176,6 +257,37 @@ impl Topology {
             declare_plain(broker, connection, queue).await?;
         }
         Ok(())
+    }
+}
+
+pub(super) fn durable_exchange() -> ExchangeDeclareOptions {
+    ExchangeDeclareOptions {
+        durable: true,
+        ..ExchangeDeclareOptions::default()
+    }
+}
+
+/// Whether an exchange is there.
+pub(super) async fn is_declared(
+    broker: &Broker,
+    connection: &Connection,
+    exchange: String,
+) -> Result<bool> {
+    // On a channel of its own, which the answer "no" closes.
+    let channel = channel(broker, connection).await?;
+    let options = ExchangeDeclareOptions {
+        passive: true,
+        ..ExchangeDeclareOptions::default()
+    };
+    let (kind, none) = (ExchangeKind::Fanout, FieldTable::default());
+    let declare = channel.exchange_declare(exchange.into(), kind, options, none);
+    match declare.await {
+        Ok(()) => {
+            channel.close(200, "OK".into()).await.ok();
+            Ok(true)
+        }
+        Err(error) if is_soft(&error, &AMQPSoftError::NOTFOUND) => Ok(false),
+        Err(error) => Err(broker.fault("look for its generation", error)),
     }
 }
 
@@ -249,7 +361,7 @@ fn not_declared(broker: &Broker, queue: &str, error: lapin::Error) -> Error {
     }
 }
 
-fn is_soft(error: &lapin::Error, kind: &AMQPSoftError) -> bool {
+pub(super) fn is_soft(error: &lapin::Error, kind: &AMQPSoftError) -> bool {
     matches!(protocol_error(error), Some(AMQPErrorKind::Soft(soft)) if soft == *kind)
 }
 

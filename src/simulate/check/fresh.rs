@@ -34,13 +34,13 @@ impl Checker {
         let is_parked = |key: &DocumentKey| parked.contains(&key.kind);
         for (key, states) in &self.history {
             let until = states.partition_point(|state| state.version <= settled);
-            let last = until.checked_sub(1).and_then(|last| states.get(last));
-            let Some(last) = last.filter(|_| !is_parked(key)) else {
+            let (settled_states, later) = states.split_at(until);
+            let Some(last) = settled_states.last().filter(|_| !is_parked(key)) else {
                 continue;
             };
             let highest = store.highest.get(key).max(self.buried.get(key));
             let floor = store.control.floors.get(&key.kind);
-            if highest < Some(&last.version) && !is_void(last, floor) {
+            if highest < Some(&last.version) && !is_void(last, later, floor) {
                 let version = last.version;
                 return Err(format!(
                     "everything up to {settled} is said to be settled, and {key} at {version} is not"
@@ -52,8 +52,9 @@ impl Checker {
 }
 
 /// Whether nothing of this state is wanted any more. What replaced a type is wanted, though its own floor
-/// has the same version.
-fn is_void(state: &State, floor: Option<&Version>) -> bool {
-    let gone = matches!(state.content, Content::Gone);
+/// has the same version; but not what was gone again before its page was read: its delete may come later.
+fn is_void(state: &State, later: &[State], floor: Option<&Version>) -> bool {
+    let is_gone = |state: &State| matches!(state.content, Content::Gone);
+    let gone = is_gone(state) || later.iter().any(is_gone);
     floor.is_some_and(|floor| *floor > state.version || (gone && *floor == state.version))
 }

@@ -12,19 +12,28 @@ use crate::change::{Change, Lane, Message, Operation, Place, Version};
 use crate::queue::{Consumer, Delivery, Parked, Tag};
 use crate::simulate::Plant;
 
+/// A generation and a place of it.
+type From = (u32, Place);
+
 /// A consumer of the model.
 #[derive(Debug)]
 pub struct ConsumerModel {
     queue: QueueModel,
     id: u64,
+    generation: u32,
     partitions: Vec<u32>,
 }
 
 impl ConsumerModel {
-    pub(super) fn new(queue: QueueModel, id: u64, partitions: Vec<u32>) -> Self {
+    pub(super) fn new(
+        queue: QueueModel,
+        (id, generation): (u64, u32),
+        partitions: Vec<u32>,
+    ) -> Self {
         Self {
             queue,
             id,
+            generation,
             partitions,
         }
     }
@@ -42,15 +51,15 @@ impl ConsumerModel {
         }
         let overtake = chaos.fault(50);
         let ignores_barriers = chaos.has(Plant::BarrierOvertakes);
-        let ready = |state: &State, lane| -> VecDeque<(Place, usize)> {
+        let ready = |state: &State, lane| -> VecDeque<(From, usize)> {
             let places = self
                 .partitions
                 .iter()
-                .map(|&partition| Place { partition, lane });
+                .map(|&partition| (self.generation, Place { partition, lane }));
             places
-                .flat_map(|place| {
-                    let ready = state.ready(place, overtake, ignores_barriers);
-                    ready.into_iter().map(move |at| (place, at))
+                .flat_map(|from| {
+                    let ready = state.ready(from, overtake, ignores_barriers);
+                    ready.into_iter().map(move |at| (from, at))
                 })
                 .collect()
         };
@@ -68,18 +77,22 @@ impl ConsumerModel {
         // What was received before comes alone.
         let fresh = choices
             .iter()
-            .take_while(|(place, at)| state.attempts(*place, *at) == 0);
+            .take_while(|(from, at)| state.attempts(*from, *at) == 0);
         choices.truncate(fresh.count().max(1));
         choices
             .iter()
-            .filter_map(|(place, at)| state.hand_out(self.id, *place, *at))
+            .filter_map(|(from, at)| state.hand_out(self.id, *from, *at))
             .collect()
     }
 
     fn soonest(&self) -> Option<Instant> {
         let state = self.queue.state();
-        let rows = state.places.values().flatten();
-        let rested = rows
+        let ours = |(generation, place): &From| {
+            *generation == self.generation && self.partitions.contains(&place.partition)
+        };
+        let places = state.places.iter().filter(|(from, _)| ours(from));
+        let rested = places
+            .flat_map(|(_, rows)| rows)
             .filter(|row| row.hand.is_none())
             .filter_map(|row| row.rests.map(|(_, until)| until));
         let held = state.held.values().copied();
@@ -90,11 +103,11 @@ impl ConsumerModel {
 
 /// Live first, backfill one in eight.
 fn merge(
-    mut live: VecDeque<(Place, usize)>,
-    mut backfill: VecDeque<(Place, usize)>,
+    mut live: VecDeque<(From, usize)>,
+    mut backfill: VecDeque<(From, usize)>,
     limit: usize,
     received: &mut u64,
-) -> Vec<(Place, usize)> {
+) -> Vec<(From, usize)> {
     let mut merged = Vec::new();
     while merged.len() < limit && !(live.is_empty() && backfill.is_empty()) {
         *received += 1;
@@ -111,6 +124,9 @@ impl Consumer for ConsumerModel {
         loop {
             let queue = self.queue.clone();
             let changed = queue.shared.changed.notified();
+            if queue.generation() != self.generation {
+                return Ok(Vec::new());
+            }
             let deliveries = self.take(limit);
             if !deliveries.is_empty() {
                 if self.queue.chaos.has(Plant::SettleBeforeStore) {
@@ -167,7 +183,7 @@ impl Consumer for ConsumerModel {
         {
             let mut state = self.queue.state();
             let parked_ms = self.queue.clock.now_ms();
-            if let Some((place, row)) = state.take(tag) {
+            if let Some(((_, place), row)) = state.take(tag) {
                 let change = match row.message {
                     Ok(Message::Change(change)) => Some(change),
                     _ => None,

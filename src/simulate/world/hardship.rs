@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{PARTITIONS, World};
 use crate::change::{Lane, Place};
+use crate::queue::Queue as _;
 use crate::simulate::VectorModel;
 
 impl World {
@@ -18,8 +19,16 @@ impl World {
                 self.roles[0].task = None;
             }
             2 => self.queue.garbage(self.place(Lane::Live)),
-            _ => {}
+            _ => self.another_count(),
         }
+    }
+
+    /// A person sets another partition count and starts capture anew, which reads it then.
+    pub(super) fn another_count(&mut self) {
+        let count = 1 + self.chaos.below(PARTITIONS as usize);
+        self.queue
+            .set_partitions(u32::try_from(count).unwrap_or(PARTITIONS));
+        self.roles[0].task = None;
     }
 
     /// What lasts.
@@ -39,7 +48,7 @@ impl World {
                 let place = self.place(lane);
                 self.queue.hold(place, Duration::from_secs(seconds));
             }
-            5 | 6 => self.share(),
+            5 | 6 if self.partitions_wander => self.share(),
             _ => self.pass_time(seconds * 1000).await,
         }
     }
@@ -63,7 +72,7 @@ impl World {
     }
 
     fn place(&self, lane: Lane) -> Place {
-        let partition = self.chaos.below(PARTITIONS as usize);
+        let partition = self.chaos.below(self.queue.partitions() as usize);
         Place {
             partition: u32::try_from(partition).unwrap_or(0),
             lane,

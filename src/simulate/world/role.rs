@@ -38,7 +38,7 @@ impl World {
             shares[owner].push(partition);
             let other = self.chaos.below(workers);
             // One that does not know that it has lost its place.
-            if other != owner && self.chaos.luck(25) {
+            if other != owner && self.partitions_wander && self.chaos.luck(25) {
                 shares[other].push(partition);
             }
         }
@@ -94,13 +94,19 @@ impl World {
         let editions = self.editions.clone();
         // Crashes here are nobody's fault.
         let attempts_max = if self.impatient { 3 } else { u32::MAX };
+        // Longer than any process stands still that does not know that it has lost its place.
+        let tombstone_ttl = if self.partitions_wander {
+            Duration::from_hours(168)
+        } else {
+            Duration::ZERO
+        };
         Box::pin(async move {
             let settings = worker::Settings {
                 batch: 4,
                 attempts_max,
                 hold_max: Duration::from_secs(5),
                 collect_every: Duration::from_secs(2),
-                tombstone_ttl: Duration::ZERO,
+                tombstone_ttl,
                 offload: Offload::Inline,
                 ..worker::Settings::default()
             };
@@ -113,7 +119,11 @@ impl World {
             let stopped = async {
                 stopped.await.ok();
             };
-            worker::run(ports, &settings, partitions, stopped).await
+            let of = |count| {
+                let ours = partitions.iter().copied();
+                ours.filter(|partition| *partition < count).collect()
+            };
+            worker::run(ports, &settings, of, stopped).await
         })
     }
 }

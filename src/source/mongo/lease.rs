@@ -25,7 +25,7 @@ use crate::{Error, Recovery, Result};
 pub(super) const POSITIONS: &str = "positions";
 
 /// The end of a lease that nobody has.
-const NEVER: bson::DateTime = bson::DateTime::from_millis(0);
+pub(super) const NEVER: bson::DateTime = bson::DateTime::from_millis(0);
 
 /// Says that capture is ours, as long as it is renewed.
 ///

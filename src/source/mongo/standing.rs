@@ -11,8 +11,8 @@ use std::time::Duration;
 use bson::{Bson, doc};
 
 use super::MongoSource;
-use super::fault::fault;
-use super::lease::{Lease, POLL, POSITIONS};
+use super::fault::{DUPLICATE_KEY, code, fault};
+use super::lease::{Lease, NEVER, POLL, POSITIONS};
 use super::place::Place;
 use crate::change::{Position, Time};
 use crate::source::Checkpoint;
@@ -74,27 +74,43 @@ impl MongoSource {
         Ok(())
     }
 
-    /// Saves another checkpoint, or none, while nobody captures.
+    /// Saves another checkpoint, or none, while nobody captures: in one step, which fences off whoever rests
+    /// or is about to begin with the old one.
     ///
     /// # Errors
     /// [`Error::Refused`] while a capture is active.
     pub async fn replace_checkpoint(&self, checkpoint: Option<&Checkpoint>) -> Result<()> {
-        if self.is_held().await? && !self.is_at_rest().await? {
-            return Err(Error::Refused {
+        let text = checkpoint.map(serde_json::to_string).transpose();
+        let text = text.map_err(|error| Error::malformed("the checkpoint", error.to_string()))?;
+        let text = text.map_or(Bson::Null, Bson::String);
+        let (positions, id) = (self.server.state(POSITIONS), self.server.state_id());
+        // As numbers: not every server with MongoDB's protocol compares a date with this variable.
+        let end = doc! { "$toLong": { "$ifNull": ["$expires", NEVER] } };
+        let expired = doc! { "$lte": [end, { "$toLong": "$$NOW" }] };
+        let idle = doc! { "$or": [{ "$eq": ["$at_rest", true] }, expired] };
+        let set = doc! {
+            "checkpoint": { "$literal": text.clone() },
+            "fence": { "$add": [{ "$ifNull": ["$fence", 0_i64] }, 1_i64] },
+            "owner": Bson::Null,
+            "expires": NEVER,
+        };
+        let free = doc! { "_id": id, "$expr": idle };
+        let failed = fault(&self.server.service, "save the position");
+        let saved = positions.update_one(free, vec![doc! { "$set": set }]).await;
+        if saved.map_err(failed)?.matched_count > 0 {
+            return Ok(());
+        }
+        let first = doc! { "_id": id, "checkpoint": text, "fence": 1_i64, "expires": NEVER };
+        match positions.insert_one(first).await {
+            Ok(_) => Ok(()),
+            Err(error) if code(&error) == Some(DUPLICATE_KEY) => Err(Error::Refused {
                 service: "capture".to_owned(),
                 why: "it is active and would save over the position".to_owned(),
                 fix: "ask for `lockstep pause capture` first, and for `resume` afterwards"
                     .to_owned(),
-            });
+            }),
+            Err(error) => Err(fault(&self.server.service, "save the position")(error)),
         }
-        let text = checkpoint.map(serde_json::to_string).transpose();
-        let text = text.map_err(|error| Error::malformed("the checkpoint", error.to_string()))?;
-        let set = doc! { "$set": { "checkpoint": text.map_or(Bson::Null, Bson::String) } };
-        let positions = self.server.state(POSITIONS);
-        let ours = doc! { "_id": self.server.state_id() };
-        let saved = positions.update_one(ours, set).upsert(true).await;
-        saved.map_err(fault(&self.server.service, "save the position"))?;
-        Ok(())
     }
 
     /// The position just before this moment, RFC 3339.

@@ -110,7 +110,13 @@ fn a_barrier_comes_back_as_it_was() {
         version,
         act: Act::WhenPassed,
     };
-    for barrier in [floor, Barrier::watermark(3, Time::from_sequence(9), 12)] {
+    let end = Barrier::End {
+        generation: 1,
+        partitions: 4,
+        next: 8,
+    };
+    let watermark = Barrier::watermark(3, Time::from_sequence(9), 12);
+    for barrier in [floor, watermark, end] {
         let envelope = encode(&Message::Barrier(barrier.clone()), 0);
         assert!(is_barrier(&envelope.properties));
         let back = decode(&envelope.properties, &envelope.body);

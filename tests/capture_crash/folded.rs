@@ -73,8 +73,8 @@ impl Folded {
                 *reached = version.time.max(*reached);
                 self.passes(place, version);
             }
-            // Nobody asks for a new edition of an index here.
-            Message::Barrier(Barrier::Fill { .. }) => {}
+            // No edition is filled here, and the partition count stays what it is.
+            Message::Barrier(Barrier::Fill { .. } | Barrier::End { .. }) => {}
             Message::Barrier(Barrier::Floor { id, kind, .. }) if kind == DRAIN => {
                 self.drained.entry(id).or_default().insert(place);
             }
@@ -96,8 +96,6 @@ impl Folded {
                     }
                 }
             },
-            // The partition count stays what it is here.
-            Message::Barrier(Barrier::End { .. }) => {}
         }
     }
 

@@ -82,6 +82,29 @@ pub enum Request {
         /// Its link or id.
         target: String,
     },
+    /// Lists the authors.
+    AuthorList {},
+    /// Gives an author another name.
+    AuthorRename {
+        /// A name or an id.
+        author: String,
+        /// The name from now on.
+        name: String,
+        /// Whether to answer only when the index has caught up.
+        #[serde(default = "yes")]
+        wait: bool,
+    },
+    /// Deletes an author.
+    AuthorDelete {
+        /// A name or an id.
+        author: String,
+        /// Their documents too; without, an author who has some stays.
+        #[serde(default)]
+        documents: bool,
+        /// Whether to answer only when the index has caught up.
+        #[serde(default = "yes")]
+        wait: bool,
+    },
     /// Compares the whole source with the whole index.
     Verify {
         /// Embeds every text again and compares the vectors too.
@@ -120,6 +143,8 @@ impl Request {
             | Self::Delete { .. }
             | Self::ParkedRetry { .. }
             | Self::Resync { .. }
+            | Self::AuthorRename { .. }
+            | Self::AuthorDelete { .. }
             | Self::Verify { repair: true, .. }
             | Self::Reindex(Reindex::Run { .. } | Reindex::Drop) => true,
             Self::Search(_)
@@ -128,6 +153,7 @@ impl Request {
             | Self::ParkedShow { .. }
             | Self::ParkedDrop { .. }
             | Self::Explain { .. }
+            | Self::AuthorList {}
             | Self::Reindex(Reindex::DryRun)
             | Self::Verify { .. } => false,
         }
@@ -139,6 +165,8 @@ impl Request {
         if let Self::Crawl { wait, .. }
         | Self::Delete { wait, .. }
         | Self::ParkedRetry { wait, .. }
+        | Self::AuthorRename { wait, .. }
+        | Self::AuthorDelete { wait, .. }
         | Self::Resync { wait, .. }
         | Self::Reindex(Reindex::Run { wait, .. }) = &mut self
         {

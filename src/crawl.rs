@@ -1,9 +1,11 @@
 //! Link to documents: reads pages, folders and repositories, and brings the source up to date.
 //!
 //! ```text
-//! argument ──target──> page ────────fetch──┐
-//!                      folder ──────walk───┼─> encoding ─> page ─> article ───┐
-//!                      repository ──git────┴─> sift ─> bundle ─> repository ──┤
+//! argument ──target──> listing ─feed, sitemap─┐
+//!                      page ────────fetch──────┴─> platform ─> post ──────────┐
+//!                      archive ─────zip──────> platform ─> post, article ─────┤
+//!                      folder ──────walk─────> encoding ─> page ─> article ───┤
+//!                      repository ──git──────> sift ─> bundle ─> repository ──┤
 //!                                                                             v
 //!                             source <──save what differs, delete what vanished── reconcile
 //! ```
@@ -15,19 +17,24 @@
 //! - Memory is bounded: documents pass through in batches.
 
 mod address;
+mod archive;
 mod bundle;
 mod encoding;
+mod feed;
 mod fetch;
 mod git;
 mod harvest;
 mod link;
+mod listing;
 mod page;
 mod pages;
+mod platform;
 mod reconcile;
 mod repository;
 mod settings;
 mod sift;
 mod target;
+mod visit;
 mod walk;
 mod write;
 
@@ -35,6 +42,7 @@ mod write;
 mod tests;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
@@ -42,15 +50,14 @@ use url::Url;
 
 pub use page::{Page, extract};
 pub use settings::Settings;
-pub use target::Kind;
+pub use target::{Kind, kinds};
 
 use crate::change::DocumentKey;
-use crate::document::{Repository, User, key_of_link, kind};
+use crate::document::{Repository, key_of_link, kind};
 use crate::source::Source;
-use crate::{Error, Result};
+use crate::{Error, Result, author};
 use harvest::{Context, Found, Harvest};
 use link::{normalised, repository_link};
-use pages::Arrived;
 use target::Target;
 use write::Writer;
 
@@ -59,7 +66,7 @@ use write::Writer;
 pub struct Request {
     /// A link or a path.
     pub target: String,
-    /// The full name of the person who wrote it.
+    /// Whose it is: a full name, or the id of somebody who is stored.
     pub author: String,
     /// What to read it as, instead of the automatic choice.
     pub as_kind: Option<Kind>,
@@ -131,28 +138,26 @@ pub async fn crawl<S: Source>(
     settings: &Settings,
     progress: &impl Progress,
 ) -> Result<Report> {
-    let author = User::new(&request.author).ok_or_else(|| Error::Config {
-        setting: "author".to_owned(),
-        why: "a crawl needs the author's full name".to_owned(),
-    })?;
+    let author = author::or_new(source, &request.author).await?;
     let (target, root) = {
-        let (text, kind) = (request.target.clone(), request.as_kind);
+        let (text, kind) = (request.target.clone(), request.as_kind.clone());
         blocking(move || resolve(Target::parse(&text, kind, target::look)?)).await?
     };
     let context = Context {
         settings: settings.clone(),
-        author,
+        author: author.user,
         root,
     };
     let mut writer = Writer::new(source, progress);
-    writer.add(context.author.document()).await?;
+    if author.is_new {
+        writer.add(context.author.document()).await?;
+    }
+    let platform = request.as_kind.as_ref().and_then(Kind::platform);
+    let platform = platform.as_deref();
     match target {
-        Target::Page(url) => {
-            writer.keep_root();
-            let fetcher = fetch::Fetcher::new(settings)?;
-            let found = fetched(&fetcher, url, &context).await?;
-            writer.take(found).await?;
-            writer.finish(None).await
+        Target::Page(url) => read_page(writer, (url, platform), context).await,
+        Target::Listing(listing) => {
+            Box::pin(read_listing(writer, (listing, platform), context)).await
         }
         Target::File(path) => {
             writer.keep_root();
@@ -163,6 +168,7 @@ pub async fn crawl<S: Source>(
             writer.take(found).await?;
             writer.finish(None).await
         }
+        Target::Archive(path) => read_archive(writer, path, context).await,
         Target::Folder(path) => {
             let root = context.root.clone();
             pour(&mut writer, move |out| pages::folder(&path, &context, out)).await?;
@@ -192,28 +198,6 @@ pub async fn crawl<S: Source>(
     }
 }
 
-/// Pages that may lead on to the next one by a meta element; more is a loop or a chase.
-const LEADS_MAX: usize = 3;
-
-/// Fetches a page, and the one that it only leads on to.
-async fn fetched(fetcher: &fetch::Fetcher, start: Url, context: &Context) -> Result<Found> {
-    let mut url = start.clone();
-    for _ in 0..=LEADS_MAX {
-        let page = fetcher.page(&url).await?;
-        let context = context.clone();
-        let arrived =
-            blocking(move || pages::with_room(|| pages::fetched(&page, &context))).await?;
-        match arrived {
-            Arrived::Found(found) => return Ok(found),
-            Arrived::LeadsTo(next) => url = next,
-        }
-    }
-    Err(Error::Fetch {
-        link: start.to_string(),
-        why: format!("it led on to another page more than {LEADS_MAX} times"),
-    })
-}
-
 /// The keys that a link or path may have been stored under, whether or not it is there any more.
 pub fn keys_of(text: &str) -> Vec<DocumentKey> {
     let link = match Url::parse(text) {
@@ -228,9 +212,49 @@ pub fn keys_of(text: &str) -> Vec<DocumentKey> {
         },
     };
     vec![
-        key_of_link(kind::ARTICLES, &normalised(&link)),
+        key_of_link(kind::ARTICLES, &platform::identity(&link)),
+        key_of_link(kind::POSTS, &platform::identity(&link)),
         key_of_link(kind::REPOSITORIES, &repository_link(&link)),
     ]
+}
+
+/// Reads one page of the web.
+async fn read_page<S: Source, P: Progress>(
+    mut writer: Writer<'_, S, P>,
+    (url, platform): (Url, Option<&str>),
+    context: Context,
+) -> Result<Report> {
+    writer.keep_root();
+    let fetcher = fetch::Fetcher::new(&context.settings)?;
+    let found = visit::page(url, platform, &fetcher, &Arc::new(context)).await?;
+    writer.take(found).await?;
+    writer.finish(None).await
+}
+
+/// Reads all posts of an author or a publication.
+async fn read_listing<S: Source, P: Progress>(
+    mut writer: Writer<'_, S, P>,
+    listing: (platform::Listing, Option<&str>),
+    context: Context,
+) -> Result<Report> {
+    writer.keep_root();
+    let fetcher = fetch::Fetcher::new(&context.settings)?;
+    listing::read(listing, &fetcher, &mut writer, context).await?;
+    writer.finish(None).await
+}
+
+/// Reads an export, each section of which is complete.
+async fn read_archive<S: Source, P: Progress>(
+    mut writer: Writer<'_, S, P>,
+    path: PathBuf,
+    context: Context,
+) -> Result<Report> {
+    let (at, author) = (path.clone(), context.author.id().to_owned());
+    let sections = blocking(move || archive::sections(&at)).await?;
+    pour(&mut writer, move |out| archive::read(&path, &context, out)).await?;
+    let roots = sections.into_iter();
+    let roots: Vec<_> = roots.map(|one| archive::root(&author, one)).collect();
+    writer.finish_all(&roots).await
 }
 
 async fn read_head<S: Source, P: Progress>(
@@ -270,14 +294,21 @@ fn resolve(target: Target) -> Result<(Target, String)> {
     };
     Ok(match target {
         Target::Page(url) => {
-            let root = normalised(&url);
+            let root = platform::canonical(&url);
             (Target::Page(url), root)
+        }
+        Target::Listing(listing) => {
+            let root = normalised(&listing.home);
+            (Target::Listing(listing), root)
         }
         Target::Remote(url) => {
             let root = repository_link(&url);
             (Target::Remote(url), root)
         }
         Target::File(path) => absolute(path).map(|(path, link)| (Target::File(path), link))?,
+        Target::Archive(path) => {
+            absolute(path).map(|(path, link)| (Target::Archive(path), link))?
+        }
         Target::Folder(path) => absolute(path).map(|(path, link)| (Target::Folder(path), link))?,
         Target::Source(path) => absolute(path).map(|(path, link)| (Target::Source(path), link))?,
         Target::Checkout(path) => {

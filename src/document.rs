@@ -5,8 +5,8 @@
 //!
 //! | type | fields |
 //! |---|---|
-//! | `articles` | `platform`, `link`, `content` {`Title`, `Subtitle`, `Content`, `language`}, `author_id`, `author_full_name`, `byline`, `published_at`, `modified_at`, `partial` |
-//! | `posts` | `platform`, `link`, `content` {`Content`}, `author_id`, `author_full_name` |
+//! | `articles` | `platform`, `link`, `content` {`Title`, `Subtitle`, `Content`, `language`}, `author_id`, `author_full_name`, `byline`, `published_at`, `modified_at`, `partial`, `reaction_count`, `comment_count` |
+//! | `posts` | `platform`, `link`, `content` {`Content`}, `author_id`, `author_full_name`, `byline`, `published_at`, `modified_at`, `reaction_count`, `comment_count` |
 //! | `repositories` | `platform`, `name`, `link`, `content` {path → text}, `owner_id`, `owner_full_name` |
 //! | `users` | `first_name`, `last_name`, `full_name` |
 //!
@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use crate::change::DocumentKey;
 
-pub use build::{Article, Part, Repository, User, key_of_link};
+pub use build::{Article, Part, Post, Repository, User, key_of_link};
 
 /// The fields of a document without its `_id`.
 pub type Fields = Map<String, Value>;

@@ -12,6 +12,7 @@
 //!
 //! It is not a database, and not a framework for pipelines: one flow, in one order.
 
+pub mod author;
 pub mod capture;
 pub mod change;
 pub mod cli;

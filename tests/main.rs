@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
+mod authors;
 mod bad_input;
 mod capture_crash;
+mod collection;
 mod contract {
     mod editions;
     mod embedder;

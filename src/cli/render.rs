@@ -1,5 +1,6 @@
 //! Answers as text for people, and as JSON.
 
+mod authors;
 mod reports;
 mod services;
 
@@ -68,6 +69,9 @@ pub(super) fn text(response: &Response) -> String {
             )
         }
         Response::ParkedDrop(dropped) => writeln!(out, "{} dropped", messages(dropped.messages)),
+        Response::AuthorList(list) => authors::list(&mut out, list),
+        Response::AuthorRename(renamed) => authors::renamed(&mut out, renamed),
+        Response::AuthorDelete(deleted) => authors::deleted(&mut out, deleted),
         Response::Explain(explanation) => reports::explanation(&mut out, explanation),
         Response::Verify(report) => reports::verification(&mut out, report),
         Response::Resync(resynced) => match resynced.documents {

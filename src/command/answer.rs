@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::queue::Parked;
 use crate::telemetry::Counted;
-use crate::{crawl, explain, search, verify};
+use crate::{author, crawl, explain, search, verify};
 
 use super::Services;
 use super::reindex::{Edition, Filling, Reindexed};
@@ -33,6 +33,12 @@ pub enum Response {
     ParkedDrop(Dropped),
     /// Where a document stands.
     Explain(Box<explain::Explanation>),
+    /// Who is there.
+    AuthorList(author::List),
+    /// Who has another name.
+    AuthorRename(author::Renamed),
+    /// Who is gone.
+    AuthorDelete(author::Deleted),
     /// Whether source and index agree.
     Verify(Box<verify::Report>),
     /// What was sent again.

@@ -11,8 +11,9 @@ use crate::feature::prepare::{Limits, Prepared};
 use crate::feature::types::Types;
 use crate::queue::Queue as _;
 use crate::reindex::{Editions as _, Index};
+use crate::vector::VectorStore;
 use crate::verify::{self, Ports, Stage};
-use crate::{Error, Result, crawl, explain, search};
+use crate::{Error, Result, author, crawl, explain, search};
 
 use super::commands::{Commands, Rooms};
 use super::{Reporter, Response};
@@ -45,17 +46,30 @@ impl<R: Rooms> Commands<R> {
             places: 2 * usize::try_from(self.queue.partitions()).unwrap_or(usize::MAX / 2),
             parked: depth.parked,
         };
+        let by_id = self.by_id(query).await?;
         loop {
             // One edition from the first look to the last, whatever is switched meanwhile.
             let open = self.open().await?;
-            let (store, embedder) = (&open.current.store, &open.current.embedder);
-            let answer = search::search(store.as_ref(), embedder.as_ref(), query, standing).await;
+            let answer = first_found(&open.current, (by_id.as_ref(), query), standing).await;
             if answer.is_err() && self.open().await?.register != open.register {
                 // Others have removed it.
                 continue;
             }
             return Ok(answer?.noted(open.note(&self.editions.configured())));
         }
+    }
+
+    /// The same question by the author's id. Who is stored keeps an id whatever the name; others' documents
+    /// may have other ids.
+    async fn by_id(&self, query: &search::Query) -> Result<Option<search::Query>> {
+        let Some(name) = &query.author else {
+            return Ok(None);
+        };
+        let id = author::known_id(self.source.as_ref(), name).await?;
+        Ok(id.map(|id| search::Query {
+            author: Some(id),
+            ..query.clone()
+        }))
     }
 
     pub(super) async fn verify(
@@ -166,4 +180,20 @@ impl crawl::Progress for Crawling<'_> {
     }
 
     fn skipped(&self, _: &crawl::Skipped) {}
+}
+
+/// What the first question finds, if there is one and it finds anything; otherwise what the second does.
+async fn first_found<V: VectorStore, E: Embedder>(
+    index: &Index<V, E>,
+    (first, second): (Option<&search::Query>, &search::Query),
+    standing: search::Standing,
+) -> Result<search::Answer> {
+    let (store, embedder) = (index.store.as_ref(), index.embedder.as_ref());
+    if let Some(first) = first {
+        let answer = search::search(store, embedder, first, standing).await?;
+        if !answer.hits.is_empty() {
+            return Ok(answer);
+        }
+    }
+    search::search(store, embedder, second, standing).await
 }

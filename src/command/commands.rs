@@ -17,7 +17,7 @@ use crate::queue::Generations;
 use crate::reindex::{Editions, Standing};
 use crate::source::{Checkpoints, Source};
 use crate::vector::VectorStore;
-use crate::{Error, Result, crawl, verify};
+use crate::{Error, Result, author, crawl, verify};
 
 use super::answer::{Deleted, Dropped, Response, Resynced, Retried};
 use super::reindex::Driving;
@@ -115,15 +115,21 @@ impl<R: Rooms> Handler for Commands<R> {
                 let message = parked::find(self.queue.as_ref(), &id).await?;
                 Ok(Response::ParkedShow(Box::new(message.into())))
             }
-            Request::ParkedRetry { id, wait } => {
-                let retried = self.retry(id.as_deref(), wait, &report).await?;
-                Ok(Response::ParkedRetry(retried))
-            }
+            Request::ParkedRetry { id, wait } => self.retry(id.as_deref(), wait, &report).await,
             Request::ParkedDrop { id } => {
                 let messages = parked::forget(self.queue.as_ref(), id.as_deref()).await?;
                 Ok(Response::ParkedDrop(Dropped { messages }))
             }
             Request::Explain { target } => self.explain(&target).await,
+            Request::AuthorList {} => self.authors().await,
+            Request::AuthorRename { author, name, wait } => {
+                self.rename((&author, &name), wait, &report).await
+            }
+            Request::AuthorDelete {
+                author,
+                documents,
+                wait,
+            } => self.dismiss((&author, documents), wait, &report).await,
             Request::Verify { vectors, repair } => {
                 let options = verify::Options { vectors, repair };
                 self.verify(options, &report).await
@@ -157,17 +163,6 @@ impl<R: Rooms> Commands<R> {
         self.editions.open().await
     }
 
-    async fn retry(&self, id: Option<&str>, wait: bool, report: &Reporter) -> Result<Retried> {
-        let (keys, unreadable) = parked::documents(self.queue.as_ref(), id).await?;
-        let documents = self.read_again(Resync::Keys(keys)).await?;
-        self.wait(wait, Until::Everything, report).await?;
-        self.forget_overtaken().await?;
-        Ok(Retried {
-            documents,
-            unreadable,
-        })
-    }
-
     /// What a newer version has overtaken is parked no more.
     async fn forget_overtaken(&self) -> Result<()> {
         let open = self.editions.open().await?;
@@ -181,6 +176,44 @@ impl<R: Rooms> Commands<R> {
         } else {
             Ok(())
         }
+    }
+
+    async fn retry(&self, id: Option<&str>, wait: bool, report: &Reporter) -> Result<Response> {
+        let (keys, unreadable) = parked::documents(self.queue.as_ref(), id).await?;
+        let documents = self.read_again(Resync::Keys(keys)).await?;
+        self.wait(wait, Until::Everything, report).await?;
+        self.forget_overtaken().await?;
+        Ok(Response::ParkedRetry(Retried {
+            documents,
+            unreadable,
+        }))
+    }
+
+    async fn authors(&self) -> Result<Response> {
+        let list = author::list(self.source.as_ref()).await?;
+        Ok(Response::AuthorList(list))
+    }
+
+    async fn rename(
+        &self,
+        (author, name): (&str, &str),
+        wait: bool,
+        report: &Reporter,
+    ) -> Result<Response> {
+        let renamed = author::rename(self.source.as_ref(), author, name).await?;
+        self.wait(wait, Until::Edits, report).await?;
+        Ok(Response::AuthorRename(renamed))
+    }
+
+    async fn dismiss(
+        &self,
+        (author, documents): (&str, bool),
+        wait: bool,
+        report: &Reporter,
+    ) -> Result<Response> {
+        let deleted = author::delete(self.source.as_ref(), author, documents).await?;
+        self.wait(wait, Until::Edits, report).await?;
+        Ok(Response::AuthorDelete(deleted))
     }
 
     async fn delete(&self, target: &str) -> Result<Deleted> {

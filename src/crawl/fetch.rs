@@ -1,11 +1,13 @@
 //! Pages over HTTP, within limits on bytes, time, redirects and addresses, as robots.txt allows.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, LOCATION};
 use reqwest::{Client, Response, StatusCode};
 use robotxt::{AccessResult, Robots};
-use url::Url;
+use url::{Origin, Url};
 
 use super::Settings;
 use super::address::Guard;
@@ -15,8 +17,36 @@ use crate::{Error, Result};
 const AGENT: &str = "lockstep";
 /// Redirects followed for one page; more is a loop or a chase.
 const REDIRECTS_MAX: usize = 5;
+/// Hosts whose robots.txt are remembered.
+const HOSTS_MAX: usize = 256;
 /// Bytes read of a robots.txt, as RFC 9309 asks at least.
 const ROBOTS_BYTES_MAX: u64 = 512 * 1024;
+
+/// What a body may be.
+struct Kinds {
+    what: &'static str,
+    media: &'static [&'static str],
+}
+
+const PAGES: Kinds = Kinds {
+    what: "a page",
+    media: &["text/html", "application/xhtml+xml", "text/plain"],
+};
+
+const LISTS: Kinds = Kinds {
+    what: "a feed or sitemap",
+    media: &[
+        "application/rss+xml",
+        "application/atom+xml",
+        "application/feed+json",
+        "application/json",
+        "application/xml",
+        "text/xml",
+        "text/plain",
+        // Some serve feeds as pages; whoever reads it sees what it is.
+        "text/html",
+    ],
+};
 
 /// A page as it arrived.
 #[derive(Debug)]
@@ -34,6 +64,8 @@ pub(crate) struct Fetcher {
     client: Client,
     guard: Guard,
     page_bytes_max: u64,
+    /// What the hosts' robots.txt say, by origin: asked once for all pages of one crawl.
+    robots: Mutex<HashMap<Origin, Arc<Robots>>>,
 }
 
 impl Fetcher {
@@ -53,6 +85,7 @@ impl Fetcher {
             client,
             guard,
             page_bytes_max: settings.page_bytes_max,
+            robots: Mutex::default(),
         })
     }
 
@@ -61,6 +94,15 @@ impl Fetcher {
     /// # Errors
     /// [`Error::Fetch`] says what stands against it, [`Error::TooLarge`] names the limit.
     pub(crate) async fn page(&self, start: &Url) -> Result<Fetched> {
+        self.get(start, &PAGES).await
+    }
+
+    /// Fetches a feed or a sitemap, as [`Fetcher::page`] fetches a page.
+    pub(crate) async fn list(&self, start: &Url) -> Result<Fetched> {
+        self.get(start, &LISTS).await
+    }
+
+    async fn get(&self, start: &Url, kinds: &Kinds) -> Result<Fetched> {
         let fail = |why: String| Error::Fetch {
             link: start.to_string(),
             why,
@@ -72,7 +114,7 @@ impl Fetcher {
             match self.step(&url).await.map_err(fail)? {
                 Step::Moved(next) => url = next,
                 Step::Arrived(response) => {
-                    let charset = accept(&response).map_err(fail)?;
+                    let charset = accept(&response, kinds).map_err(fail)?;
                     let bytes = read(response, self.page_bytes_max, start).await?;
                     return Ok(Fetched {
                         url,
@@ -89,6 +131,29 @@ impl Fetcher {
 
     /// Asks the host's robots.txt; one that cannot be read forbids everything, a missing one nothing.
     async fn obey(&self, url: &Url) -> Result<(), String> {
+        let known = |robots: &Mutex<HashMap<_, Arc<Robots>>>| {
+            let robots = robots.lock().unwrap_or_else(PoisonError::into_inner);
+            robots.get(&url.origin()).cloned()
+        };
+        let robots = if let Some(robots) = known(&self.robots) {
+            robots
+        } else {
+            let robots = Arc::new(self.ask_robots(url).await?);
+            let mut known = self.robots.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.len() >= HOSTS_MAX {
+                known.clear();
+            }
+            known.insert(url.origin(), Arc::clone(&robots));
+            robots
+        };
+        if robots.is_url_allowed(url) {
+            Ok(())
+        } else {
+            Err("its host's robots.txt forbids it".to_owned())
+        }
+    }
+
+    async fn ask_robots(&self, url: &Url) -> Result<Robots, String> {
         let mut at = robotxt::robots_url(url).map_err(|error| error.to_string())?;
         for _ in 0..=REDIRECTS_MAX {
             self.guard.permit(&at)?;
@@ -96,27 +161,22 @@ impl Fetcher {
                 Step::Moved(next) => at = next,
                 Step::Arrived(response) => {
                     let status = response.status();
-                    let robots = if status.is_success() {
+                    if status.is_success() {
                         let bytes = read(response, ROBOTS_BYTES_MAX, &at)
                             .await
                             .map_err(|error| error.chain())?;
-                        Robots::from_access(AccessResult::Successful(&bytes), AGENT)
-                    } else if status.is_server_error() {
+                        return Ok(Robots::from_access(AccessResult::Successful(&bytes), AGENT));
+                    }
+                    if status.is_server_error() {
                         return Err(format!(
                             "its host's robots.txt answered {status}: try later"
                         ));
-                    } else {
-                        return Ok(());
-                    };
-                    return if robots.is_url_allowed(url) {
-                        Ok(())
-                    } else {
-                        Err("its host's robots.txt forbids it".to_owned())
-                    };
+                    }
+                    break;
                 }
             }
         }
-        Ok(())
+        Ok(Robots::allow_all())
     }
 
     async fn step(&self, url: &Url) -> Result<Step, String> {
@@ -140,7 +200,7 @@ enum Step {
 }
 
 /// Judges status and type; returns the charset.
-fn accept(response: &Response) -> Result<Option<String>, String> {
+fn accept(response: &Response, kinds: &Kinds) -> Result<Option<String>, String> {
     match response.status() {
         status if status.is_success() => {}
         StatusCode::NOT_FOUND | StatusCode::GONE => {
@@ -157,11 +217,8 @@ fn accept(response: &Response) -> Result<Option<String>, String> {
     };
     let kind = kind.to_ascii_lowercase();
     let (media, parameters) = kind.split_once(';').unwrap_or((&kind, ""));
-    if !matches!(
-        media.trim(),
-        "text/html" | "application/xhtml+xml" | "text/plain"
-    ) {
-        return Err(format!("it is {}, not a page", media.trim()));
+    if !kinds.media.contains(&media.trim()) {
+        return Err(format!("it is {}, not {}", media.trim(), kinds.what));
     }
     let charset = parameters
         .split(';')

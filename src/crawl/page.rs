@@ -22,9 +22,11 @@ mod trace;
 use dom_query::Document;
 use url::Url;
 
+pub(crate) use linked::Linked;
+
+use super::sift;
 use about::About;
-use depth::{DEPTH_MAX, is_deeper, opens_deeper, oversize};
-use linked::Linked;
+use depth::{DEPTH_MAX, is_deeper, opens_deeper, overgrown, oversize};
 use refusal::{asks_to_be_left_out, has_paywall, leads_to};
 
 /// What a page says.
@@ -50,27 +52,27 @@ pub struct Page {
     pub partial: bool,
 }
 
-/// What became of a page.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Read {
-    /// It says something.
-    Page(Box<Page>),
-    /// It only leads on.
+/// What there is where a page was asked for.
+pub(crate) enum Opened {
+    /// A page that may be read.
+    Page(Document),
+    /// One that only leads on.
     LeadsTo(Url),
 }
 
-/// Reads a page; an error says in words why there is nothing to keep.
+/// Opens a page; an error says in words why it is not to be read.
 ///
 /// `address` is where the page was found: relative links are resolved against it.
-pub(crate) fn read(html: &str, address: &Url) -> Result<Read, String> {
+pub(crate) fn open(html: &str, address: &Url) -> Result<Opened, String> {
+    sift::page(html)?;
     let document = parsed(html)?;
     if let Some(to) = leads_to(&document, address) {
-        return Ok(Read::LeadsTo(to));
+        return Ok(Opened::LeadsTo(to));
     }
     if asks_to_be_left_out(&document) {
         return Err("it asks not to be indexed".to_owned());
     }
-    kept(&document, address).map(|page| Read::Page(Box::new(page)))
+    Ok(Opened::Page(document))
 }
 
 /// Takes from a page what would be kept of it, whether or not it asks to be left out or leads on.
@@ -79,6 +81,18 @@ pub(crate) fn read(html: &str, address: &Url) -> Result<Read, String> {
 /// Says in words why there is nothing to keep.
 pub fn extract(html: &str, address: &Url) -> Result<Page, String> {
     kept(&parsed(html)?, address)
+}
+
+/// What newsletters put between their paragraphs: invitations to subscribe, to share and to comment.
+const INVITING: &str = "[class*='subscription-widget'], [class~='button-wrapper']";
+
+/// Reads markup that is all of one article, as a feed or an export has it: nothing else of it is frame.
+pub(crate) fn whole(html: &str, address: &Url) -> Result<Page, String> {
+    let document = parsed(html)?;
+    document.select(INVITING).remove();
+    let about = About::read(&document, &Linked::read(&document), address);
+    let text = document.body().map(|body| markdown::markdown(&body));
+    with_text(about, text.unwrap_or_default())
 }
 
 fn parsed(html: &str) -> Result<Document, String> {
@@ -91,27 +105,39 @@ fn parsed(html: &str) -> Result<Document, String> {
     if is_deeper(&document.root(), DEPTH_MAX) {
         return Err(too_deep());
     }
+    // What seemed to be a script may have been markup all the same.
+    overgrown(&document)?;
     Ok(document)
 }
 
-fn kept(document: &Document, address: &Url) -> Result<Page, String> {
+/// Takes from an open page what is kept of it, and uses it up.
+pub(crate) fn kept(document: &Document, address: &Url) -> Result<Page, String> {
     let linked = Linked::read(document);
     let about = About::read(document, &linked, address);
     let paywall = has_paywall(document, &linked);
     let main = main_text::main_text(document, &[&about.title, &about.full_title]);
-    if main.markdown.is_empty() {
+    let page = with_text(about, main.markdown)?;
+    Ok(Page {
+        partial: paywall.cuts(&page.text),
+        language: page.language.or(main.language),
+        ..page
+    })
+}
+
+fn with_text(about: About, text: String) -> Result<Page, String> {
+    if text.is_empty() {
         return Err("it has no main text".to_owned());
     }
     Ok(Page {
         title: about.title,
         subtitle: about.subtitle,
-        partial: paywall.cuts(&main.markdown),
-        text: main.markdown,
-        language: about.language.or(main.language),
+        text,
+        language: about.language,
         canonical: about.canonical,
         byline: about.byline,
         published_at: about.published_at,
         modified_at: about.modified_at,
+        partial: false,
     })
 }
 
@@ -128,10 +154,10 @@ mod tests {
     }
 
     fn page(html: &str) -> Result<Page, String> {
-        read(html, &address()).map(|read| match read {
-            Read::Page(page) => *page,
-            Read::LeadsTo(to) => panic!("it leads to {to}"),
-        })
+        match open(html, &address())? {
+            Opened::Page(document) => kept(&document, &address()),
+            Opened::LeadsTo(to) => panic!("it leads to {to}"),
+        }
     }
 
     const PARAGRAPH: &str = "<p>A paragraph that is long enough to be taken for text, with commas, \
@@ -184,7 +210,8 @@ mod tests {
     fn pages_that_are_not_meant_to_be_read_say_why() {
         let refresh = article("<meta http-equiv=Refresh content='0; URL=../two.html'>", "");
         let two = Url::parse("https://example.org/two.html").unwrap();
-        assert_eq!(read(&refresh, &address()), Ok(Read::LeadsTo(two)));
+        let led = open(&refresh, &address());
+        assert!(matches!(led, Ok(Opened::LeadsTo(to)) if to == two));
         let robots = article("<meta name=robots content='NOINDEX, follow'>", "");
         assert_eq!(page(&robots).unwrap_err(), "it asks not to be indexed");
         assert!(

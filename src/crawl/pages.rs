@@ -10,14 +10,14 @@ use std::thread;
 use url::Url;
 
 use super::encoding::decode;
-use super::fetch::Fetched;
 use super::harvest::{Context, Found, Harvest, Missed};
 use super::link::{may_speak_for, normalised};
-use super::page::{self, Page, Read as Outcome};
+use super::page::{self, Opened};
+use super::platform::{Markup, Post};
 use super::target::is_page;
 use super::walk::{Step, steps};
 use super::{Skipped, sift};
-use crate::document::{Article, Document, key_of_link, kind};
+use crate::document::{key_of_link, kind};
 use crate::{Error, Result};
 
 /// Threads that read pages; more gain nothing, since embedding is far slower.
@@ -94,15 +94,16 @@ pub(crate) fn file(path: &Path, bytes: u64, context: &Context) -> Found {
     };
     let outcome = read.and_then(|bytes| {
         let address = file_url(path).ok_or("its path makes no link")?;
-        let page = match extract(&bytes, None, &address)? {
-            Outcome::Page(page) => *page,
-            Outcome::LeadsTo(to) => return Err(format!("it only leads on to {to}")),
-        };
+        let html = decode(&bytes, None);
+        let page = caught(|| match page::open(&html, &address)? {
+            Opened::Page(document) => page::kept(&document, &address),
+            Opened::LeadsTo(to) => Err(format!("it only leads on to {to}")),
+        })?;
         let link = page
             .canonical
             .as_ref()
             .map_or_else(|| address.to_string(), normalised);
-        article(page, "file", (address.to_string(), link), context)
+        Post::article(address.into(), link, page).document("file", context)
     });
     match outcome {
         Ok(document) => Found::Document(document),
@@ -110,52 +111,20 @@ pub(crate) fn file(path: &Path, bytes: u64, context: &Context) -> Found {
     }
 }
 
-/// What became of a page that arrived from the web.
-#[derive(Debug)]
-pub(crate) enum Arrived {
-    /// Something, or why there is nothing.
-    Found(Found),
-    /// It only leads on.
-    LeadsTo(Url),
+/// Reads an open page of the web as an article, under the link that it may call its own.
+pub(crate) fn fetched(page: &Markup<'_>) -> Result<Post, String> {
+    let read = page::kept(page.document, page.url)?;
+    let canonical = read
+        .canonical
+        .as_ref()
+        .filter(|link| may_speak_for(page.url, link));
+    let link = normalised(canonical.unwrap_or(page.url));
+    Ok(Post::article(link.clone(), link, read))
 }
 
-/// Reads one page that arrived from the web.
-pub(crate) fn fetched(page: &Fetched, context: &Context) -> Arrived {
-    let outcome = match extract(&page.bytes, page.charset.as_deref(), &page.url) {
-        Ok(Outcome::LeadsTo(to)) => return Arrived::LeadsTo(to),
-        Ok(Outcome::Page(read)) => Ok(*read),
-        Err(why) => Err(why),
-    };
-    let partial = outcome.as_ref().is_ok_and(|read| read.partial);
-    let document = outcome.and_then(|read| {
-        let canonical = read
-            .canonical
-            .as_ref()
-            .filter(|link| may_speak_for(&page.url, link));
-        let link = normalised(canonical.unwrap_or(&page.url));
-        article(read, "web", (link.clone(), link), context)
-    });
-    Arrived::Found(match document {
-        Ok(document) if partial => Found::Partial(
-            document,
-            Skipped::one(page.url.as_str(), BEHIND_A_PAYWALL.to_owned()),
-        ),
-        Ok(document) => Found::Document(document),
-        Err(why) => Found::Missed(Missed {
-            skipped: Skipped::one(page.url.as_str(), why),
-            key: Some(key_of_link(kind::ARTICLES, &normalised(&page.url))),
-        }),
-    })
-}
-
-const BEHIND_A_PAYWALL: &str =
-    "only the part before its paywall could be read; it is stored as `partial`";
-
-fn extract(bytes: &[u8], charset: Option<&str>, address: &Url) -> Result<Outcome, String> {
-    let html = decode(bytes, charset);
-    sift::page(&html)?;
-    // A reader that fails on one strange page must not end the crawl of the others.
-    catch_unwind(AssertUnwindSafe(|| page::read(&html, address)))
+/// Runs a reader of markup: one that fails on one strange page must not end the crawl of the others.
+pub(crate) fn caught<T>(read: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(read))
         .unwrap_or_else(|_| Err("the reader failed on it".to_owned()))
 }
 
@@ -172,32 +141,6 @@ pub(crate) fn with_room<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T> {
                 part: "the page reader",
             })
     })
-}
-
-fn article(
-    page: Page,
-    platform: &'static str,
-    (identity, link): (String, String),
-    context: &Context,
-) -> Result<Document, String> {
-    let limit = context.settings.repository_bytes_max;
-    if let Some(why) = sift::by_size(page.text.len() as u64, limit) {
-        return Err(format!("its main text has {why}"));
-    }
-    let article = Article {
-        platform,
-        identity,
-        link,
-        title: page.title,
-        subtitle: page.subtitle,
-        text: page.text,
-        language: page.language,
-        byline: page.byline,
-        published_at: page.published_at,
-        modified_at: page.modified_at,
-        partial: page.partial,
-    };
-    Ok(article.document(&context.author, context.root()))
 }
 
 /// A page that is there and gave nothing: what is stored of it stays.

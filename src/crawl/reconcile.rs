@@ -22,20 +22,21 @@ pub(crate) fn keep_root(stored: Option<&Fields>, found: &mut Document) {
     }
 }
 
-/// The keys of a page of stored documents that were found under `root` once and are there no more.
+/// The keys of a page of stored documents that were found under one of `roots` once and are there no
+/// more.
 ///
 /// `present` holds what the walk came by, whether or not it could be read. Only a complete walk
 /// may ask: what was not looked at has not vanished.
 pub(crate) fn vanished(
     stored: &[Document],
-    root: &str,
+    roots: &[String],
     present: &HashSet<DocumentKey>,
 ) -> Vec<DocumentKey> {
     stored
         .iter()
         .filter(|document| {
-            document.fields.get(CRAWL_ROOT).and_then(Value::as_str) == Some(root)
-                && !present.contains(&document.key)
+            let root = document.fields.get(CRAWL_ROOT).and_then(Value::as_str);
+            roots.iter().any(|one| Some(one.as_str()) == root) && !present.contains(&document.key)
         })
         .map(|document| document.key.clone())
         .collect()
@@ -74,7 +75,8 @@ mod tests {
             document("elsewhere", "r2", ""),
         ];
         let present = HashSet::from([stored[0].key.clone()]);
-        assert_eq!(vanished(&stored, "r", &present), [stored[1].key.clone()]);
+        let roots = ["r".to_owned()];
+        assert_eq!(vanished(&stored, &roots, &present), [stored[1].key.clone()]);
     }
 
     #[test]

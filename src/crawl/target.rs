@@ -5,16 +5,45 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::archive::is_archive;
+use super::platform::{self, Listing, Plan};
 use crate::{Error, Result};
 
 /// What to read a place as, when the automatic choice is not wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// HTML pages, stored as `articles`.
     Pages,
     /// Source code, stored as one of `repositories`.
     Repository,
+    /// A platform of [`kinds`], on whatever domain.
+    #[serde(untagged)]
+    Platform(String),
+}
+
+impl Kind {
+    /// The kind of this name, one of [`kinds`].
+    pub fn of(name: &str) -> Self {
+        match name {
+            "pages" => Self::Pages,
+            "repository" => Self::Repository,
+            name => Self::Platform(name.to_owned()),
+        }
+    }
+
+    /// The platform's name, if it is one.
+    pub(crate) fn platform(&self) -> Option<String> {
+        match self {
+            Self::Platform(name) => Some(name.clone()),
+            Self::Pages | Self::Repository => None,
+        }
+    }
+}
+
+/// The names of all kinds.
+pub fn kinds() -> impl Iterator<Item = &'static str> {
+    ["pages", "repository"].into_iter().chain(platform::names())
 }
 
 /// What is to be crawled.
@@ -24,6 +53,8 @@ pub(crate) enum Target {
     Page(Url),
     /// A page on disk.
     File(PathBuf),
+    /// An archive on disk: a data export.
+    Archive(PathBuf),
     /// A folder of pages.
     Folder(PathBuf),
     /// A folder of source code without history.
@@ -32,6 +63,8 @@ pub(crate) enum Target {
     Checkout(PathBuf),
     /// A git repository elsewhere.
     Remote(Url),
+    /// The posts of an author or a publication.
+    Listing(Listing),
 }
 
 /// What is found at a path.
@@ -74,7 +107,9 @@ impl Target {
                     "a link with a name or password in it would store them",
                 ))
             }
-            Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(Self::web(url, kind)),
+            Ok(url) if matches!(url.scheme(), "http" | "https") => {
+                Self::web(text, url, kind.as_ref())
+            }
             Ok(url) if url.scheme() == "file" => match url.to_file_path() {
                 Ok(path) => Self::local(text, path, kind, look),
                 Err(()) => Err(refuse(text, "it names no file of this machine")),
@@ -87,13 +122,23 @@ impl Target {
         }
     }
 
-    fn web(mut url: Url, kind: Option<Kind>) -> Self {
+    fn web(text: &str, mut url: Url, kind: Option<&Kind>) -> Result<Self> {
         url.set_fragment(None);
-        let repository = kind.map_or_else(|| is_repository(&url), |kind| kind == Kind::Repository);
-        if repository {
-            Self::Remote(url)
-        } else {
-            Self::Page(url)
+        let asked = match kind {
+            None => None,
+            Some(Kind::Pages) => return Ok(Self::Page(url)),
+            Some(Kind::Repository) => return Ok(Self::Remote(url)),
+            Some(Kind::Platform(name)) => Some(name.as_str()),
+        };
+        if let Some(name) = asked.filter(|name| platform::names().all(|known| known != *name)) {
+            let known: Vec<_> = kinds().collect();
+            return Err(refuse(name, &format!("it is none of {}", known.join(", "))));
+        }
+        match platform::plan(&url, asked) {
+            Plan::Page(url) => Ok(Self::Page(url)),
+            Plan::Listing(listing) => Ok(Self::Listing(listing)),
+            Plan::Repository(url) => Ok(Self::Remote(url)),
+            Plan::Refused(why) => Err(refuse(text, why)),
         }
     }
 
@@ -104,7 +149,15 @@ impl Target {
         look: impl Fn(&Path) -> Place,
     ) -> Result<Self> {
         Ok(match (look(&path), kind) {
+            (Place::File, None) if is_archive(&path) => Self::Archive(path),
+            (Place::File, Some(Kind::Platform(name))) if name == platform::LINKEDIN => {
+                Self::Archive(path)
+            }
             (Place::Missing, _) => return Err(refuse(text, "there is no such file or folder")),
+            (_, Some(Kind::Platform(name))) => {
+                let why = format!("{name} is read from the web, not from a file or folder");
+                return Err(refuse(text, &why));
+            }
             (Place::File, Some(Kind::Repository)) => {
                 return Err(refuse(text, "it is a file, not a repository"));
             }
@@ -115,17 +168,6 @@ impl Target {
             (Place::Folder { .. }, _) => Self::Source(path),
         })
     }
-}
-
-/// `*.git` anywhere, and `/owner/name` on the hosts that hold repositories there.
-fn is_repository(url: &Url) -> bool {
-    let path = url.path().trim_end_matches('/');
-    let depth = path.split('/').filter(|part| !part.is_empty()).count();
-    let forge = matches!(
-        url.host_str(),
-        Some("github.com" | "www.github.com" | "codeberg.org")
-    );
-    Path::new(path).extension().is_some_and(|ext| ext == "git") || (forge && depth == 2)
 }
 
 /// How many files decide whether a folder holds pages; enough for a fair sample of a large one.
@@ -204,7 +246,7 @@ mod tests {
 
     fn parse(text: &str) -> Result<Target> {
         Target::parse(text, None, |path| match path.to_str().unwrap() {
-            "page.html" | "/srv/page.html" => Place::File,
+            "page.html" | "/srv/page.html" | "export.ZIP" => Place::File,
             "book" => Place::Folder { pages: true },
             "crate-1.0" => Place::Folder { pages: false },
             "work" => Place::Repository,
@@ -225,10 +267,6 @@ mod tests {
                 Target::Remote(url("https://github.com/rust-lang/book")),
             ),
             (
-                "https://github.com/rust-lang",
-                Target::Page(url("https://github.com/rust-lang")),
-            ),
-            (
                 "https://example.org/x/y.git/",
                 Target::Remote(url("https://example.org/x/y.git/")),
             ),
@@ -240,6 +278,7 @@ mod tests {
             ("book", Target::Folder("book".into())),
             ("crate-1.0", Target::Source("crate-1.0".into())),
             ("work", Target::Checkout("work".into())),
+            ("export.ZIP", Target::Archive("export.ZIP".into())),
         ];
         for (text, target) in cases {
             assert_eq!(parse(text).unwrap(), target, "{text}");

@@ -1,9 +1,12 @@
 //! Crawls of real folders, repositories and a real server, into a source in memory.
 
 mod articles;
+mod export;
 mod git;
 mod local;
 mod memory;
+mod posts;
+mod strange;
 mod web;
 
 use std::path::Path;

@@ -91,11 +91,17 @@ impl<'a, S: Source, P: Progress> Writer<'a, S, P> {
     }
 
     /// Writes the rest, deletes what vanished from `root` if it was walked whole, and reports.
-    pub(crate) async fn finish(mut self, root: Option<&str>) -> Result<Report> {
+    pub(crate) async fn finish(self, root: Option<&str>) -> Result<Report> {
+        let roots: Vec<String> = root.map(str::to_owned).into_iter().collect();
+        self.finish_all(&roots).await
+    }
+
+    /// The same for several roots, of which all or none were walked whole.
+    pub(crate) async fn finish_all(mut self, roots: &[String]) -> Result<Report> {
         self.flush().await?;
-        if let Some(root) = root.filter(|_| self.complete) {
-            for kind in [kind::ARTICLES, kind::REPOSITORIES] {
-                self.sweep(kind, root).await?;
+        if self.complete && !roots.is_empty() {
+            for kind in [kind::ARTICLES, kind::POSTS, kind::REPOSITORIES] {
+                self.sweep(kind, roots).await?;
             }
         }
         Ok(self.report)
@@ -131,7 +137,7 @@ impl<'a, S: Source, P: Progress> Writer<'a, S, P> {
         }
     }
 
-    async fn sweep(&mut self, kind: &str, root: &str) -> Result<()> {
+    async fn sweep(&mut self, kind: &str, roots: &[String]) -> Result<()> {
         let mut after = None;
         loop {
             let page = self.source.page(kind, after, PAGE_DOCUMENTS).await?.found;
@@ -139,7 +145,7 @@ impl<'a, S: Source, P: Progress> Writer<'a, S, P> {
                 return Ok(());
             };
             after = Some(last.key.id.clone());
-            let vanished = reconcile::vanished(&page, root, &self.present);
+            let vanished = reconcile::vanished(&page, roots, &self.present);
             if !vanished.is_empty() {
                 self.report.deleted += self.source.delete(vanished).await?;
             }

@@ -3,11 +3,8 @@
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::{CRAWL_ROOT, Document, Fields, kind};
+use super::{CRAWL_ROOT, Document, Fields, author_id, kind};
 use crate::change::DocumentKey;
-
-/// The namespace of people's ids; pinned, since a change would give everybody a second identity.
-const USER_NAMESPACE: Uuid = Uuid::from_u128(0x6c6f_636b_7374_6570_9f1d_3c52_70a1_0002);
 
 /// The key of a crawled document: its `_id` is the `UUIDv5` (URL namespace) of its link, as text.
 ///
@@ -20,16 +17,24 @@ pub fn key_of_link(kind: &str, link: &str) -> DocumentKey {
 /// A person whose documents are crawled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
+    id: String,
     full_name: String,
 }
 
 impl User {
-    /// A person by full name; runs of white space count as one space. None for an empty name.
+    /// A person nobody has heard of yet, by full name of any number of words; runs of white space
+    /// count as one space. None for an empty name.
+    ///
+    /// The id is [`author_id`]'s: "Ada Lovelace" and "ada  lovelace" are one person.
     pub fn new(full_name: &str) -> Option<Self> {
         let words: Vec<&str> = full_name.split_whitespace().collect();
-        (!words.is_empty()).then(|| Self {
-            full_name: words.join(" "),
-        })
+        let full_name = words.join(" ");
+        (!full_name.is_empty()).then(|| Self::known(author_id(&full_name), full_name))
+    }
+
+    /// A person who is stored, and keeps this id whatever the name becomes.
+    pub fn known(id: String, full_name: String) -> Self {
+        Self { id, full_name }
     }
 
     /// The name, with single spaces.
@@ -37,23 +42,28 @@ impl User {
         &self.full_name
     }
 
-    /// `UUIDv5` of the name in lower case: "Ada Lovelace" and "ada  lovelace" are one person.
-    pub fn id(&self) -> Uuid {
-        Uuid::new_v5(&USER_NAMESPACE, self.full_name.to_lowercase().as_bytes())
+    /// What their documents carry as `author_id` or `owner_id`.
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
-    /// The stored form: the first word is the first name, the rest, if any, the last name.
+    /// The stored form of somebody new.
     pub fn document(&self) -> Document {
+        Document {
+            key: DocumentKey::text(kind::USERS, &self.id),
+            fields: self.names(),
+        }
+    }
+
+    /// The name as it is stored: the first word is the first name, the rest, if any, the last name.
+    pub fn names(&self) -> Fields {
         let (first, last) = self
             .full_name
             .split_once(' ')
             .unwrap_or((&self.full_name, ""));
-        Document {
-            key: DocumentKey::text(kind::USERS, &self.id().to_string()),
-            fields: object(json!({
-                "first_name": first, "last_name": last, "full_name": self.full_name,
-            })),
-        }
+        object(json!({
+            "first_name": first, "last_name": last, "full_name": self.full_name,
+        }))
     }
 }
 
@@ -82,6 +92,8 @@ pub struct Article {
     pub modified_at: Option<String>,
     /// Whether the text is only what stands before a paywall.
     pub partial: bool,
+    /// Further metadata: `reaction_count`, `comment_count`.
+    pub extra: Fields,
 }
 
 impl Article {
@@ -95,7 +107,7 @@ impl Article {
             "platform": self.platform,
             "link": self.link,
             "content": content,
-            "author_id": author.id().to_string(),
+            "author_id": author.id(),
             "author_full_name": author.full_name(),
         }));
         put(&mut fields, "byline", self.byline);
@@ -104,9 +116,53 @@ impl Article {
         if self.partial {
             fields.insert("partial".to_owned(), Value::from(true));
         }
+        fields.extend(self.extra);
         put(&mut fields, CRAWL_ROOT, Some(root.to_owned()));
         Document {
             key: key_of_link(kind::ARTICLES, &self.identity),
+            fields,
+        }
+    }
+}
+
+/// A post in a social network as it is stored under `posts`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Post {
+    /// Where it came from, as `linkedin`.
+    pub platform: &'static str,
+    /// What the `_id` follows from: one for all links of the post.
+    pub identity: String,
+    /// The link, for people.
+    pub link: String,
+    /// The text.
+    pub text: String,
+    /// Who wrote it, as the page says it.
+    pub byline: Option<String>,
+    /// Usually RFC 3339.
+    pub published_at: Option<String>,
+    /// Usually RFC 3339.
+    pub modified_at: Option<String>,
+    /// Further metadata.
+    pub extra: Fields,
+}
+
+impl Post {
+    /// The stored form. What is not known is left out.
+    pub fn document(self, author: &User, root: &str) -> Document {
+        let mut fields = object(json!({
+            "platform": self.platform,
+            "link": self.link,
+            "content": {"Content": self.text},
+            "author_id": author.id(),
+            "author_full_name": author.full_name(),
+        }));
+        put(&mut fields, "byline", self.byline);
+        put(&mut fields, "published_at", self.published_at);
+        put(&mut fields, "modified_at", self.modified_at);
+        fields.extend(self.extra);
+        put(&mut fields, CRAWL_ROOT, Some(root.to_owned()));
+        Document {
+            key: key_of_link(kind::POSTS, &self.identity),
             fields,
         }
     }
@@ -144,7 +200,7 @@ impl Repository {
             "name": self.name,
             "link": self.link,
             "content": files,
-            "owner_id": owner.id().to_string(),
+            "owner_id": owner.id(),
             "owner_full_name": owner.full_name(),
         }));
         put(&mut fields, CRAWL_ROOT, Some(self.link.clone()));
@@ -192,7 +248,7 @@ mod tests {
 
     #[test]
     fn case_and_spacing_make_no_second_person() {
-        let id = |name| User::new(name).unwrap().id();
+        let id = |name| User::new(name).unwrap().id().to_owned();
         assert_eq!(id("Ada Lovelace"), id("ada   LOVELACE"));
         assert_ne!(id("Ada Lovelace"), id("Ada King"));
     }

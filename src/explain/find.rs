@@ -11,7 +11,7 @@ use crate::queue::Queue;
 use crate::source::Source;
 use crate::vector::{Select, VectorStore};
 use crate::verify::Ports;
-use crate::{Error, Result};
+use crate::{Error, Result, crawl};
 
 /// Documents or manifests read at a time.
 const PAGE: usize = 256;
@@ -159,6 +159,8 @@ fn only(text: &str, found: BTreeSet<DocumentKey>) -> Result<DocumentKey> {
 struct Wanted {
     text: String,
     link: String,
+    /// What a crawl of the link makes, whatever the link that is stored for people.
+    keys: Vec<DocumentKey>,
 }
 
 impl Wanted {
@@ -166,12 +168,14 @@ impl Wanted {
         Self {
             text: text.to_owned(),
             link: normal_link(text),
+            keys: crawl::keys_of(text),
         }
     }
 
     fn is(&self, key: &DocumentKey, fields: &Fields) -> bool {
         let link = fields.get("link").and_then(Value::as_str);
         key.id == self.text
+            || self.keys.contains(key)
             || key.entry_id() == self.text
             || link.is_some_and(|link| link == self.text || normal_link(link) == self.link)
     }

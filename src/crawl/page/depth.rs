@@ -1,9 +1,12 @@
 //! How large the tree of a page will be, judged before anything that recurses or compares sees it. Pure.
 
-use dom_query::NodeRef;
+use dom_query::{Document, NodeRef};
 
 /// Browsers nest no deeper; deeper pages cost time without end and are no text.
 pub(super) const DEPTH_MAX: usize = 512;
+
+/// Tags open at once where a script seems to be; a parser that sees markup there needs a second for them.
+const DEPTH_IN_SCRIPT_MAX: usize = 20_000;
 
 /// Elements of one page; an article has at most some thousands, a whole book 24,534. Each costs the extractor
 /// about 2.6 kB of memory and 20 µs while it reads.
@@ -48,6 +51,15 @@ pub(super) fn oversize(html: &str) -> Result<(), String> {
         if looks == 0 {
             return Err("its tags have no end".to_owned());
         }
+    }
+    Ok(())
+}
+
+/// Why a tree is too large to be read; a parser adds elements that are not written.
+pub(super) fn overgrown(document: &Document) -> Result<(), String> {
+    let root = document.root();
+    if root.descendants_it().filter(NodeRef::is_element).count() > 2 * ELEMENTS_MAX {
+        return Err(format!("it has more than {ELEMENTS_MAX} elements"));
     }
     Ok(())
 }
@@ -117,29 +129,48 @@ const ENDLESS: [&str; 34] = [
 ];
 
 /// Counts open tags without building a tree, which takes quadratic time where they nest deeply.
+///
+/// Where a script seems to be, they may stand in its data, with ends that are written in other ways.
 pub(super) fn opens_deeper(html: &str, limit: usize) -> bool {
-    let mut depth = 0_usize;
-    html.split('<').skip(1).any(|tag| {
-        let (closes, tag) = tag
-            .strip_prefix('/')
-            .map_or((false, tag), |tag| (true, tag));
-        let end = tag
-            .find(|c: char| !c.is_ascii_alphanumeric() && c != '-')
-            .unwrap_or(tag.len());
-        let name = tag.get(..end).unwrap_or_default();
-        let counts = name.starts_with(|c: char| c.is_ascii_alphabetic())
-            && !ENDLESS
-                .iter()
-                .any(|endless| endless.eq_ignore_ascii_case(name));
-        if counts {
-            depth = if closes {
-                depth.saturating_sub(1)
-            } else {
-                depth + 1
-            };
+    let (mut outside, mut inside, mut raw_until) = (0_usize, 0_usize, 0);
+    html.match_indices('<').any(|(at, _)| {
+        let raw = at < raw_until;
+        if !raw {
+            raw_until = raw_end(html, at);
         }
-        depth > limit
+        let (depth, limit) = if raw {
+            (&mut inside, DEPTH_IN_SCRIPT_MAX)
+        } else {
+            (&mut outside, limit)
+        };
+        match nesting(html.get(at + 1..).unwrap_or_default()) {
+            Some(Nesting::Opens) => *depth += 1,
+            Some(Nesting::Closes) => *depth = depth.saturating_sub(1),
+            None => {}
+        }
+        *depth > limit
     })
+}
+
+enum Nesting {
+    Opens,
+    Closes,
+}
+
+/// What a tag, from behind its `<` on, does to the depth; nothing where it is none or has no end.
+fn nesting(tag: &str) -> Option<Nesting> {
+    let (does, tag) = tag
+        .strip_prefix('/')
+        .map_or((Nesting::Opens, tag), |tag| (Nesting::Closes, tag));
+    let end = tag
+        .find(|c: char| !c.is_ascii_alphanumeric() && c != '-')
+        .unwrap_or(tag.len());
+    let name = tag.get(..end).unwrap_or_default();
+    let counts = name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && !ENDLESS
+            .iter()
+            .any(|endless| endless.eq_ignore_ascii_case(name));
+    counts.then_some(does)
 }
 
 /// Walks without recursion, since the depth is what is in doubt.
@@ -206,6 +237,19 @@ mod tests {
     }
 
     #[test]
+    fn markup_in_a_script_is_not_deep_until_it_would_be_endless() {
+        let script = |count| {
+            format!(
+                "<script>x = \"{}\"</script>",
+                "<b>x<\\u002Fb>".repeat(count)
+            )
+        };
+        assert!(!opens_deeper(&script(DEPTH_IN_SCRIPT_MAX), 10));
+        assert!(opens_deeper(&script(DEPTH_IN_SCRIPT_MAX + 1), 10));
+        assert!(opens_deeper(&(script(5) + &"<b>".repeat(11)), 10));
+    }
+
+    #[test]
     fn too_many_elements_and_tags_without_end_are_refused() {
         let html = |count| "<p>x</p>".repeat(count);
         assert_eq!(oversize(&html(ELEMENTS_MAX)), Ok(()));
@@ -214,6 +258,9 @@ mod tests {
                 .unwrap_err()
                 .contains("elements")
         );
+        let hidden = format!("<!--<script>-->{}", "<br>".repeat(2 * ELEMENTS_MAX + 1));
+        assert_eq!(oversize(&hidden), Ok(()));
+        assert!(overgrown(&Document::from(hidden)).is_err());
         let html = format!("<a b={}", "<a".repeat(50_000));
         assert!(oversize(&html).unwrap_err().contains("no end"));
     }

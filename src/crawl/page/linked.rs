@@ -9,11 +9,11 @@ const BLOCKS_MAX: usize = 50;
 const OBJECTS_MAX: usize = 1_000;
 
 /// The objects that a page describes, articles first.
-pub(super) struct Linked(Vec<Value>);
+pub(crate) struct Linked(Vec<Value>);
 
 impl Linked {
     /// Reads every block; one that is no JSON is passed over.
-    pub(super) fn read(document: &Document) -> Self {
+    pub(crate) fn read(document: &Document) -> Self {
         let mut objects = Vec::new();
         for script in document
             .select("script[type*='ld+json']")
@@ -32,6 +32,15 @@ impl Linked {
     pub(super) fn text(&self, names: &[&str]) -> Option<String> {
         let of = |object: &Value| names.iter().find_map(|name| said(object.get(*name)?));
         self.articles().find_map(of)
+    }
+
+    /// The first object of one of these types.
+    pub(crate) fn of_type(&self, kinds: &[&str]) -> Option<&Value> {
+        let is = |object: &&Value| {
+            let kind = object.get("@type").and_then(Value::as_str);
+            kind.is_some_and(|kind| kinds.contains(&kind))
+        };
+        self.0.iter().find(is)
     }
 
     /// Whether the page says that it can be read for free; nothing where it does not say.
@@ -117,6 +126,14 @@ mod tests {
         ] {
             assert_eq!(linked(&json).text(&["headline"]).as_deref(), Some("A b"));
         }
+    }
+
+    #[test]
+    fn the_first_of_a_type_is_found() {
+        let linked = linked(r#"[{"@type":"Person","a":1},{"@type":"VideoObject","a":2}]"#);
+        let found = linked.of_type(&["Article", "VideoObject"]).unwrap();
+        assert_eq!(found["a"], 2);
+        assert!(linked.of_type(&["Article"]).is_none());
     }
 
     #[test]

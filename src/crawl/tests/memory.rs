@@ -1,6 +1,6 @@
 //! A source in memory that counts what is written; the crawl needs no change log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -18,10 +18,16 @@ pub(super) struct Memory {
 impl Memory {
     /// The stored documents but the people, in the order of keys.
     pub(super) fn documents(&self) -> Vec<Document> {
+        let mut documents = self.everything();
+        documents.retain(|document| document.key.kind != kind::USERS);
+        documents
+    }
+
+    /// Every stored document, in the order of keys.
+    pub(super) fn everything(&self) -> Vec<Document> {
         let documents = self.documents.lock().unwrap();
         documents
             .iter()
-            .filter(|(key, _)| key.kind != kind::USERS)
             .map(|(key, fields)| Document {
                 key: key.clone(),
                 fields: fields.clone(),
@@ -77,7 +83,7 @@ impl Source for Memory {
         after: Option<String>,
         limit: usize,
     ) -> Result<Reading<Vec<Document>>> {
-        let documents = self.documents();
+        let documents = self.everything();
         let page = documents.into_iter().filter(|document| {
             document.key.kind == kind && after.as_ref().is_none_or(|after| document.key.id > *after)
         });
@@ -85,7 +91,9 @@ impl Source for Memory {
     }
 
     async fn kinds(&self) -> Result<Vec<String>> {
-        Ok(Vec::new())
+        let kinds = self.everything().into_iter();
+        let kinds: BTreeSet<_> = kinds.map(|document| document.key.kind).collect();
+        Ok(kinds.into_iter().collect())
     }
 
     async fn watch(&self, _: Option<Position>) -> Result<Silence> {

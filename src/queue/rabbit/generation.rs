@@ -43,16 +43,9 @@ impl Generations for RabbitQueue {
 
     async fn turn(&self, sent: bool) -> Result<Turn> {
         let link = &self.publisher.link;
-        let connection = link.broker.connect("setup").await?;
-        let now = link.topology.refresh(&link.broker, &connection).await?;
-        let mover = Mover {
-            broker: &link.broker,
-            topology: link.topology.of(now),
-            connection,
-            now,
-        };
-        let next = mover.next().await?;
-        let turn = match next {
+        let mover = Mover::open(link).await?;
+        let now = mover.now;
+        let turn = match mover.next().await? {
             None if now.partitions == link.topology.wanted => {
                 link.open_gate().await;
                 mover.clear_before().await?;
@@ -81,14 +74,7 @@ impl Generations for RabbitQueue {
 /// Refuses while this generation ends. A process that has just started has not closed its gate yet, and what
 /// it let in behind an end would be deleted with the queue.
 pub(super) async fn stays(link: &Link) -> Result<()> {
-    let connection = link.broker.connect("setup").await?;
-    let now = link.topology.refresh(&link.broker, &connection).await?;
-    let mover = Mover {
-        broker: &link.broker,
-        topology: link.topology.of(now),
-        connection,
-        now,
-    };
+    let mover = Mover::open(link).await?;
     let next = mover.next().await?;
     mover.connection.close(200, "OK".into()).await.ok();
     match next {
@@ -129,7 +115,19 @@ struct Mover<'a> {
     now: Generation,
 }
 
-impl Mover<'_> {
+impl<'a> Mover<'a> {
+    async fn open(link: &'a Link) -> Result<Self> {
+        let broker = &link.broker;
+        let connection = broker.connect("setup").await?;
+        let now = link.topology.refresh(broker, &connection).await?;
+        Ok(Self {
+            broker,
+            topology: link.topology.of(now),
+            connection,
+            now,
+        })
+    }
+
     fn ending(&self, generation: u32) -> String {
         self.topology
             .exchange(generation)

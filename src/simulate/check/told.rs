@@ -2,6 +2,8 @@
 
 use super::{Checker, State, Written};
 use crate::change::{Act, Barrier, Change};
+use crate::feature::floor;
+use crate::queue::Queue as _;
 use crate::simulate::{QueueModel, VectorModel};
 
 impl Checker {
@@ -29,7 +31,7 @@ impl Checker {
         Ok(())
     }
 
-    /// A floor that has acted is kept, and no tombstone goes that a parked change needs.
+    /// A floor that has acted is kept, and no tombstone goes that a change needs, parked or on its way.
     pub(super) fn nothing_forgotten(queue: &QueueModel, written: &[Written]) -> Result<(), String> {
         let passed = std::mem::take(&mut queue.state().passed);
         let mut written = written.iter();
@@ -42,6 +44,7 @@ fn forgets_nothing(
     passed: &[Barrier],
     store: &VectorModel,
 ) -> Result<(), String> {
+    let partitions = queue.partitions();
     let (queue, mut store) = (queue.state(), store.state());
     for barrier in passed {
         if let Barrier::Floor {
@@ -65,7 +68,13 @@ fn forgets_nothing(
             ));
         }
     }
+    let settled = floor::settled(&store.control, partitions);
     for (key, version) in std::mem::take(&mut store.collections) {
+        if settled.is_none_or(|settled| version >= settled) {
+            return Err(format!(
+                "the tombstone of {key} at {version} is gone, and older changes may be on their way"
+            ));
+        }
         if queue.holds(&key, version) {
             return Err(format!(
                 "the tombstone of {key} at {version} is gone, and a parked change needs it"

@@ -1,0 +1,150 @@
+//! What links lead to, for every platform.
+
+use super::*;
+
+fn url(text: &str) -> Url {
+    Url::parse(text).unwrap()
+}
+
+/// What a link leads to, in short.
+fn led(link: &str, asked: Option<&str>) -> String {
+    match plan(&url(link), asked) {
+        Plan::Page(url) => format!("page {url}"),
+        Plan::Repository(url) => format!("repository {url}"),
+        Plan::Refused(why) => format!("refused: {why}"),
+        Plan::Listing(listing) => {
+            let places = listing.feeds.iter().chain(&listing.sitemaps);
+            let places: Vec<_> = places.map(Url::as_str).collect();
+            format!("listing {}: {}", listing.home, places.join(" "))
+        }
+    }
+}
+
+#[test]
+fn a_link_goes_to_the_platform_of_its_host_and_any_other_is_an_article() {
+    let cases = [
+        (
+            "https://example.org/a?b=c",
+            "page https://example.org/a?b=c",
+        ),
+        (
+            "https://example.org/x/y.git/",
+            "repository https://example.org/x/y.git/",
+        ),
+        (
+            "https://codeberg.org/a/b",
+            "repository https://codeberg.org/a/b",
+        ),
+        (
+            "https://github.com/rust-lang/book",
+            "repository https://github.com/rust-lang/book",
+        ),
+        (
+            "https://medium.com/@ada/engines-0123456789ab?source=user_profile---1",
+            "page https://medium.com/@ada/engines-0123456789ab",
+        ),
+        (
+            "https://medium.com/p/0123456789ab",
+            "page https://medium.com/p/0123456789ab",
+        ),
+        (
+            "https://medium.com/the-loom/engines-0123456789ab?sk=f00",
+            "page https://medium.com/the-loom/engines-0123456789ab",
+        ),
+        (
+            "https://medium.com/@ada",
+            "listing https://medium.com/@ada: https://medium.com/feed/@ada \
+             https://ada.medium.com/sitemap/sitemap.xml",
+        ),
+        (
+            "https://medium.com/the-loom?source=x",
+            "listing https://medium.com/the-loom: https://medium.com/feed/the-loom",
+        ),
+        (
+            "https://ada.medium.com/",
+            "listing https://ada.medium.com/: https://ada.medium.com/feed \
+             https://ada.medium.com/sitemap/sitemap.xml",
+        ),
+        ("https://medium.com/tag", "page https://medium.com/tag"),
+        (
+            "https://ada.substack.com/p/engines?utm_source=post&r=1a",
+            "page https://ada.substack.com/p/engines",
+        ),
+        (
+            "https://open.substack.com/pub/ada/p/engines?r=1a",
+            "page https://ada.substack.com/p/engines",
+        ),
+        (
+            "https://substack.com/home/post/p-12?source=queue",
+            "page https://substack.com/home/post/p-12",
+        ),
+        (
+            "https://ada.substack.com/archive?sort=new",
+            "listing https://ada.substack.com/: https://ada.substack.com/feed \
+             https://ada.substack.com/sitemap.xml",
+        ),
+        (
+            "https://substack.com/@Ada",
+            "listing https://ada.substack.com/: https://ada.substack.com/feed \
+             https://ada.substack.com/sitemap.xml",
+        ),
+    ];
+    for (link, expected) in cases {
+        assert_eq!(led(link, None), expected, "{link}");
+    }
+}
+
+#[test]
+fn a_platform_that_a_person_names_is_on_any_domain() {
+    assert_eq!(
+        led("https://letters.example.org/", Some("substack")),
+        "listing https://letters.example.org/: https://letters.example.org/feed \
+         https://letters.example.org/sitemap.xml",
+    );
+    assert_eq!(
+        led("https://letters.example.org/p/one?r=2", Some("substack")),
+        "page https://letters.example.org/p/one",
+    );
+    assert_eq!(
+        led(
+            "https://loom.example.org/engines-0123456789ab?gi=1",
+            Some("medium")
+        ),
+        "page https://loom.example.org/engines-0123456789ab",
+    );
+    assert_eq!(
+        led("https://ada.substack.com/", Some("article")),
+        "page https://ada.substack.com/",
+    );
+}
+
+#[test]
+fn all_links_of_one_post_are_one_document() {
+    let medium = [
+        "https://medium.com/@ada/engines-0123456789ab?source=x#f00d",
+        "https://medium.com/the-loom/engines-and-looms-0123456789ab",
+        "https://ada.medium.com/engines-0123456789ab?sk=1",
+        "https://medium.com/p/0123456789ab",
+    ];
+    for link in medium {
+        assert_eq!(
+            identity(&url(link)),
+            "https://medium.com/p/0123456789ab",
+            "{link}"
+        );
+    }
+    for link in [
+        "https://ada.substack.com/p/x?r=1",
+        "https://ada.substack.com/p/x?utm_medium=web",
+    ] {
+        assert_eq!(
+            identity(&url(link)),
+            "https://ada.substack.com/p/x",
+            "{link}"
+        );
+    }
+    assert_eq!(
+        identity(&url("https://a.example/x?id=1&utm_source=y")),
+        "https://a.example/x?id=1"
+    );
+}

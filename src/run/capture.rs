@@ -99,6 +99,15 @@ pub(super) async fn patiently<T, F: Future<Output = Result<T>>>(
     attempt: impl Fn() -> F,
 ) -> Result<T> {
     let until = Instant::now() + Duration::from_secs(config.capture.startup_timeout_seconds);
+    tried("waiting for a service", Some(until), attempt).await
+}
+
+/// Tries until it works, trying again cannot help, or the time is over; `waiting` is logged meanwhile.
+async fn tried<T, F: Future<Output = Result<T>>>(
+    waiting: &'static str,
+    until: Option<Instant>,
+    attempt: impl Fn() -> F,
+) -> Result<T> {
     let mut backoff = Backoff::jittered(Some(random()));
     loop {
         let error = match attempt().await {
@@ -109,10 +118,10 @@ pub(super) async fn patiently<T, F: Future<Output = Result<T>>>(
             return Err(error);
         };
         let pause = backoff.next(pause);
-        if Instant::now() + pause >= until {
+        if until.is_some_and(|until| Instant::now() + pause >= until) {
             return Err(error);
         }
-        tracing::warn!(error = %error.chain(), pause_ms = pause.as_millis(), "waiting for a service");
+        tracing::warn!(error = %error.chain(), pause_ms = pause.as_millis(), "{waiting}");
         sleep(pause).await;
     }
 }
@@ -126,12 +135,6 @@ struct Service {
     shutdown: watch::Receiver<bool>,
 }
 
-/// Why an active capture ended.
-enum Ended {
-    Stopped,
-    Fenced,
-}
-
 impl Service {
     async fn run(&self) -> Result<()> {
         let owner = owner();
@@ -142,19 +145,23 @@ impl Service {
             let lease = tokio::select! {
                 biased;
                 () = self.stopped() => return Ok(()),
-                lease = self.acquired(&owner) => lease?,
+                lease = tried("waiting for the lease", None, || self.source.acquire(&owner)) => lease?,
             };
             tracing::info!(owner, fence = lease.fence(), "capture is ours");
             let ended = tokio::select! {
                 biased;
-                fenced = self.kept(&lease) => fenced,
+                error = self.kept(&lease) => Err(error),
                 error = self.taking_in() => Err(error),
                 never = self.watching_window() => match never {},
-                ended = self.active(&lease) => ended,
+                stopped = self.active(&lease) => stopped,
+                () = self.overdue() => Ok(()),
             };
-            match ended? {
-                Ended::Stopped => return lease.release().await,
-                Ended::Fenced => tracing::warn!(owner, "another process has taken capture over"),
+            match ended {
+                Ok(()) => return lease.release().await,
+                Err(Error::Fenced { .. }) => {
+                    tracing::warn!(owner, "another process has taken capture over");
+                }
+                Err(error) => return Err(error),
             }
         }
     }
@@ -163,28 +170,11 @@ impl Service {
         crate::shutdown::requested(self.shutdown.clone()).await;
     }
 
-    /// The lease, however long it takes and whatever passes meanwhile.
-    async fn acquired(&self, owner: &str) -> Result<Lease> {
-        let mut backoff = Backoff::jittered(Some(random()));
-        loop {
-            let error = match self.source.acquire(owner).await {
-                Ok(lease) => return Ok(lease),
-                Err(error) => error,
-            };
-            let Recovery::Retry(pause) = error.recovery() else {
-                return Err(error);
-            };
-            tracing::warn!(error = %error.chain(), "waiting for the lease");
-            sleep(backoff.next(pause)).await;
-        }
-    }
-
     /// Renews the lease; ends only when that cannot be done.
-    async fn kept(&self, lease: &Lease) -> Result<Ended> {
+    async fn kept(&self, lease: &Lease) -> Error {
         match lease.keep().await {
             Ok(never) => match never {},
-            Err(Error::Fenced { .. }) => Ok(Ended::Fenced),
-            Err(error) => Err(error),
+            Err(error) => error,
         }
     }
 
@@ -232,21 +222,18 @@ impl Service {
         }
     }
 
-    /// Captures, stands still while paused, and captures again. After a stop it finishes within the grace.
-    async fn active(&self, lease: &Lease) -> Result<Ended> {
+    /// Captures, stands still while paused, and captures again, until a stop.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`] when another process has taken over, and what trying again cannot mend.
+    async fn active(&self, lease: &Lease) -> Result<()> {
         loop {
-            if self.is_paused().await? {
-                if let Err(Error::Fenced { .. }) = self.rest(lease, true).await {
-                    return Ok(Ended::Fenced);
-                }
-                tracing::info!("capture is paused; `lockstep resume capture` lets it go on");
-                tokio::select! {
-                    () = self.stopped() => return Ok(Ended::Stopped),
-                    () = self.resumed() => tracing::info!("capture goes on"),
-                }
+            let paused = || self.source.is_paused();
+            if tried("whether it is paused is not known yet", None, paused).await? {
+                self.rest(lease).await?;
             }
-            if let Err(Error::Fenced { .. }) = self.rest(lease, false).await {
-                return Ok(Ended::Fenced);
+            if *self.shutdown.borrow() {
+                return Ok(());
             }
             let (send, requests) = mpsc::channel(1);
             let mut settings = super::capture_settings(&self.config);
@@ -267,51 +254,28 @@ impl Service {
             };
             let carried = capture::run(ports, &settings, requests, until);
             let asked = self.requested(lease, send, pause);
-            let done = tokio::select! {
+            tokio::select! {
                 biased;
-                done = carried => done,
-                error = asked => Err(error),
-                () = self.overdue() => Ok(()),
-            };
-            match done {
-                Err(Error::Fenced { .. }) => return Ok(Ended::Fenced),
-                Err(error) => return Err(error),
-                Ok(()) if *self.shutdown.borrow() => return Ok(Ended::Stopped),
-                Ok(()) => {}
+                done = carried => done?,
+                error = asked => return Err(error),
+            }
+            if *self.shutdown.borrow() {
+                return Ok(());
             }
         }
     }
 
-    /// Whether capture is to stand still, however long the answer takes.
-    async fn is_paused(&self) -> Result<bool> {
-        self.surely("its pause is not known yet", || self.source.is_paused())
-            .await
-    }
-
-    /// Says that capture rests, or that it does not: others go by it, so it has to be said.
-    async fn rest(&self, lease: &Lease, rests: bool) -> Result<()> {
-        self.surely("that capture rests is not said yet", || lease.rest(rests))
-            .await
-    }
-
-    /// Tries until it is done, or until it cannot be.
-    async fn surely<T, F: Future<Output = Result<T>>>(
-        &self,
-        unless: &'static str,
-        attempt: impl Fn() -> F,
-    ) -> Result<T> {
-        let mut backoff = Backoff::jittered(Some(random()));
-        loop {
-            let error = match attempt().await {
-                Ok(done) => return Ok(done),
-                Err(error) => error,
-            };
-            let Recovery::Retry(pause) = error.recovery() else {
-                return Err(error);
-            };
-            tracing::warn!(error = %error.chain(), "{unless}");
-            sleep(backoff.next(pause)).await;
+    /// Stands still until it may go on or is to stop. Others go by what is said of it, so it has to be said.
+    async fn rest(&self, lease: &Lease) -> Result<()> {
+        let say = |rests| move || lease.rest(rests);
+        let unsaid = "whether capture rests is not said yet";
+        tried(unsaid, None, say(true)).await?;
+        tracing::info!("capture is paused; `lockstep resume capture` lets it go on");
+        tokio::select! {
+            () = self.stopped() => return Ok(()),
+            () = self.resumed() => tracing::info!("capture goes on"),
         }
+        tried(unsaid, None, say(false)).await
     }
 
     /// Ready when a stop was asked for longer ago than it may take: what is not confirmed by then comes again.

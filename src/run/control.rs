@@ -152,6 +152,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_snapshot_is_of_what_capture_watches() {
+        let mut config = Config::default();
+        let saved = Checkpoint {
+            epoch: 1,
+            position: crate::change::Position(Vec::new()),
+            snapshot: crate::capture::SnapshotPlan::default(),
+            kinds: ["posts".to_owned()].into(),
+            resets: 0,
+        };
+        // Without names in the settings everything is watched, and what was met is known.
+        config.source.collections = Vec::new();
+        assert_eq!(watched(&config, Some(saved)), ["posts".to_owned()].into());
+        config.source.collections = vec!["notes".to_owned()];
+        let error = unwatched("posts", &watched(&config, None)).to_string();
+        assert!(
+            error.contains("posts") && error.contains("notes"),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn what_nobody_would_do_is_refused_with_the_reason() {
         let standing = |owner: Option<&str>, paused| Standing {
             owner: owner.map(str::to_owned),

@@ -171,3 +171,26 @@ impl Link {
         blocked
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{sleep, timeout};
+
+    use super::*;
+
+    /// The lock is handed to whoever asked for it first: that one has to be polled, also while somebody
+    /// looks why it takes so long.
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_for_the_connection_itself_comes_to_its_end() {
+        let broker = Broker::parse("amqp://127.0.0.1:5672").unwrap();
+        let link = Link::new(broker, Topology::unread(("test", 1), None));
+        let reconnecting = async {
+            let _open = link.open.lock().await;
+            sleep(2 * PATIENCE).await;
+        };
+        let answering = link.patiently(async { drop(link.open.lock().await) });
+        let both = async { tokio::join!(reconnecting, answering) };
+        let ended = timeout(10 * PATIENCE, both).await;
+        assert!(ended.is_ok(), "it waits for ever");
+    }
+}

@@ -59,20 +59,25 @@ impl Topology {
         seed_consumers: Option<String>,
     ) -> Result<Self> {
         let connection = broker.connect("setup").await?;
-        let unread = Generation {
-            number: 0,
-            partitions: wanted,
-        };
-        let topology = Self {
-            name: name.to_owned(),
-            wanted,
-            seed_consumers,
-            now: Arc::new(Mutex::new(unread)),
-        };
+        let topology = Self::unread((name, wanted), seed_consumers);
         topology.refresh(broker, &connection).await?;
         topology.declare(broker, &connection).await?;
         connection.close(200, "OK".into()).await.ok();
         Ok(topology)
+    }
+
+    /// Before the broker was asked.
+    pub(super) fn unread((name, wanted): (&str, u32), seed_consumers: Option<String>) -> Self {
+        let unread = Generation {
+            number: 0,
+            partitions: wanted,
+        };
+        Self {
+            name: name.to_owned(),
+            wanted,
+            seed_consumers,
+            now: Arc::new(Mutex::new(unread)),
+        }
     }
 
     /// Asks the broker which generation is the one of now, and goes on with that one.

@@ -125,3 +125,31 @@ async fn a_pause_outlives_who_asked_for_it_and_the_lease() {
     assert!(!source.is_paused().await.unwrap());
     assert_eq!(source.checkpoint().await.unwrap(), Some(checkpoint(1)));
 }
+
+/// In one step: whoever rests, or was about to begin with the old position, cannot save over the new one.
+#[tokio::test]
+async fn a_position_is_moved_while_nobody_captures_and_fences_off_who_rests() {
+    let home = Home::new();
+    let (source, active) = (home.open().await, home.open().await);
+    source
+        .replace_checkpoint(Some(&checkpoint(1)))
+        .await
+        .unwrap();
+    let lease = active.acquire("active").await.unwrap();
+    lease.save(checkpoint(2)).await.unwrap();
+    let refused = source.replace_checkpoint(Some(&checkpoint(3))).await;
+    assert!(matches!(refused, Err(Error::Refused { .. })), "{refused:?}");
+    assert_eq!(source.checkpoint().await.unwrap(), Some(checkpoint(2)));
+
+    lease.rest(true).await.unwrap();
+    source
+        .replace_checkpoint(Some(&checkpoint(4)))
+        .await
+        .unwrap();
+    fenced(&lease.rest(false).await);
+    fenced(&lease.save(checkpoint(5)).await);
+    assert_eq!(source.checkpoint().await.unwrap(), Some(checkpoint(4)));
+    let next = active.acquire("next").await.unwrap();
+    assert!(next.fence() > lease.fence());
+    next.save(checkpoint(6)).await.unwrap();
+}

@@ -3,6 +3,7 @@
 mod author;
 mod control;
 mod partitions;
+mod settings;
 
 use std::path::PathBuf;
 
@@ -19,6 +20,7 @@ use crate::{Error, Result, crawl};
 use author::Author;
 pub(super) use control::Control;
 pub(super) use partitions::Partitions;
+pub(super) use settings::What;
 
 const DATA_HELP: &str =
     "The folder that holds all data [env: LOCKSTEP_DATA; default: the platform's data folder]";
@@ -40,7 +42,7 @@ by itself, until the index has caught up. Where source.url and queue.url are set
 and `capture`, `feature`, `position`, `pause`, `resume` and `snapshot` are about them.
 
 Settings are read from lockstep.toml in the data folder and from LOCKSTEP_… variables; \
-docs/configuration.md lists them.";
+docs/configuration.md lists them, and `lockstep config show` says what holds here.";
 
 /// Keeps a vector index in lockstep with a document store.
 #[derive(Debug, Parser)]
@@ -76,6 +78,9 @@ pub(super) enum Command {
         #[arg(long, value_name = "LIST", value_parser = partitions::read)]
         partitions: Option<Partitions>,
     },
+    /// Check the settings, or show them and where each comes from
+    #[command(subcommand)]
+    Config(What),
     #[command(flatten)]
     Control(Control),
     #[command(flatten)]

@@ -3,8 +3,10 @@
 mod authors;
 mod reports;
 mod services;
+mod settings;
 
 pub(super) use services::stance;
+pub(super) use settings::{faults, settings};
 
 use std::fmt::Write as _;
 

@@ -21,7 +21,7 @@ use tokio::runtime::Runtime;
 use crate::command::{Handler as _, Reporter, Request, Response, Status};
 use crate::config::{self, Config, Environment};
 use crate::serve::Client;
-use crate::{Error, Result, run, shutdown, simulate, telemetry};
+use crate::{Error, Result, doctor, run, shutdown, simulate, telemetry};
 
 use arguments::{Arguments, Command, What};
 pub use exit::Exit;
@@ -80,6 +80,7 @@ fn execute(arguments: Arguments, environment: &Environment) -> Result<Exit> {
                     .map_or(Exit::Interrupted, |()| Exit::Done))
             })
         }
+        Command::Doctor => diagnose(config::read(place, environment)?, json),
         Command::Config(what) => {
             let shown = config::Shown::from(config::read(place, environment)?);
             print(&match (json, what) {
@@ -112,6 +113,26 @@ fn execute(arguments: Arguments, environment: &Environment) -> Result<Exit> {
             }
         }
     }
+}
+
+/// Looks at everything, where the settings are right at all.
+fn diagnose(reading: config::Reading, json: bool) -> Result<Exit> {
+    let diagnosis = if reading.faults.is_empty() {
+        let config = quiet(reading.config)?;
+        runtime()?.block_on(Box::pin(run::doctor(config)))?
+    } else {
+        doctor::misread(&reading.faults)
+    };
+    print(&if json {
+        render::pretty(&diagnosis)?
+    } else {
+        render::diagnosis(&diagnosis)
+    })?;
+    Ok(if diagnosis.is_healthy() {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
 }
 
 /// A command's own work is told by its answer; the log is for what goes wrong.

@@ -21,6 +21,7 @@ pub mod command;
 pub mod config;
 pub mod crawl;
 pub mod database;
+pub mod doctor;
 pub mod document;
 mod error;
 pub mod explain;

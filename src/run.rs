@@ -36,6 +36,7 @@ use crate::vector::edge::{self, Unreadable};
 
 mod capture;
 mod control;
+mod doctor;
 mod door;
 mod embedder;
 mod feature;
@@ -46,6 +47,7 @@ mod window;
 
 pub use capture::capture;
 pub use control::{Order, control};
+pub use doctor::doctor;
 use door::Door;
 use embedder::AnyEmbedder;
 pub use feature::feature;

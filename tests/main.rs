@@ -15,6 +15,7 @@ mod contract {
 }
 mod control;
 mod crash;
+mod doctor;
 mod embedding;
 mod feature_crash;
 mod mongo_faults;

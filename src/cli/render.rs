@@ -1,10 +1,12 @@
 //! Answers as text for people, and as JSON.
 
 mod authors;
+mod doctor;
 mod reports;
 mod services;
 mod settings;
 
+pub(super) use doctor::diagnosis;
 pub(super) use services::stance;
 pub(super) use settings::{faults, settings};
 

@@ -384,15 +384,15 @@ mod tests {
     fn what_was_recorded_is_told() {
         let text = full().text();
         for line in [
-            "lockstep_capture_active 1.0",
-            "lockstep_source_oplog_window_seconds 3600.0",
+            "lockstep_capture_active{} 1.0",
+            "lockstep_source_oplog_window_seconds{} 3600.0",
             "lockstep_queue_pending{lane=\"live\"} 3.0",
-            "lockstep_queue_oldest_parked_seconds 90.0",
-            "lockstep_index_as_of_timestamp_seconds 1700000000.5",
+            "lockstep_queue_oldest_parked_seconds{} 90.0",
+            "lockstep_index_as_of_timestamp_seconds{} 1700000000.5",
             "lockstep_feature_changes_total{outcome=\"stored\"} 7",
             "lockstep_feature_stage_seconds_count{stage=\"embed\"} 1",
             "lockstep_search_seconds_count{outcome=\"found\"} 1",
-            "lockstep_model_tokens_total 40",
+            "lockstep_model_tokens_total{} 40",
         ] {
             assert!(text.lines().any(|told| told == line), "{line} in {text}");
         }

@@ -18,6 +18,7 @@ mod crash;
 mod doctor;
 mod embedding;
 mod feature_crash;
+mod metrics;
 mod mongo_faults;
 mod pipeline;
 mod qdrant;

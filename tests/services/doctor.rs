@@ -9,7 +9,7 @@ use crate::doctor::found;
 use crate::support::mongo::MongoServer;
 use crate::support::qdrant::Server;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn services_that_are_as_they_should_be_pass() {
     let mut place = Place::new();
     let store = Server::start().await;

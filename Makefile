@@ -86,5 +86,9 @@ bench-runtimes: setup-test ## Which runtime embeds fastest here, the ones not ch
 bench-extraction: setup ## How well articles are found, on the pages in EXTRACTION=, beside other extractors
 	benches/extraction/run
 
+local-test-%: model ## local-test-github, local-test-medium: crawl LINK= into a fresh folder, show a hit; AUTHOR=, QUESTION=
+	@$(CARGO) build --locked
+	@scripts/local-test $* "$${LINK:-}"
+
 clean-data: stop ## Remove the data folder of `make run`, the model included
 	@scripts/clean-data

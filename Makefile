@@ -98,5 +98,9 @@ local-ingest-data: ## Have the containers crawl the links of LINKS=, one a line
 local-test-retriever: ## Ask the containers a QUESTION=
 	@scripts/local search "$${QUESTION:-}"
 
+local-test-%: model ## local-test-github, local-test-medium: crawl LINK= into a fresh folder, show a hit; AUTHOR=, QUESTION=
+	@$(CARGO) build --locked
+	@scripts/local-test $* "$${LINK:-}"
+
 clean-data: stop ## Remove the data folder of `make run`, the model included
 	@scripts/clean-data

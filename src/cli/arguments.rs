@@ -116,7 +116,8 @@ pub(super) enum Ask {
   lockstep crawl https://medium.com/@ada --author \"Ada Lovelace\"
   lockstep crawl https://letters.example.org --as substack --author \"Ada Lovelace\"
   lockstep crawl ./book --author \"Ada Lovelace\"
-  lockstep crawl https://example.org/engine.git --author \"Ada Lovelace\"")]
+  lockstep crawl https://github.com/ada/engine --ref v1.2 --author \"Ada Lovelace\"
+  lockstep crawl https://github.com/ada --author \"Ada Lovelace\"")]
     Crawl {
         /// A URL or a path
         link: String,
@@ -126,6 +127,9 @@ pub(super) enum Ask {
         /// Read it as this, instead of what it looks like
         #[arg(long = "as", value_name = "KIND", value_parser = PossibleValuesParser::new(crawl::kinds()))]
         as_kind: Option<String>,
+        /// The branch, tag or commit of a repository, instead of its default branch
+        #[arg(long = "ref", value_name = "NAME")]
+        reference: Option<String>,
         #[command(flatten)]
         wait: Wait,
     },
@@ -273,12 +277,14 @@ impl Ask {
                 link,
                 author,
                 as_kind,
+                reference,
                 wait,
             } => {
                 let what = crawl::Request {
                     target: absolute(link)?,
                     author: full_name(&author)?,
                     as_kind: as_kind.as_deref().map(crawl::Kind::of),
+                    reference,
                 };
                 Request::Crawl {
                     what,

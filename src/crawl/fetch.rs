@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, LOCATION};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Client, Response, StatusCode};
 use robotxt::{AccessResult, Robots};
 use url::{Origin, Url};
@@ -127,6 +127,28 @@ impl Fetcher {
         Err(fail(format!(
             "it was redirected more than {REDIRECTS_MAX} times"
         )))
+    }
+
+    /// Asks an interface for programs, to which robots.txt does not apply; follows no redirect.
+    ///
+    /// # Errors
+    /// Why there is no answer. What the answer is worth is for the caller to judge.
+    pub(crate) async fn ask(&self, url: &Url, headers: HeaderMap) -> Result<Response, String> {
+        self.guard.permit(url)?;
+        let request = self.client.get(url.clone()).headers(headers);
+        request.send().await.map_err(said)
+    }
+
+    /// The body of such an answer, within the limit for pages.
+    pub(crate) async fn body(&self, response: Response, link: &Url) -> Result<Vec<u8>> {
+        read(response, self.page_bytes_max, link).await
+    }
+
+    /// A name and password as a header has them.
+    pub(crate) fn basic(&self, url: &Url, name: &str, password: &str) -> Option<HeaderValue> {
+        let request = self.client.get(url.clone());
+        let request = request.basic_auth(name, Some(password)).build().ok()?;
+        request.headers().get(AUTHORIZATION).cloned()
     }
 
     /// Asks the host's robots.txt; one that cannot be read forbids everything, a missing one nothing.

@@ -1,11 +1,14 @@
 //! Crawls of real folders, repositories and a real server, into a source in memory.
 
+mod account;
 mod articles;
 mod export;
 mod git;
 mod local;
 mod memory;
 mod posts;
+mod remote;
+mod shelf;
 mod strange;
 mod web;
 
@@ -31,6 +34,7 @@ fn request(target: &str) -> Request {
         target: target.to_owned(),
         author: "Ada Lovelace".to_owned(),
         as_kind: None,
+        reference: None,
     }
 }
 

@@ -11,6 +11,7 @@ fn led(link: &str, asked: Option<&str>) -> String {
     match plan(&url(link), asked) {
         Plan::Page(url) => format!("page {url}"),
         Plan::Repository(url) => format!("repository {url}"),
+        Plan::Account(account) => format!("account {} {}", account.home, account.repositories),
         Plan::Refused(why) => format!("refused: {why}"),
         Plan::Listing(listing) => {
             let places = listing.feeds.iter().chain(&listing.sitemaps);
@@ -38,6 +39,34 @@ fn a_link_goes_to_the_platform_of_its_host_and_any_other_is_an_article() {
         (
             "https://github.com/rust-lang/book",
             "repository https://github.com/rust-lang/book",
+        ),
+        (
+            "https://github.com/ada?tab=repositories",
+            "account https://github.com/ada true",
+        ),
+        (
+            "http://www.github.com/ada/engine/?tab=readme-ov-file",
+            "repository https://github.com/ada/engine",
+        ),
+        (
+            "https://github.com/orgs/rust-lang",
+            "account https://github.com/rust-lang true",
+        ),
+        (
+            "https://gist.github.com/ada",
+            "account https://gist.github.com/ada false",
+        ),
+        (
+            "https://gist.github.com/ada/aa5a315d61ae9438b18d",
+            "repository https://gist.github.com/aa5a315d61ae9438b18d.git",
+        ),
+        (
+            "https://github.com/features",
+            "page https://github.com/features",
+        ),
+        (
+            "https://github.com/ada/engine/issues/1",
+            "page https://github.com/ada/engine/issues/1",
         ),
         (
             "https://medium.com/@ada/engines-0123456789ab?source=user_profile---1",

@@ -36,7 +36,7 @@ pub use load::{Place, Reading, load, names, read};
 pub use model::{Backend, Model};
 pub use origin::{Fault, Origin};
 pub use services::{Queue, SECRETS, Secret, Source, Vector};
-pub use shown::Shown;
+pub use shown::{Setting, Shown};
 
 /// The whole tree.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

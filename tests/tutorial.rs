@@ -8,6 +8,8 @@ use crate::support::model::model_folder;
 use crate::support::mongo::MongoServer;
 use crate::support::qdrant::Server;
 
+/// A line that no command prints.
+const MARK: &str = "--- end of block ";
 const PAGE: &str = include_str!("../docs/tutorial.md");
 /// Before a block that is not run.
 const NOT_RUN: &str = "<!-- not run";
@@ -32,15 +34,12 @@ fn script(page: &str) -> (String, Vec<Vec<&str>>) {
             let (prints, commands): (Vec<_>, Vec<_>) =
                 block.into_iter().partition(|line| line.starts_with(PRINTS));
             script += &format!("{}\necho '{MARK}{}'\n", commands.join("\n"), expected.len());
-            let part = |line: &'static str| line.trim_start_matches(PRINTS);
-            expected.push(prints.into_iter().map(part).collect());
+            let prints = prints.into_iter();
+            expected.push(prints.map(|line| line.trim_start_matches(PRINTS)).collect());
         }
     }
     (script, expected)
 }
-
-/// A line that no command prints.
-const MARK: &str = "--- end of block ";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_command_of_the_tutorial_does_what_it_says() {

@@ -26,6 +26,7 @@ mod error;
 pub mod explain;
 pub mod feature;
 pub mod folder;
+pub mod logbook;
 pub mod queue;
 pub mod retry;
 pub mod run;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use super::nearest::suggestion;
-use super::{Config, types};
+use super::{Config, types, watch};
 use crate::feature::types::Types;
 use crate::{Error, Result};
 
@@ -28,6 +28,7 @@ pub fn load(place: Place, lookup: impl Fn(&str) -> Option<String>) -> Result<Con
     let mut faults = Vec::new();
     let mut config = Table::new();
     let mut given = BTreeMap::new();
+    let mut watches = Vec::new();
     let file = place
         .file
         .or_else(|| lookup("LOCKSTEP_CONFIG").map(PathBuf::from));
@@ -36,6 +37,7 @@ pub fn load(place: Place, lookup: impl Fn(&str) -> Option<String>) -> Result<Con
         match text.parse::<Table>() {
             Ok(mut table) => {
                 given = types::take(&mut table, &origin, &mut faults);
+                watches = watch::take(&mut table, &origin, &mut faults);
                 take(&mut config, &origin, table, &mut faults);
             }
             Err(error) => faults.push(format!("{}: {}", path.display(), one_line(error.message()))),
@@ -55,6 +57,7 @@ pub fn load(place: Place, lookup: impl Fn(&str) -> Option<String>) -> Result<Con
         .try_into()
         .map_err(|error| fault(&[one_line(&error.to_string())]))?;
     config.data = data;
+    config.crawl.watch = watches;
     faults.extend(config.faults());
     match Types::new(&given) {
         Ok(types) => config.take_types(types, given.into_keys()),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::address::Guard;
+use super::manners::Manners;
 
 /// The limits of a crawl; every default is safe for pages of strangers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +19,12 @@ pub struct Settings {
     pub repository_bytes_max: u64,
     /// Seconds for one page with its redirects' bodies. 60.
     pub fetch_seconds_max: u64,
+    /// Seconds that a crawl waits at once for a host that wants a pause (`Retry-After`, crawl delay). 60:
+    /// what is longer is for the next crawl.
+    pub wait_seconds_max: u64,
+    /// Hours between two answers that a page is not there, before its document is deleted. 24: a site
+    /// that was broken for an afternoon loses nothing.
+    pub gone_after_hours: u64,
     /// Seconds for one clone. 600.
     pub clone_seconds_max: u64,
     /// Bytes of one clone on disk. 2 GiB.
@@ -28,6 +35,9 @@ pub struct Settings {
     pub allow_private: bool,
     /// Hosts that may be asked though their addresses are private. None.
     pub allow_hosts: Vec<String>,
+    /// What all crawls of the process share: whom they ask when, and by which clock.
+    #[serde(skip)]
+    pub manners: Manners,
     /// Where clones live while they are read; set by the owner of the data folder.
     #[serde(skip)]
     pub tmp: PathBuf,
@@ -40,11 +50,14 @@ impl Default for Settings {
             file_bytes_max: 1 << 20,
             repository_bytes_max: 12 << 20,
             fetch_seconds_max: 60,
+            wait_seconds_max: 60,
+            gone_after_hours: 24,
             clone_seconds_max: 600,
             clone_bytes_max: 2 << 30,
             contact: None,
             allow_private: false,
             allow_hosts: Vec::new(),
+            manners: Manners::default(),
             tmp: std::env::temp_dir(),
         }
     }

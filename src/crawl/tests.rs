@@ -1,11 +1,14 @@
 //! Crawls of real folders, repositories and a real server, into a source in memory.
 
+mod again;
 mod articles;
 mod export;
 mod git;
 mod local;
 mod memory;
+mod polite;
 mod posts;
+mod scheduled;
 mod strange;
 mod web;
 

@@ -7,6 +7,7 @@
 
 mod arguments;
 mod exit;
+mod links;
 mod progress;
 mod render;
 
@@ -20,11 +21,13 @@ use tokio::runtime::Runtime;
 
 use crate::command::{Handler as _, Reporter, Request, Response, Status};
 use crate::config::{self, Config};
+use crate::run::Work as _;
 use crate::serve::Client;
 use crate::{Error, Result, run, shutdown, simulate, telemetry};
 
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Ask, Command, Crawl};
 pub use exit::Exit;
+use links::Links;
 
 /// Reads the command, does it, and says how it went. `lookup` answers for the environment.
 pub fn main(
@@ -92,6 +95,16 @@ fn execute(arguments: Arguments, lookup: impl Fn(&str) -> Option<String>) -> Res
                 render::stance(&stance)
             })
         }
+        Command::Ask(Ask::Crawl(crawl)) if crawl.schedule => {
+            let config = config::load(place, lookup)?;
+            telemetry::start(&config.log)?;
+            runtime()?.block_on(scheduled(config))
+        }
+        Command::Ask(Ask::Crawl(crawl)) if crawl.links.is_some() => {
+            let config = quiet(config::load(place, lookup)?)?;
+            let list = list(&crawl, &config, json)?;
+            runtime()?.block_on(listed(config, list))
+        }
         Command::Ask(ask) => {
             let config = quiet(config::load(place, lookup)?)?;
             let request = ask.request()?;
@@ -134,6 +147,54 @@ async fn up(config: Config) -> Result<Exit> {
         }))
     });
     Ok(done.await?.map_or(Exit::Interrupted, |()| Exit::Done))
+}
+
+/// Keeps the schedule until a signal asks for the end.
+async fn scheduled(config: Config) -> Result<Exit> {
+    if Client::find(&config.data).await?.is_some() {
+        return Err(Error::Config {
+            setting: "--schedule".into(),
+            why: "`lockstep up` runs on this data folder and keeps the schedule already".into(),
+        });
+    }
+    let done = shutdown::until_insisted(|shutdown| {
+        let shutdown = shutdown::requested(shutdown);
+        Box::pin(run::schedule(config, shutdown, |address| {
+            anstream::eprintln!("the schedule is kept, at {address} (stop it with Ctrl-C)");
+        }))
+    });
+    Ok(done.await?.map_or(Exit::Interrupted, |()| Exit::Done))
+}
+
+/// The links of a file, as the arguments have it.
+fn list(crawl: &Crawl, config: &Config, json: bool) -> Result<Links> {
+    let path = crawl.links.clone().unwrap_or_default();
+    let author = crawl.author()?;
+    let mut list = Links::read(&path, author.as_deref(), crawl.kind().as_ref())?;
+    list.at_once = config.crawl.links_at_once;
+    list.json = json;
+    list.anew = crawl.anew;
+    list.wait = crawl.waits();
+    Ok(list)
+}
+
+/// Crawls a list through the running process, or else in this one.
+async fn listed(config: Config, list: Links) -> Result<Exit> {
+    let done = shutdown::until_insisted(|shutdown| async move {
+        let Some(client) = Client::find(&config.data).await? else {
+            let until = shutdown::requested(shutdown);
+            return Box::pin(run::session(config, list, until)).await;
+        };
+        tokio::select! {
+            biased;
+            () = shutdown::requested(shutdown) => Ok(None),
+            done = list.work(&client) => done.map(Some),
+        }
+    });
+    Ok(done.await?.flatten().unwrap_or_else(|| {
+        anstream::eprintln!("the same command goes on with what is left");
+        Exit::Interrupted
+    }))
 }
 
 /// The answer; a status says how the services stand too, which this process asks itself, and is an

@@ -37,7 +37,9 @@ mod control;
 mod door;
 mod embedder;
 mod feature;
+mod schedule;
 mod services;
+mod session;
 mod standing;
 mod store;
 mod window;
@@ -47,7 +49,9 @@ pub use control::{Order, control};
 use door::Door;
 use embedder::AnyEmbedder;
 pub use feature::feature;
+pub use schedule::schedule;
 use services::Parts;
+pub use session::{Work, session};
 pub use standing::standing;
 use store::AnyStore;
 
@@ -97,6 +101,7 @@ pub async fn up(
     } else {
         let (commands, requests) = Box::pin(open(&config, &folder, Some(address.clone()))).await?;
         start(&mut roles, &config, &commands, requests);
+        watch(&mut roles, &config, &commands);
         door.serve(&mut roles, commands, &folder)?;
     }
     tracing::info!(address, data = %config.data.display(), "lockstep is up");
@@ -120,7 +125,14 @@ async fn up_on_services(
     let capturing = capture(config.clone(), roles.shutdown());
     roles.start("capture", capturing);
     feature::start(roles, config, &parts, feature::Which::Shared)?;
+    watch(roles, config, &commands);
     door.serve(roles, commands, folder)
+}
+
+/// Starts the schedule, on the same manners as the crawls that people ask for.
+fn watch<R: Rooms>(roles: &mut Roles, config: &Config, commands: &Commands<R>) {
+    let (source, settings) = (Arc::clone(&commands.source), commands.crawling.clone());
+    schedule::start(roles, config, source, settings);
 }
 
 /// Answers one request in this process, with the roles that it needs. None when `shutdown` was

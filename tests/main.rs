@@ -8,12 +8,14 @@ mod capture_crash;
 mod collection;
 mod contract {
     mod embedder;
+    mod logbook;
     mod queue;
     mod source;
     mod vector;
 }
 mod control;
 mod crash;
+mod crawling;
 mod embedding;
 mod feature_crash;
 mod mongo_faults;

@@ -1,5 +1,7 @@
 //! Capture and a worker on real servers, each a process, and the commands that ask about them.
 
+mod crawling;
+
 use std::path::Path;
 
 use lockstep::source::Source as _;

@@ -14,37 +14,35 @@ mod render;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::num::NonZero;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
 use tokio::runtime::Runtime;
 
 use crate::command::{Handler as _, Reporter, Request, Response, Status};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Environment};
 use crate::run::Work as _;
 use crate::serve::Client;
 use crate::{Error, Result, run, shutdown, simulate, telemetry};
 
-use arguments::{Arguments, Ask, Command, Crawl};
+use arguments::{Arguments, Ask, Command, Crawl, What};
 pub use exit::Exit;
 use links::Links;
 
-/// Reads the command, does it, and says how it went. `lookup` answers for the environment.
-pub fn main(
-    arguments: impl IntoIterator<Item = OsString>,
-    lookup: impl Fn(&str) -> Option<String>,
-) -> ExitCode {
+/// Reads the command, does it, and says how it went.
+pub fn main(arguments: impl IntoIterator<Item = OsString>, environment: &Environment) -> ExitCode {
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => return exit::usage(&error),
     };
-    match execute(arguments, lookup) {
+    match execute(arguments, environment) {
         Ok(exit) => exit.into(),
         Err(error) => exit::fail(&error).into(),
     }
 }
 
-fn execute(arguments: Arguments, lookup: impl Fn(&str) -> Option<String>) -> Result<Exit> {
+fn execute(arguments: Arguments, environment: &Environment) -> Result<Exit> {
     let json = arguments.json;
     let place = arguments.place();
     match arguments.command {
@@ -54,16 +52,16 @@ fn execute(arguments: Arguments, lookup: impl Fn(&str) -> Option<String>) -> Res
             print(&String::from_utf8_lossy(&text))
         }
         Command::Simulate { seed, steps } => {
-            quiet(config::load(place, lookup)?)?;
+            quiet(config::load(place, environment)?)?;
             simulated(&simulate::run(seed, steps, None), json)
         }
         Command::Up => {
-            let config = config::load(place, lookup)?;
+            let config = config::load(place, environment)?;
             telemetry::start(&config.log)?;
             runtime()?.block_on(up(config))
         }
         Command::Capture => {
-            let config = config::load(place, lookup)?;
+            let config = config::load(place, environment)?;
             telemetry::start(&config.log)?;
             // It reads and publishes in one task; a thread more costs memory, and the client of the
             // queue has one of its own.
@@ -75,7 +73,7 @@ fn execute(arguments: Arguments, lookup: impl Fn(&str) -> Option<String>) -> Res
             })
         }
         Command::Feature { partitions } => {
-            let config = config::load(place, lookup)?;
+            let config = config::load(place, environment)?;
             telemetry::start(&config.log)?;
             let partitions = partitions.map(|list| list.0);
             runtime()?.block_on(async {
@@ -86,8 +84,21 @@ fn execute(arguments: Arguments, lookup: impl Fn(&str) -> Option<String>) -> Res
                     .map_or(Exit::Interrupted, |()| Exit::Done))
             })
         }
+        Command::Config(what) => {
+            let shown = config::Shown::from(config::read(place, environment)?);
+            print(&match (json, what) {
+                (true, _) => render::pretty(&shown)?,
+                (false, What::Check) => render::faults(&shown),
+                (false, What::Show) => render::settings(&shown),
+            })?;
+            Ok(if shown.faults.is_empty() {
+                Exit::Done
+            } else {
+                Exit::Usage
+            })
+        }
         Command::Control(control) => {
-            let config = quiet(config::load(place, lookup)?)?;
+            let config = quiet(config::load(place, environment)?)?;
             let stance = runtime()?.block_on(run::control(&config, control.order()))?;
             print(&if json {
                 render::pretty(&stance)?
@@ -96,24 +107,30 @@ fn execute(arguments: Arguments, lookup: impl Fn(&str) -> Option<String>) -> Res
             })
         }
         Command::Ask(Ask::Crawl(crawl)) if crawl.schedule => {
-            let config = config::load(place, lookup)?;
+            let config = config::load(place, environment)?;
             telemetry::start(&config.log)?;
             runtime()?.block_on(scheduled(config))
         }
-        Command::Ask(Ask::Crawl(crawl)) if crawl.links.is_some() => {
-            let config = quiet(config::load(place, lookup)?)?;
-            let list = list(&crawl, &config, json)?;
-            runtime()?.block_on(listed(config, list))
-        }
         Command::Ask(ask) => {
-            let config = quiet(config::load(place, lookup)?)?;
-            let request = ask.request()?;
-            let answer = shutdown::until_insisted(|shutdown| answer(config, request, shutdown));
-            match runtime()?.block_on(answer)?.flatten() {
-                Some(response) => show(&response, json),
-                None => Ok(Exit::Interrupted),
-            }
+            let config = quiet(config::load(place, environment)?)?;
+            asked(config, ask, json)
         }
+    }
+}
+
+/// Asks for something, or for every line of a list.
+fn asked(config: Config, ask: Ask, json: bool) -> Result<Exit> {
+    if let Ask::Crawl(crawl) = &ask
+        && let Some(path) = &crawl.links
+    {
+        let list = list((crawl, path), &config, json)?;
+        return runtime()?.block_on(listed(config, list));
+    }
+    let request = ask.request()?;
+    let answer = shutdown::until_insisted(|shutdown| answer(config, request, shutdown));
+    match runtime()?.block_on(answer)?.flatten() {
+        Some(response) => show(&response, json),
+        None => Ok(Exit::Interrupted),
     }
 }
 
@@ -167,10 +184,9 @@ async fn scheduled(config: Config) -> Result<Exit> {
 }
 
 /// The links of a file, as the arguments have it.
-fn list(crawl: &Crawl, config: &Config, json: bool) -> Result<Links> {
-    let path = crawl.links.clone().unwrap_or_default();
+fn list((crawl, path): (&Crawl, &Path), config: &Config, json: bool) -> Result<Links> {
     let author = crawl.author()?;
-    let mut list = Links::read(&path, author.as_deref(), crawl.kind().as_ref())?;
+    let mut list = Links::read(path, author.as_deref(), crawl.kind().as_ref())?;
     list.at_once = config.crawl.links_at_once;
     list.json = json;
     list.anew = crawl.anew;
@@ -253,7 +269,7 @@ async fn ask_once(
             };
         }
         let until = shutdown::requested(shutdown);
-        run::once(config, request, report, until).await
+        Box::pin(run::once(config, request, report, until)).await
     };
     progress::shown_while(progress, Box::pin(answer)).await
 }

@@ -11,6 +11,7 @@ mod ask;
 mod commands;
 mod crawling;
 mod parked;
+mod reindex;
 mod services;
 mod settle;
 mod status;
@@ -27,6 +28,7 @@ pub use answer::{
 };
 pub use commands::{About, Commands, Rooms};
 pub use crawling::{History, Linked, Started};
+pub use reindex::{Driving, Edition, Filling, Reindex, Reindexed};
 pub use services::{Queues, Services, Stance};
 
 /// One question. Its JSON is `{"<command>": {<arguments>}}`.
@@ -148,6 +150,8 @@ pub enum Request {
         #[serde(default = "yes")]
         wait: bool,
     },
+    /// Fills a new edition of the index beside the old one, and switches.
+    Reindex(Reindex),
 }
 
 fn yes() -> bool {
@@ -171,7 +175,8 @@ impl Request {
             | Self::Resync { .. }
             | Self::AuthorRename { .. }
             | Self::AuthorDelete { .. }
-            | Self::Verify { repair: true, .. } => true,
+            | Self::Verify { repair: true, .. }
+            | Self::Reindex(Reindex::Run { .. } | Reindex::Drop) => true,
             Self::Search(_)
             | Self::LinksStart { .. }
             | Self::CrawlList {}
@@ -181,6 +186,7 @@ impl Request {
             | Self::ParkedDrop { .. }
             | Self::Explain { .. }
             | Self::AuthorList {}
+            | Self::Reindex(Reindex::DryRun)
             | Self::Verify { .. } => false,
         }
     }
@@ -194,7 +200,8 @@ impl Request {
         | Self::ParkedRetry { wait, .. }
         | Self::AuthorRename { wait, .. }
         | Self::AuthorDelete { wait, .. }
-        | Self::Resync { wait, .. } = &mut self
+        | Self::Resync { wait, .. }
+        | Self::Reindex(Reindex::Run { wait, .. }) = &mut self
         {
             *wait = true;
         }

@@ -2,17 +2,22 @@
 //!
 //! ```text
 //! lockstep.toml ──┐
-//!                 ├──> each setting by itself ──> Config ──> bounds ──> every fault at once
-//! LOCKSTEP_… ─────┘
+//!                 ├──> Reading: the settings, where each came from, what is wrong ──> Config | error
+//! LOCKSTEP_… ─────┘                                                              └──> config show
 //! ```
 //!
 //! The setting `crawl.bytes_max` is the environment's `LOCKSTEP_CRAWL_BYTES_MAX`, which wins over the
 //! file. Where the data folder lies is no setting of the file, because the file lies in it.
 
+mod environment;
+mod file;
 mod load;
 mod model;
 mod nearest;
+mod origin;
+mod seed;
 mod services;
+mod shown;
 mod types;
 mod watch;
 
@@ -28,9 +33,12 @@ use crate::crawl;
 use crate::crawl::schedule::{Plan, Watch};
 use crate::feature::types::Types;
 
-pub use load::{Place, environment, load, names};
+pub use environment::{Environment, variable_of};
+pub use load::{Place, Reading, load, names, read};
 pub use model::{Backend, Model};
-pub use services::{Queue, Secret, Source, Vector};
+pub use origin::{Fault, Origin};
+pub use services::{Queue, SECRETS, Secret, Source, Vector};
+pub use shown::Shown;
 
 /// The whole tree.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -325,7 +333,7 @@ pub enum LogFormat {
 impl Config {
     /// The folder of the model's files.
     pub fn model_folder(&self) -> PathBuf {
-        self.data.join(&self.model.folder)
+        self.model.folder_in(&self.data)
     }
 
     /// The types, and those of the file as collections that are read too.
@@ -394,19 +402,17 @@ impl Config {
         [self.model.bounds(), self.capture.bounds(), own].concat()
     }
 
-    /// Every bound that is broken, as `setting: why`.
-    fn faults(&self) -> Vec<String> {
-        let mut faults: Vec<String> = self
-            .bounds()
-            .into_iter()
-            .filter(|(_, value, low, high)| value < low || value > high)
-            .map(|(name, value, low, high)| format!("{name}: {value} is not in {low} to {high}"))
-            .collect();
-        if !self.serve.listen.ip().is_loopback() {
-            let ip = self.serve.listen.ip();
-            faults.push(format!(
-                "serve.listen: {ip} is no loopback address, use 127.0.0.1 or ::1"
-            ));
+    /// Every setting that is out of its bounds, and why.
+    fn faults(&self) -> Vec<(&'static str, String)> {
+        let out = |(name, value, low, high)| {
+            let is_out = value < low || value > high;
+            is_out.then(|| (name, format!("{value} is not in {low} to {high}")))
+        };
+        let mut faults: Vec<_> = self.bounds().into_iter().filter_map(out).collect();
+        let ip = self.serve.listen.ip();
+        if !ip.is_loopback() {
+            let why = format!("{ip} is no loopback address, use 127.0.0.1 or ::1");
+            faults.push(("serve.listen", why));
         }
         faults.extend(self.model.faults());
         faults

@@ -28,6 +28,7 @@ pub mod feature;
 pub mod folder;
 pub mod logbook;
 pub mod queue;
+pub mod reindex;
 pub mod retry;
 pub mod run;
 pub mod search;

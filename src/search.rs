@@ -64,6 +64,15 @@ pub struct Answer {
     pub note: Option<String>,
 }
 
+impl Answer {
+    /// The same, with one more thing that a person should know.
+    #[must_use]
+    pub fn noted(mut self, note: Option<String>) -> Self {
+        self.note = notes([self.note, note]);
+        self
+    }
+}
+
 /// A document that answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Hit {

@@ -7,6 +7,7 @@ mod bad_input;
 mod capture_crash;
 mod collection;
 mod contract {
+    mod editions;
     mod embedder;
     mod logbook;
     mod queue;
@@ -22,6 +23,7 @@ mod mongo_faults;
 mod pipeline;
 mod qdrant;
 mod rabbit;
+mod reindex;
 mod services;
 mod simulation;
 mod spine;

@@ -4,6 +4,7 @@ mod author;
 mod control;
 mod crawl;
 mod partitions;
+mod settings;
 
 use std::path::PathBuf;
 
@@ -11,7 +12,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use url::Url;
 
-use crate::command::Request;
+use crate::command::{Reindex, Request};
 use crate::config::Place;
 use crate::search::Query;
 use crate::{Error, Result};
@@ -20,6 +21,7 @@ use author::Author;
 pub(super) use control::Control;
 pub(super) use crawl::Crawl;
 pub(super) use partitions::Partitions;
+pub(super) use settings::What;
 
 const DATA_HELP: &str =
     "The folder that holds all data [env: LOCKSTEP_DATA; default: the platform's data folder]";
@@ -41,7 +43,7 @@ by itself, until the index has caught up. Where source.url and queue.url are set
 and `capture`, `feature`, `position`, `pause`, `resume` and `snapshot` are about them.
 
 Settings are read from lockstep.toml in the data folder and from LOCKSTEP_… variables; \
-docs/configuration.md lists them.";
+docs/configuration.md lists them, and `lockstep config show` says what holds here.";
 
 /// Keeps a vector index in lockstep with a document store.
 #[derive(Debug, Parser)]
@@ -77,6 +79,9 @@ pub(super) enum Command {
         #[arg(long, value_name = "LIST", value_parser = partitions::read)]
         partitions: Option<Partitions>,
     },
+    /// Check the settings, or show them and where each comes from
+    #[command(subcommand)]
+    Config(What),
     #[command(flatten)]
     Control(Control),
     #[command(flatten)]
@@ -175,6 +180,24 @@ pub(super) enum Ask {
         #[command(flatten)]
         wait: Wait,
     },
+    /// Make the index anew beside the old one, with the configured model, and switch when it is done
+    #[command(after_help = "Examples:
+  lockstep reindex --dry-run
+  lockstep reindex
+  lockstep reindex --drop")]
+    Reindex {
+        /// Say how many chunks, how long and how many bytes it would take, and do nothing
+        #[arg(long, conflicts_with_all = ["drop", "anyway", "no_wait"])]
+        dry_run: bool,
+        /// Give up the one that is being made, and remove it
+        #[arg(long, conflicts_with_all = ["anyway", "no_wait"])]
+        drop: bool,
+        /// Also where it would come out the same
+        #[arg(long)]
+        anyway: bool,
+        #[command(flatten)]
+        wait: Wait,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -265,6 +288,12 @@ impl Ask {
             },
             Self::Author(author) => author.request(),
             Self::Verify { vectors, repair } => Request::Verify { vectors, repair },
+            Self::Reindex { dry_run: true, .. } => Request::Reindex(Reindex::DryRun),
+            Self::Reindex { drop: true, .. } => Request::Reindex(Reindex::Drop),
+            Self::Reindex { anyway, wait, .. } => Request::Reindex(Reindex::Run {
+                anyway,
+                wait: !wait.no_wait,
+            }),
             Self::Resync { target, wait } => Request::Resync {
                 target: named(target)?,
                 wait: !wait.no_wait,

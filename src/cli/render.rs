@@ -4,8 +4,10 @@ mod authors;
 mod crawls;
 mod reports;
 mod services;
+mod settings;
 
 pub(super) use services::stance;
+pub(super) use settings::{faults, settings};
 
 use std::fmt::Write as _;
 
@@ -83,6 +85,7 @@ pub(super) fn text(response: &Response) -> String {
             Some(count) => writeln!(out, "{} read again and sent", documents(count)),
             None => writeln!(out, "the whole type is read again and sent"),
         },
+        Response::Reindex(reindexed) => reports::reindexed(&mut out, reindexed),
     };
     written.expect("text should be written: a string takes everything");
     out
@@ -96,14 +99,17 @@ pub(super) fn outcome(outcome: &Outcome) -> String {
         edits,
         crashes,
         generations,
+        generations_filling,
         broken,
     } = outcome;
     let verdict = match broken {
         None => "every promise held".to_owned(),
         Some(broken) => format!("{BOLD}broken:{BOLD:#} {broken}"),
     };
-    let what =
-        format!("{edits} edits, {crashes} crashes, {generations} changes of the partition count");
+    let what = format!(
+        "{edits} edits, {crashes} crashes, {generations} changes of the partition count, \
+         {generations_filling} of them during a re-index"
+    );
     format!("seed {seed}, {steps} steps, {what}: {verdict}\n")
 }
 
@@ -254,17 +260,22 @@ fn status(out: &mut String, now: &Status) -> Written {
         .address
         .clone()
         .unwrap_or_else(|| "no process runs".into());
-    let rows = [
+    let mut rows = vec![
         ("data", now.data.clone()),
         ("address", address),
         ("model", now.model.clone()),
         ("documents", stored),
         ("index", index),
+        ("edition", reports::edition(&now.index)),
         ("pending", pending),
         ("parked", now.parked.to_string()),
         ("embedded", embedded),
         ("version", now.version.clone()),
     ];
+    let note = now.index.note.clone();
+    rows.extend(note.map(|note| ("note", note)));
+    let filling = now.reindex.as_ref().map(reports::under_way);
+    rows.extend(filling.map(|filling| ("reindex", filling)));
     rows.iter()
         .try_for_each(|(name, value)| writeln!(out, "{DIM}{name:<10}{DIM:#}{}", plain(value)))
 }

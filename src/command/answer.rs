@@ -8,6 +8,7 @@ use crate::queue::Parked;
 use crate::telemetry::Counted;
 use crate::{author, crawl, explain, search, verify};
 
+use super::reindex::{Edition, Filling, Reindexed};
 use super::{History, Linked, Services, Started};
 
 /// The answer to a request. Its JSON is `{"<command>": {<answer>}}`.
@@ -50,6 +51,8 @@ pub enum Response {
     Verify(Box<verify::Report>),
     /// What was sent again.
     Resync(Resynced),
+    /// What became of a new edition.
+    Reindex(Box<Reindexed>),
 }
 
 /// What was deleted.
@@ -70,6 +73,12 @@ pub struct Status {
     pub address: Option<String>,
     /// The embedding model, or the configured backend where none is loaded.
     pub model: String,
+    /// The edition of the index that is searched.
+    #[serde(default)]
+    pub index: Edition,
+    /// The edition that is being filled.
+    #[serde(default)]
+    pub reindex: Option<Filling>,
     /// Documents of the source, by type.
     pub documents: BTreeMap<String, u64>,
     /// Documents that the index holds.

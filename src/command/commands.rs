@@ -14,12 +14,14 @@ use crate::feature::floor;
 use crate::feature::types::Types;
 use crate::feature::worker::Counters;
 use crate::logbook::Logbook;
-use crate::queue::Queue;
+use crate::queue::Generations;
+use crate::reindex::{Editions, Standing};
 use crate::source::{Checkpoints, Source};
 use crate::vector::VectorStore;
 use crate::{Error, Result, author, crawl, verify};
 
 use super::answer::{Deleted, Dropped, Response, Resynced, Retried};
+use super::reindex::Driving;
 use super::settle::Until;
 use super::{Handler, Reporter, Request, parked, settle, status};
 
@@ -30,11 +32,13 @@ pub trait Rooms: Send + Sync + 'static {
     /// Where capture keeps its position.
     type Checkpoints: Checkpoints;
     /// What carries changes.
-    type Queue: Queue;
+    type Queue: Generations;
     /// The index.
     type Store: VectorStore;
     /// Text to vectors.
     type Embedder: Embedder;
+    /// The editions of the index.
+    type Editions: Editions<Store = Self::Store, Embedder = Self::Embedder>;
 
     /// Whether other processes capture and work too, so that what this one counts is a part only.
     const SHARED: bool = false;
@@ -58,9 +62,11 @@ pub struct Commands<R: Rooms> {
     /// What carries changes.
     pub queue: Arc<R::Queue>,
     /// The index.
-    pub store: Arc<R::Store>,
-    /// Text to vectors.
+    pub editions: Arc<R::Editions>,
+    /// The configured model; each edition of the index is asked with its own.
     pub embedder: Arc<R::Embedder>,
+    /// What those who wait for a re-index are told.
+    pub driving: Driving,
     /// To capture, which reads documents again when asked.
     pub requests: mpsc::Sender<capture::Request>,
     /// Wall clock, for people.
@@ -111,8 +117,7 @@ impl<R: Rooms> Handler for Commands<R> {
             }
             Request::Status {} => Ok(Response::Status(Box::new(status::status(self).await?))),
             Request::ParkedList {} => {
-                // What a newer version has overtaken is parked no more.
-                floor::parked(self.queue.as_ref(), self.store.as_ref()).await?;
+                self.forget_overtaken().await?;
                 let list = parked::list(self.queue.as_ref()).await?;
                 Ok(Response::ParkedList(list))
             }
@@ -144,6 +149,7 @@ impl<R: Rooms> Handler for Commands<R> {
                 self.wait(wait, Until::Everything, &report).await?;
                 Ok(Response::Resync(Resynced { documents }))
             }
+            Request::Reindex(what) => self.reindex(what, &report).await,
         }
     }
 }
@@ -162,6 +168,18 @@ impl<R: Rooms> Commands<R> {
         settle::is_caught_up(self).await
     }
 
+    /// The editions of the index as they are now; what is held of them stays.
+    pub(super) async fn open(&self) -> Result<Standing<R::Store, R::Embedder>> {
+        self.editions.open().await
+    }
+
+    /// What a newer version has overtaken is parked no more.
+    async fn forget_overtaken(&self) -> Result<()> {
+        let open = self.editions.open().await?;
+        floor::parked(self.queue.as_ref(), &open.stores()).await?;
+        Ok(())
+    }
+
     async fn wait(&self, wait: bool, until: Until, report: &Reporter) -> Result<()> {
         if wait {
             settle::caught_up(self, until, report).await
@@ -174,8 +192,7 @@ impl<R: Rooms> Commands<R> {
         let (keys, unreadable) = parked::documents(self.queue.as_ref(), id).await?;
         let documents = self.read_again(Resync::Keys(keys)).await?;
         self.wait(wait, Until::Everything, report).await?;
-        // What is stored at a newer version now is parked no more.
-        floor::parked(self.queue.as_ref(), self.store.as_ref()).await?;
+        self.forget_overtaken().await?;
         Ok(Response::ParkedRetry(Retried {
             documents,
             unreadable,

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use toml::{Table, Value};
 
+use super::file::File;
 use super::nearest::suggestion;
+use super::origin::Fault;
 use crate::crawl::schedule::Watch;
 use crate::crawl::{self, Kind, Request};
 
@@ -18,21 +20,25 @@ const EVERY_MAX: Duration = Duration::from_hours(10 * 366 * 24);
 const WATCHES_MAX: usize = 10_000;
 
 /// Takes the links out of the file's table.
-pub(super) fn take(table: &mut Table, origin: &str, faults: &mut Vec<String>) -> Vec<Watch> {
-    let crawl = table.get_mut("crawl").and_then(Value::as_table_mut);
-    let given = match crawl.and_then(|crawl| crawl.remove("watch")) {
+pub(super) fn take(file: &mut File, faults: &mut Vec<Fault>) -> Vec<Watch> {
+    let given = entries(&mut file.table);
+    let mut fault = |name: &str, why: &str| {
+        let name = format!("crawl.watch{name}");
+        faults.push(Fault {
+            from: file.origin(&name),
+            setting: Some(name),
+            why: why.to_owned(),
+        });
+    };
+    let given = match given {
         None => return Vec::new(),
         Some(Value::Array(given)) if given.len() <= WATCHES_MAX => given,
         Some(Value::Array(_)) => {
-            faults.push(format!(
-                "{origin}: crawl.watch: it has more than {WATCHES_MAX} entries"
-            ));
+            fault("", &format!("it has more than {WATCHES_MAX} entries"));
             return Vec::new();
         }
         Some(_) => {
-            faults.push(format!(
-                "{origin}: crawl.watch: write each link as a table [[crawl.watch]]"
-            ));
+            fault("", "write each link as a table [[crawl.watch]]");
             return Vec::new();
         }
     };
@@ -40,7 +46,7 @@ pub(super) fn take(table: &mut Table, origin: &str, faults: &mut Vec<String>) ->
     for (number, entry) in (1..).zip(given) {
         let mut fault = |name: &str, why: &str| {
             let dot = if name.is_empty() { "" } else { "." };
-            faults.push(format!("{origin}: crawl.watch[{number}]{dot}{name}: {why}"));
+            fault(&format!("[{number}]{dot}{name}"), why);
         };
         let Value::Table(entry) = entry else {
             fault("", "it should be a table");
@@ -57,6 +63,16 @@ pub(super) fn take(table: &mut Table, origin: &str, faults: &mut Vec<String>) ->
         }
     }
     watches
+}
+
+/// What stands under the name; a section that held nothing else is left out too.
+fn entries(table: &mut Table) -> Option<Value> {
+    let crawl = table.get_mut("crawl").and_then(Value::as_table_mut)?;
+    let given = crawl.remove("watch")?;
+    if crawl.is_empty() {
+        table.remove("crawl");
+    }
+    Some(given)
 }
 
 fn watch(entry: &Table, fault: &mut impl FnMut(&str, &str)) -> Option<Watch> {
@@ -156,7 +172,9 @@ mod tests {
 
     fn taken(text: &str) -> (Vec<Watch>, String) {
         let mut faults = Vec::new();
-        let watches = take(&mut text.parse().unwrap(), "file", &mut faults);
+        let mut file = File::parse(std::path::Path::new("file"), text).unwrap();
+        let watches = take(&mut file, &mut faults);
+        let faults: Vec<_> = faults.iter().map(Fault::to_string).collect();
         (watches, faults.join("; "))
     }
 
@@ -186,7 +204,7 @@ mod tests {
         for part in [
             "crawl.watch[1].authors: there is no such setting; did you mean `author`?",
             "crawl.watch[1].author: it is missing",
-            "crawl.watch[1].every: \"daily\" is no span of time",
+            "file:4: crawl.watch[1].every: \"daily\" is no span of time",
             "crawl.watch[2].link: write a link, or the whole path",
             "crawl.watch[3].as: it is none of",
             "crawl.watch[4].every",

@@ -189,7 +189,7 @@ fn texts(plans: &[Plan]) -> impl Iterator<Item = Missing<'_>> {
     })
 }
 
-/// Gives a plan the next edition where a point has an equal version and a greater stamp, and says
+/// Gives a plan the next revision where a point has an equal version and a greater stamp, and says
 /// whether there was one.
 ///
 /// Somebody stores another content of this version at once, or died over it: the same change over
@@ -222,7 +222,7 @@ async fn get_ahead<V: VectorStore>(
     });
     let any = !behind.is_empty();
     for (plan, ahead) in behind {
-        plan.manifest.stamp.edition = ahead.edition.saturating_add(1);
+        plan.manifest.stamp.revision = ahead.revision.saturating_add(1);
     }
     Ok(any)
 }

@@ -58,7 +58,7 @@ pub async fn capture(config: Config, shutdown: watch::Receiver<bool>) -> Result<
         metrics: Metrics::default(),
         shutdown,
     };
-    service.run().await
+    Box::pin(service.run()).await
 }
 
 /// What the role needs of the settings.

@@ -9,6 +9,7 @@ use crate::command::Handler;
 use crate::config::Config;
 use crate::folder::Folder;
 use crate::shutdown::Roles;
+use crate::vector::edge::Unreadable;
 
 /// Something that asks for many things, one after the other or at once.
 pub trait Work {
@@ -34,7 +35,8 @@ pub async fn session<W: Work>(
     }
     let folder = Folder::open(&config.data)?;
     config.capture.tick_ms = config.capture.tick_ms.min(ONCE_TICK_MS);
-    let (commands, requests) = Box::pin(open(&config, &folder, None)).await?;
+    let opened = open(&config, &folder, None, Unreadable::Refuse);
+    let (commands, requests) = Box::pin(opened).await?;
     let mut roles = Roles::new();
     start(&mut roles, &config, &commands, requests);
     until(roles, config.serve.grace(), async {

@@ -57,7 +57,8 @@ async fn an_index_of_another_model_is_refused_with_the_command_that_builds_it_an
     app.crawl(pages(&[ENGINE]).path()).await;
     app.stop().await;
     let other = with(&server, Backend::Ollama, data.path());
-    let error = lockstep::run::up(other, std::future::pending(), |_| {}).await;
+    let up = lockstep::run::up(other, std::future::pending(), |_| {});
+    let error = Box::pin(up).await;
     let error = error.unwrap_err();
     assert!(matches!(error, Error::Model { .. }), "{error}");
     assert!(error.to_string().contains("`lockstep reindex`"), "{error}");

@@ -9,12 +9,14 @@ mod collection;
 mod contract {
     mod editions;
     mod embedder;
+    mod logbook;
     mod queue;
     mod source;
     mod vector;
 }
 mod control;
 mod crash;
+mod crawling;
 mod doctor;
 mod embedding;
 mod feature_crash;

@@ -2,12 +2,12 @@
 
 mod author;
 mod control;
+mod crawl;
 mod partitions;
 mod settings;
 
 use std::path::PathBuf;
 
-use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use url::Url;
@@ -15,10 +15,11 @@ use url::Url;
 use crate::command::{Reindex, Request};
 use crate::config::Place;
 use crate::search::Query;
-use crate::{Error, Result, crawl};
+use crate::{Error, Result};
 
 use author::Author;
 pub(super) use control::Control;
+pub(super) use crawl::Crawl;
 pub(super) use partitions::Partitions;
 pub(super) use settings::What;
 
@@ -117,22 +118,11 @@ pub(super) enum Ask {
   lockstep crawl https://letters.example.org --as substack --author \"Ada Lovelace\"
   lockstep crawl ./book --author \"Ada Lovelace\"
   lockstep crawl https://github.com/ada/engine --ref v1.2 --author \"Ada Lovelace\"
-  lockstep crawl https://github.com/ada --author \"Ada Lovelace\"")]
-    Crawl {
-        /// A URL or a path
-        link: String,
-        /// Whose work it is
-        #[arg(long, value_name = "NAME")]
-        author: String,
-        /// Read it as this, instead of what it looks like
-        #[arg(long = "as", value_name = "KIND", value_parser = PossibleValuesParser::new(crawl::kinds()))]
-        as_kind: Option<String>,
-        /// The branch, tag or commit of a repository, instead of its default branch
-        #[arg(long = "ref", value_name = "NAME")]
-        reference: Option<String>,
-        #[command(flatten)]
-        wait: Wait,
-    },
+  lockstep crawl https://github.com/ada --author \"Ada Lovelace\"
+  lockstep crawl --links links.txt --author \"Ada Lovelace\"
+  lockstep crawl --list
+  lockstep crawl --schedule")]
+    Crawl(Crawl),
     /// Find text by meaning
     #[command(after_help = "Examples:
   lockstep search \"how do I share state between threads\"
@@ -273,24 +263,7 @@ impl Ask {
     /// What to ask for. Paths become absolute: the process that answers has another folder.
     pub(super) fn request(self) -> Result<Request> {
         Ok(match self {
-            Self::Crawl {
-                link,
-                author,
-                as_kind,
-                reference,
-                wait,
-            } => {
-                let what = crawl::Request {
-                    target: absolute(link)?,
-                    author: full_name(&author)?,
-                    as_kind: as_kind.as_deref().map(crawl::Kind::of),
-                    reference,
-                };
-                Request::Crawl {
-                    what,
-                    wait: !wait.no_wait,
-                }
-            }
+            Self::Crawl(crawl) => crawl.request()?,
             Self::Search {
                 text,
                 author,
@@ -333,7 +306,7 @@ impl Ask {
     }
 }
 
-fn absolute(link: String) -> Result<String> {
+pub(super) fn absolute(link: String) -> Result<String> {
     let path = std::path::Path::new(&link);
     if !path.exists() {
         return Ok(link);

@@ -13,6 +13,7 @@ use crate::feature::embed::Embedder;
 use crate::feature::floor;
 use crate::feature::types::Types;
 use crate::feature::worker::Counters;
+use crate::logbook::Logbook;
 use crate::metrics::Metrics;
 use crate::queue::Generations;
 use crate::reindex::{Editions, Standing};
@@ -28,7 +29,7 @@ use super::{Handler, Reporter, Request, parked, settle, status};
 /// Which backends a process runs on.
 pub trait Rooms: Send + Sync + 'static {
     /// Where documents live.
-    type Source: Source;
+    type Source: Source + Logbook;
     /// Where capture keeps its position.
     type Checkpoints: Checkpoints;
     /// What carries changes.
@@ -102,6 +103,15 @@ impl<R: Rooms> Handler for Commands<R> {
                 self.wait(wait, Until::Edits, &report).await?;
                 Ok(Response::Crawl(crawled))
             }
+            Request::LinksStart { list, anew } => self.start_links(&list, anew).await,
+            Request::CrawlLink { what, since_ms } => {
+                self.crawl_link(&what, since_ms, &report).await
+            }
+            Request::LinksEnd { list, wait } => {
+                self.wait(wait, Until::Edits, &report).await?;
+                self.end_links(&list).await
+            }
+            Request::CrawlList {} => self.history().await,
             Request::Search(query) => self.search(&query).await.map(Response::Search),
             Request::Delete { target, wait } => {
                 let deleted = self.delete(&target).await?;

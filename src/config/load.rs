@@ -15,7 +15,7 @@ use super::environment::{self, Environment, file_variable_of, variable, variable
 use super::file::File;
 use super::nearest::suggestion;
 use super::origin::{Fault, Origin};
-use super::{Config, seed, types};
+use super::{Config, seed, types, watch};
 use crate::feature::types::Types;
 use crate::{Error, Result};
 
@@ -76,6 +76,7 @@ pub fn read(place: Place, environment: &Environment) -> Result<Reading> {
         File::default()
     });
     let types = types::take(&mut file, &mut faults);
+    let watches = watch::take(&mut file, &mut faults);
     let table = std::mem::take(&mut file.table);
     let mut given = seed::given(environment, &mut faults);
     given.extend(leaves("", table).into_iter().map(|(name, value)| Given {
@@ -103,6 +104,7 @@ pub fn read(place: Place, environment: &Environment) -> Result<Reading> {
         .try_into()
         .map_err(|error| fault(&[one_line(&error.to_string())]))?;
     config.data = data;
+    config.crawl.watch = watches;
     let together = config.faults().into_iter().map(|(setting, why)| {
         let from = origins.get(setting).cloned().unwrap_or(Origin::Default);
         let setting = Some(setting.to_owned());

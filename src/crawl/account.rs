@@ -75,7 +75,7 @@ async fn entries(
         value.set_sensitive(true);
         headers.insert(AUTHORIZATION, value);
     }
-    let response = fetcher.ask(at, headers).await.map_err(fail)?;
+    let response = fetcher.query(at, headers).await.map_err(fail)?;
     if !response.status().is_success() {
         let asked = Asked {
             thing: "nobody of this name",

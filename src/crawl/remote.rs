@@ -17,11 +17,12 @@ use super::read_state;
 use super::write::Writer;
 use super::{Progress, Report, Skipped, account, blocking, clone, described, locate, platform};
 use crate::document::Repository;
+use crate::logbook::Logbook;
 use crate::source::Source;
 use crate::{Error, Result};
 
 /// Reads one repository, of the default branch or of the one that is named.
-pub(crate) async fn repository<S: Source, P: Progress>(
+pub(crate) async fn repository<S: Source + Logbook, P: Progress>(
     mut writer: Writer<'_, S, P>,
     asked: (&Url, Option<&str>),
     context: &Context,
@@ -32,7 +33,7 @@ pub(crate) async fn repository<S: Source, P: Progress>(
 }
 
 /// Reads all that an account has, each under its own link; what cannot be read keeps what is stored.
-pub(crate) async fn account<S: Source, P: Progress>(
+pub(crate) async fn account<S: Source + Logbook, P: Progress>(
     mut writer: Writer<'_, S, P>,
     account: &Account,
     context: &Context,
@@ -63,7 +64,7 @@ pub(crate) async fn account<S: Source, P: Progress>(
 /// Fetches a repository and reads what it has committed; returns the links that were read whole.
 ///
 /// One that has moved for good is stored under its new link, and what was stored under the old one goes.
-async fn read<S: Source, P: Progress>(
+async fn read<S: Source + Logbook, P: Progress>(
     writer: &mut Writer<'_, S, P>,
     (url, reference): (&Url, Option<&str>),
     fetcher: &Fetcher,

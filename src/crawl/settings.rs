@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::address::Guard;
+use super::manners::Manners;
 
 /// The limits of a crawl; every default is safe for pages of strangers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +21,12 @@ pub struct Settings {
     pub repository_bytes_max: u64,
     /// Seconds for one page with its redirects' bodies. 60.
     pub fetch_seconds_max: u64,
+    /// Seconds that a crawl waits at once for a host that wants a pause (`Retry-After`, crawl delay). 60:
+    /// what is longer is for the next crawl.
+    pub wait_seconds_max: u64,
+    /// Hours between two answers that a page is not there, before its document is deleted. 24: a site
+    /// that was broken for an afternoon loses nothing.
+    pub gone_after_hours: u64,
     /// Seconds for one clone. 600.
     pub clone_seconds_max: u64,
     /// Bytes of one clone on disk. 2 GiB.
@@ -39,6 +46,9 @@ pub struct Settings {
     /// all where it is not set.
     #[serde(skip)]
     pub clones: Option<PathBuf>,
+    /// What all crawls of the process share: whom they ask when, and by which clock.
+    #[serde(skip)]
+    pub manners: Manners,
     /// Where clones live while they are read; set by the owner of the data folder.
     #[serde(skip)]
     pub tmp: PathBuf,
@@ -51,6 +61,8 @@ impl Default for Settings {
             file_bytes_max: 1 << 20,
             repository_bytes_max: 12 << 20,
             fetch_seconds_max: 60,
+            wait_seconds_max: 60,
+            gone_after_hours: 24,
             clone_seconds_max: 600,
             clone_bytes_max: 2 << 30,
             contact: None,
@@ -59,6 +71,7 @@ impl Default for Settings {
             github_token: Token::default(),
             github_url: "https://github.com".to_owned(),
             clones: None,
+            manners: Manners::default(),
             tmp: std::env::temp_dir(),
         }
     }

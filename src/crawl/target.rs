@@ -174,6 +174,15 @@ impl Target {
     }
 }
 
+/// Whether a request can be read at all; whether there is anything at a path is seen when it is crawled.
+///
+/// # Errors
+/// [`Error::Config`] for an argument that names nothing that can be crawled.
+pub fn check(request: &super::Request) -> Result<()> {
+    let place = |_: &Path| Place::Folder { pages: true };
+    Target::parse(&request.target, request.as_kind.clone(), place).map(|_| ())
+}
+
 /// How many files decide whether a folder holds pages; enough for a fair sample of a large one.
 const SAMPLE_FILES: usize = 2_000;
 

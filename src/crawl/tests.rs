@@ -1,13 +1,16 @@
 //! Crawls of real folders, repositories and a real server, into a source in memory.
 
 mod account;
+mod again;
 mod articles;
 mod export;
 mod git;
 mod local;
 mod memory;
+mod polite;
 mod posts;
 mod remote;
+mod scheduled;
 mod shelf;
 mod strange;
 mod web;

@@ -33,7 +33,14 @@ fn script(page: &str) -> (String, Vec<Vec<&str>>) {
         if std::mem::replace(&mut is_run, true) {
             let (prints, commands): (Vec<_>, Vec<_>) =
                 block.into_iter().partition(|line| line.starts_with(PRINTS));
-            script += &format!("{}\necho '{MARK}{}'\n", commands.join("\n"), expected.len());
+            let end = format!("echo '{MARK}{}'", expected.len());
+            script = [
+                script.as_str(),
+                commands.join("\n").as_str(),
+                end.as_str(),
+                "",
+            ]
+            .join("\n");
             let prints = prints.into_iter();
             expected.push(prints.map(|line| line.trim_start_matches(PRINTS)).collect());
         }

@@ -129,6 +129,9 @@ pub enum Resync {
     Keys(Vec<DocumentKey>),
     /// Every document of the type; what is gone is found by a floor.
     Kind(String),
+    /// Every document, for the edition of the index that has this number and for no other, between
+    /// two marks. A repeat changes nothing; none gives up whatever is being filled.
+    Fill(Option<u32>),
 }
 
 /// Carries changes until `shutdown` is ready; then saves the position once more.

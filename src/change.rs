@@ -9,5 +9,5 @@ mod message;
 mod version;
 
 pub use key::{DocumentKey, PointId};
-pub use message::{Act, Barrier, Change, Lane, Message, Operation, Place};
+pub use message::{Act, Barrier, Change, Lane, Mark, Message, Operation, Place};
 pub use version::{Position, Time, Version};

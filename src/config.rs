@@ -2,18 +2,24 @@
 //!
 //! ```text
 //! lockstep.toml ──┐
-//!                 ├──> each setting by itself ──> Config ──> bounds ──> every fault at once
-//! LOCKSTEP_… ─────┘
+//!                 ├──> Reading: the settings, where each came from, what is wrong ──> Config | error
+//! LOCKSTEP_… ─────┘                                                              └──> config show
 //! ```
 //!
 //! The setting `crawl.bytes_max` is the environment's `LOCKSTEP_CRAWL_BYTES_MAX`, which wins over the
 //! file. Where the data folder lies is no setting of the file, because the file lies in it.
 
+mod environment;
+mod file;
 mod load;
 mod model;
 mod nearest;
+mod origin;
+mod seed;
 mod services;
+mod shown;
 mod types;
+mod watch;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -24,11 +30,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::capture::LostHistory;
 use crate::crawl;
+use crate::crawl::schedule::{Plan, Watch};
 use crate::feature::types::Types;
 
-pub use load::{Place, environment, load, names};
+pub use environment::{Environment, variable_of};
+pub use load::{Place, Reading, load, names, read};
 pub use model::{Backend, Model};
-pub use services::{Queue, Secret, Source, Vector};
+pub use origin::{Fault, Origin};
+pub use services::{Queue, SECRETS, Secret, Source, Vector};
+pub use shown::{Setting, Shown};
 
 /// The whole tree.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -55,6 +65,8 @@ pub struct Config {
     pub crawl: Crawl,
     /// What the process says about itself.
     pub log: Log,
+    /// Where a scraper and a supervisor may ask the process how it is.
+    pub metrics: Told,
     /// What the fields of documents mean, by type; made of `[types.<type>]` when all is read.
     #[serde(skip)]
     pub types: Arc<Types>,
@@ -209,6 +221,17 @@ pub struct Crawl {
     pub repository_bytes_max: u64,
     /// Longest wait for one page with its redirects, in seconds.
     pub fetch_seconds_max: u64,
+    /// Longest wait for a host that wants a pause, in seconds; past it, it is for the next crawl.
+    pub wait_seconds_max: u64,
+    /// Hours between two answers that a page is not there, before its document is deleted.
+    pub gone_after_hours: u64,
+    /// Links of a list, or of the schedule, that are crawled at once.
+    pub links_at_once: usize,
+    /// By how much an interval of the schedule may be longer, in hundredths of it.
+    pub jitter_percent: u64,
+    /// Links that are crawled again and again; made of `[[crawl.watch]]` when all is read.
+    #[serde(skip)]
+    pub watch: Vec<Watch>,
     /// Longest wait for one clone, in seconds.
     pub clone_seconds_max: u64,
     /// Largest clone on disk, in bytes.
@@ -223,6 +246,10 @@ pub struct Crawl {
     pub browser: crawl::Browser,
     /// The browser's program; empty for the Chromium or Chrome that is found.
     pub browser_path: String,
+    /// The token that is shown to GitHub; empty for none.
+    pub github_token: Secret,
+    /// The GitHub that the token is for.
+    pub github_url: String,
 }
 
 impl Default for Crawl {
@@ -234,6 +261,13 @@ impl Default for Crawl {
             file_bytes_max: limits.file_bytes_max,
             repository_bytes_max: limits.repository_bytes_max,
             fetch_seconds_max: limits.fetch_seconds_max,
+            wait_seconds_max: limits.wait_seconds_max,
+            gone_after_hours: limits.gone_after_hours,
+            // Hides the slowness of one host from the others; each is asked one thing at a time anyway.
+            links_at_once: 4,
+            // Spreads links that were added together, without anybody noticing the difference.
+            jitter_percent: 10,
+            watch: Vec::new(),
             clone_seconds_max: limits.clone_seconds_max,
             clone_bytes_max: limits.clone_bytes_max,
             contact: limits.contact.unwrap_or_default(),
@@ -241,6 +275,8 @@ impl Default for Crawl {
             allow_hosts: limits.allow_hosts,
             browser: limits.browser,
             browser_path: String::new(),
+            github_token: Secret::default(),
+            github_url: limits.github_url,
         }
     }
 }
@@ -253,6 +289,8 @@ impl Crawl {
             file_bytes_max: self.file_bytes_max,
             repository_bytes_max: self.repository_bytes_max,
             fetch_seconds_max: self.fetch_seconds_max,
+            wait_seconds_max: self.wait_seconds_max,
+            gone_after_hours: self.gone_after_hours,
             clone_seconds_max: self.clone_seconds_max,
             clone_bytes_max: self.clone_bytes_max,
             contact: Some(self.contact.clone()).filter(|contact| !contact.is_empty()),
@@ -261,8 +299,43 @@ impl Crawl {
             browser: self.browser,
             browser_path: Some(PathBuf::from(&self.browser_path))
                 .filter(|path| !path.as_os_str().is_empty()),
+            github_token: crawl::Token::new(self.github_token.expose()),
+            github_url: self.github_url.clone(),
+            clones: None,
+            manners: crawl::Manners::default(),
             tmp,
         }
+    }
+
+    /// What is crawled again and again.
+    pub fn plan(&self, seed: u64) -> Plan {
+        Plan {
+            watches: self.watch.clone(),
+            at_once: self.links_at_once,
+            jitter_percent: self.jitter_percent,
+            seed,
+        }
+    }
+}
+
+/// Where a scraper and a supervisor may ask the process how it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Told {
+    /// Where `/metrics`, `/livez` and `/readyz` are answered, to anybody; empty: nowhere.
+    pub listen: String,
+}
+
+impl Told {
+    /// The address, where there is one.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.listen.parse().ok()
+    }
+
+    fn fault(&self) -> Option<(&'static str, String)> {
+        let is_wrong = !self.listen.is_empty() && self.address().is_none();
+        let why = || format!("{:?} is no address, as 127.0.0.1:9464", self.listen);
+        is_wrong.then(|| ("metrics.listen", why()))
     }
 }
 
@@ -301,7 +374,15 @@ pub enum LogFormat {
 impl Config {
     /// The folder of the model's files.
     pub fn model_folder(&self) -> PathBuf {
-        self.data.join(&self.model.folder)
+        self.model.folder_in(&self.data)
+    }
+
+    /// The limits of a crawl that keeps its clones in the data folder; they are read in `tmp`.
+    pub fn crawling(&self, tmp: PathBuf) -> crawl::Settings {
+        crawl::Settings {
+            clones: Some(self.data.join("clones")),
+            ..self.crawl.settings(tmp)
+        }
     }
 
     /// The types, and those of the file as collections that are read too.
@@ -352,6 +433,10 @@ impl Config {
                 1 << 30,
             ),
             ("crawl.fetch_seconds_max", crawl.fetch_seconds_max, 1, 3_600),
+            ("crawl.wait_seconds_max", crawl.wait_seconds_max, 0, 86_400),
+            ("crawl.gone_after_hours", crawl.gone_after_hours, 0, 87_600),
+            ("crawl.links_at_once", wide(crawl.links_at_once), 1, 256),
+            ("crawl.jitter_percent", crawl.jitter_percent, 0, 100),
             (
                 "crawl.clone_seconds_max",
                 crawl.clone_seconds_max,
@@ -366,19 +451,22 @@ impl Config {
         [self.model.bounds(), self.capture.bounds(), own].concat()
     }
 
-    /// Every bound that is broken, as `setting: why`.
-    fn faults(&self) -> Vec<String> {
-        let mut faults: Vec<String> = self
-            .bounds()
-            .into_iter()
-            .filter(|(_, value, low, high)| value < low || value > high)
-            .map(|(name, value, low, high)| format!("{name}: {value} is not in {low} to {high}"))
-            .collect();
-        if !self.serve.listen.ip().is_loopback() {
-            let ip = self.serve.listen.ip();
-            faults.push(format!(
-                "serve.listen: {ip} is no loopback address, use 127.0.0.1 or ::1"
-            ));
+    /// Every setting that is out of its bounds, and why.
+    fn faults(&self) -> Vec<(&'static str, String)> {
+        let out = |(name, value, low, high)| {
+            let is_out = value < low || value > high;
+            is_out.then(|| (name, format!("{value} is not in {low} to {high}")))
+        };
+        let mut faults: Vec<_> = self.bounds().into_iter().filter_map(out).collect();
+        let ip = self.serve.listen.ip();
+        if !ip.is_loopback() {
+            let why = format!("{ip} is no loopback address, use 127.0.0.1 or ::1");
+            faults.push(("serve.listen", why));
+        }
+        faults.extend(self.metrics.fault());
+        if !crawl::is_github(&self.crawl.github_url) {
+            let why = "it should be as https://github.com".to_owned();
+            faults.push(("crawl.github_url", why));
         }
         faults.extend(self.model.faults());
         faults

@@ -19,37 +19,48 @@ use tokio::sync::mpsc;
 
 use crate::Result;
 use crate::clock::Clock;
-use crate::command::{About, Commands, Handler as _, Reporter, Request, Response, Rooms};
+use crate::command::{
+    About, Commands, Driving, Handler as _, Reindex, Reporter, Request, Response, Rooms,
+};
 use crate::config::Config;
 use crate::database::Database;
 use crate::document::kind;
-use crate::feature::embed::Embedder as _;
-use crate::feature::embed::cache::{Cached, Shelf};
+use crate::feature::embed::cache::Shelf;
 use crate::feature::worker;
 use crate::folder::Folder;
+use crate::metrics::Metrics;
 use crate::queue::sqlite::SqliteQueue;
+use crate::reindex::Remembering;
 use crate::shutdown::{Roles, requested};
 use crate::source::sqlite::SqliteSource;
-use crate::vector::edge;
+use crate::vector::edge::{self, Unreadable};
 
 mod capture;
 mod control;
+mod doctor;
 mod door;
 mod embedder;
 mod feature;
+mod observe;
+mod schedule;
 mod services;
+mod session;
 mod standing;
 mod store;
 mod window;
 
 pub use capture::capture;
 pub use control::{Order, control};
+pub use doctor::doctor;
 use door::Door;
 use embedder::AnyEmbedder;
 pub use feature::feature;
+use observe::Window;
+pub use schedule::schedule;
 use services::Parts;
+pub use session::{Work, session};
 pub use standing::standing;
-use store::AnyStore;
+use store::{AnyEditions, AnyStore};
 
 /// Requests to capture that may wait; each command waits for its own.
 const REQUESTS_MAX: usize = 16;
@@ -67,6 +78,7 @@ impl Rooms for Embedded {
     type Queue = SqliteQueue;
     type Store = AnyStore;
     type Embedder = AnyEmbedder;
+    type Editions = AnyEditions;
 
     async fn count(source: &SqliteSource) -> Result<BTreeMap<String, u64>> {
         Ok(source.counts().await?.into_iter().collect())
@@ -95,8 +107,12 @@ pub async fn up(
             opened = up_on_services(&config, &mut roles, &folder, door) => opened?,
         }
     } else {
-        let (commands, requests) = Box::pin(open(&config, &folder, Some(address.clone()))).await?;
+        let address = Some(address.clone());
+        let opened = open(&config, &folder, address, Unreadable::Refuse);
+        let (commands, requests) = Box::pin(opened).await?;
         start(&mut roles, &config, &commands, requests);
+        tell(&mut roles, &config, &commands).await?;
+        watch(&mut roles, &config, &commands);
         door.serve(&mut roles, commands, &folder)?;
     }
     tracing::info!(address, data = %config.data.display(), "lockstep is up");
@@ -117,10 +133,19 @@ async fn up_on_services(
 ) -> Result<()> {
     let parts = Parts::open(config, Some(folder)).await?;
     let commands = parts.commands(config, roles, Some(door.address())).await?;
-    let capturing = capture(config.clone(), roles.shutdown());
+    let capturing = capture::role(config.clone(), commands.metrics.clone(), roles.shutdown());
     roles.start("capture", capturing);
     feature::start(roles, config, &parts, feature::Which::Shared)?;
+    watch(roles, config, &commands);
+    drive(roles, &commands);
+    tell(roles, config, &commands).await?;
     door.serve(roles, commands, folder)
+}
+
+/// Starts the schedule, on the same manners as the crawls that people ask for.
+fn watch<R: Rooms>(roles: &mut Roles, config: &Config, commands: &Commands<R>) {
+    let (source, settings) = (Arc::clone(&commands.source), commands.crawling.clone());
+    schedule::start(roles, config, source, settings);
 }
 
 /// Answers one request in this process, with the roles that it needs. None when `shutdown` was
@@ -141,7 +166,11 @@ pub async fn once(
     report.say("opening", 0, None);
     // Somebody waits for the next watermark, and nobody else pays for it.
     config.capture.tick_ms = config.capture.tick_ms.min(ONCE_TICK_MS);
-    let (commands, requests) = Box::pin(open(&config, &folder, None)).await?;
+    let unreadable = match request {
+        Request::Reindex(Reindex::Run { .. }) => Unreadable::Replace,
+        _ => Unreadable::Refuse,
+    };
+    let (commands, requests) = Box::pin(open(&config, &folder, None, unreadable)).await?;
     let mut roles = Roles::new();
     // A question about the index is asked when it has caught up, which it mostly has already.
     let behind = request.reads_index() && !commands.is_caught_up().await?;
@@ -178,7 +207,12 @@ async fn once_on_services(
     let answer = async {
         let parts = Parts::open(config, folder.as_ref()).await?;
         let commands = parts.commands(config, &mut roles, None).await?;
-        commands.handle(request, report).await
+        if !matches!(request, Request::Reindex(Reindex::Run { .. })) {
+            return Box::pin(commands.handle(request, report)).await;
+        }
+        // Capture and workers fill it; nobody else would compare and switch.
+        drive(&mut roles, &commands);
+        Box::pin(commands.handle(request.waiting(), report)).await
     };
     let answer = tokio::select! {
         biased;
@@ -212,6 +246,7 @@ async fn open(
     config: &Config,
     folder: &Folder,
     address: Option<String>,
+    unreadable: Unreadable,
 ) -> Result<(
     Arc<Commands<Embedded>>,
     mpsc::Receiver<crate::capture::Request>,
@@ -221,32 +256,37 @@ async fn open(
     let database = Database::open(&folder.database(), &schemas)?;
     let source = Arc::new(SqliteSource::new(database.clone(), clock.clone()));
     let queue = SqliteQueue::open(database.clone(), config.queue.partitions, clock.clone()).await?;
-    let embedder = embedder::open(config, &clock).await?;
+    let configured = embedder::configured(config).await?;
+    let model = configured.edition.model.name.clone();
+    let embedder = Arc::clone(&configured.embedder);
     let within = Some((folder, database));
-    let store = AnyStore::open(config, within, embedder.model()).await?;
+    let editions = AnyEditions::open(config, within, configured, unreadable).await?;
     let (requests, asked) = mpsc::channel(REQUESTS_MAX);
+    let counters = Arc::<worker::Counters>::default();
     let about = About {
         data: config.data.clone(),
         address,
-        model: embedder.model().name.clone(),
+        model,
     };
     let commands = Commands {
         checkpoints: Arc::clone(&source),
         source,
         queue: Arc::new(queue),
-        store: Arc::new(store),
-        embedder: Arc::new(embedder),
+        editions: Arc::new(editions),
+        embedder,
+        driving: Driving::default(),
         requests,
         clock,
         types: Arc::clone(&config.types),
-        crawling: config.crawl.settings(folder.temporary()),
-        counters: Arc::default(),
+        crawling: config.crawling(folder.temporary()),
+        metrics: Arc::new(Metrics::new(Arc::clone(&counters))),
+        counters,
         about,
     };
     Ok((Arc::new(commands), asked))
 }
 
-/// Starts capture and the feature worker.
+/// Starts capture, the feature worker, and what goes on with a re-index.
 fn start(
     roles: &mut Roles,
     config: &Config,
@@ -267,17 +307,47 @@ fn start(
     let settings = worker_settings(config);
     let (rooms, stop) = (Arc::clone(commands), requested(roles.shutdown()));
     let shelf = Shelf::on_disk(&Folder::cache(&config.data), config.model.cache_bytes());
-    let (embedder, counters) = (Arc::clone(&rooms.embedder), Arc::clone(&rooms.counters));
-    let embedder = Arc::new(Cached::new(embedder, shelf, counters));
+    let (editions, counters) = (Arc::clone(&rooms.editions), Arc::clone(&rooms.counters));
+    let editions = Remembering::new(editions, shelf, counters);
     roles.start("feature", async move {
         let ports = worker::Ports {
             queue: rooms.queue.as_ref(),
-            store: rooms.store.as_ref(),
-            embedder: &embedder,
+            editions: &editions,
             clock: &rooms.clock,
             counters: rooms.counters.as_ref(),
         };
-        worker::run(ports, &settings, |count| (0..count).collect(), stop).await
+        let all = |count| (0..count).collect();
+        Box::pin(worker::run(ports, &settings, all, stop)).await
+    });
+    drive(roles, commands);
+}
+
+/// Tells how it goes, where the settings say where.
+async fn tell<R: Rooms>(
+    roles: &mut Roles,
+    config: &Config,
+    commands: &Arc<Commands<R>>,
+) -> Result<()> {
+    let told = Window::open(config, Arc::clone(&commands.metrics)).await?;
+    let (rooms, stop) = (Arc::clone(commands), roles.shutdown());
+    roles.start("metrics", async move {
+        let embedder = rooms.embedder.as_ref();
+        let (queue, editions) = (rooms.queue.as_ref(), rooms.editions.as_ref());
+        let look = || observe::index(&rooms.metrics, queue, editions, (embedder, &rooms.clock));
+        told.run(look, stop).await
+    });
+    Ok(())
+}
+
+/// Goes on with a re-index, whoever began it.
+fn drive<R: Rooms>(roles: &mut Roles, commands: &Arc<Commands<R>>) {
+    let (rooms, stop) = (Arc::clone(commands), requested(roles.shutdown()));
+    roles.start("reindex", async move {
+        tokio::select! {
+            biased;
+            () = stop => Ok(()),
+            done = rooms.drive() => done,
+        }
     });
 }
 

@@ -64,6 +64,15 @@ pub struct Answer {
     pub note: Option<String>,
 }
 
+impl Answer {
+    /// The same, with one more thing that a person should know.
+    #[must_use]
+    pub fn noted(mut self, note: Option<String>) -> Self {
+        self.note = notes([self.note, note]);
+        self
+    }
+}
+
 /// A document that answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Hit {
@@ -212,7 +221,7 @@ fn known_ids(author: &str) -> Vec<String> {
 }
 
 /// The settled watermark of the whole: the lowest of all queues, none until each of them has one.
-fn as_of_ms(control: &Control, places: usize) -> Option<u64> {
+pub(crate) fn as_of_ms(control: &Control, places: usize) -> Option<u64> {
     if control.watermarks.len() < places {
         return None;
     }

@@ -11,6 +11,7 @@
 
 mod chaos;
 mod check;
+mod editions;
 mod embed;
 #[cfg(test)]
 mod outage;
@@ -20,6 +21,7 @@ mod vector;
 mod world;
 
 pub use chaos::Chaos;
+pub use editions::EditionsModel;
 pub use embed::EmbedModel;
 pub use queue::{ConsumerModel, QueueModel};
 pub use source::{Edit, SourceModel, WatchModel};
@@ -70,7 +72,7 @@ pub enum Plant {
     /// What is stored is ordered by its version alone: nothing decides between two contents of one.
     VersionAloneOrders,
     /// What arrives later does not win by that, only by its digest.
-    EditionIgnored,
+    RevisionIgnored,
     /// One queue's watermark counts for all of them.
     WatermarkOfOneCounts,
     /// A store that is away takes a write for done.
@@ -79,13 +81,23 @@ pub enum Plant {
     HandOverSettles,
     /// A search shows every point of a document that is there, named or not.
     SearchShowsUnnamed,
+    /// A new edition is searched before it is filled.
+    SwitchBeforeFilled,
+    /// What was deleted before both editions were written to is not copied to the new one.
+    TombstoneNotCopied,
+    /// A change is settled when one of two editions has it.
+    SettledAfterOneEdition,
+    /// A floor is raised in the first edition only.
+    FloorInOneEdition,
+    /// Both editions are taken to be written to when the first queue says so.
+    DualTooEarly,
     /// The next generation of queues begins before the end of the last one is settled.
     NextGenerationEarly,
 }
 
 impl Plant {
     /// Every bug.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 31] = [
         Self::SettleBeforeStore,
         Self::ManifestGuardDropped,
         Self::PointGuardDropped,
@@ -106,11 +118,16 @@ impl Plant {
         Self::PageTimeTooLate,
         Self::PageTimeTooEarly,
         Self::VersionAloneOrders,
-        Self::EditionIgnored,
+        Self::RevisionIgnored,
         Self::WatermarkOfOneCounts,
         Self::AwayTakenForDone,
         Self::HandOverSettles,
         Self::SearchShowsUnnamed,
+        Self::SwitchBeforeFilled,
+        Self::TombstoneNotCopied,
+        Self::SettledAfterOneEdition,
+        Self::FloorInOneEdition,
+        Self::DualTooEarly,
         Self::NextGenerationEarly,
     ];
 }
@@ -128,6 +145,8 @@ pub struct Outcome {
     pub crashes: u64,
     /// Changes of the partition count that came to their end.
     pub generations: u64,
+    /// Of these, those that came to it while a new edition of the index was being filled.
+    pub generations_filling: u64,
     /// The promise that was broken, and how; none when all held.
     pub broken: Option<String>,
 }

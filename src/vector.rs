@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::Result;
-use crate::change::{DocumentKey, Place, PointId, Version};
+use crate::change::{DocumentKey, Mark, Place, PointId, Version};
 use crate::document::Fields;
 
 pub use self::stamp::Stamp;
@@ -123,6 +123,13 @@ pub enum Write {
     },
     /// Forgets who passed a floor: it has acted.
     Acted(Uuid),
+    /// Records that a queue has passed an end of the filling of this edition.
+    Marked {
+        /// Which end.
+        mark: Mark,
+        /// The queue.
+        place: Place,
+    },
     /// Raises a queue's settled watermark; never lowers it.
     Watermark {
         /// The queue.
@@ -130,7 +137,7 @@ pub enum Write {
         /// What it has settled.
         mark: Watermark,
     },
-    /// Removes the manifest, where it is a tombstone of exactly this version, in any edition.
+    /// Removes the manifest, where it is a tombstone of exactly this version, in any revision.
     Collect {
         /// The document.
         key: DocumentKey,
@@ -168,6 +175,9 @@ pub struct Control {
     pub passing: BTreeMap<Floor, BTreeSet<Place>>,
     /// The settled watermark of each queue.
     pub watermarks: BTreeMap<Place, Watermark>,
+    /// The queues that have passed each end of the filling of this edition.
+    #[serde(default)]
+    pub marks: BTreeMap<Mark, BTreeSet<Place>>,
 }
 
 impl Control {

@@ -145,6 +145,9 @@ pub struct Excused {
 /// What a comparison found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
+    /// The number of the edition of the index that was compared; 0 where nobody said it.
+    #[serde(default)]
+    pub edition: u32,
     /// Documents in the source.
     pub documents: u64,
     /// Points in the index.

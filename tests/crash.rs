@@ -112,6 +112,7 @@ async fn run_and_kill(data: &Path, pages: &mut Edited, moment: Moment, tally: &m
         author: "Ada Lovelace".to_owned(),
         as_kind: None,
         browser: false,
+        reference: None,
     };
     let (report, progress) = Reporter::new();
     let mut crawl = pin!(client.handle(Request::Crawl { what, wait: true }, report));

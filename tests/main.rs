@@ -7,19 +7,25 @@ mod bad_input;
 mod capture_crash;
 mod collection;
 mod contract {
+    mod editions;
     mod embedder;
+    mod logbook;
     mod queue;
     mod source;
     mod vector;
 }
 mod control;
 mod crash;
+mod crawling;
+mod doctor;
 mod embedding;
 mod feature_crash;
+mod metrics;
 mod mongo_faults;
 mod pipeline;
 mod qdrant;
 mod rabbit;
+mod reindex;
 mod services;
 mod simulation;
 mod spine;
@@ -39,5 +45,6 @@ mod support {
     pub(crate) mod services;
     pub(crate) mod wire;
 }
+mod tutorial;
 mod types;
 mod wire;

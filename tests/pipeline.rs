@@ -112,7 +112,8 @@ async fn a_restart_keeps_everything_and_a_command_works_without_a_process() {
 async fn a_second_process_on_one_folder_is_told_so() {
     let data = tempfile::tempdir().unwrap();
     let app = App::start(data.path()).await;
-    let second = run::up(config(data.path()), std::future::pending(), |_| {}).await;
+    let second = run::up(config(data.path()), std::future::pending(), |_| {});
+    let second = Box::pin(second).await;
     assert!(matches!(second, Err(Error::Locked { .. })), "{second:?}");
     app.stop().await;
 }

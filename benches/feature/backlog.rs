@@ -15,6 +15,7 @@ use lockstep::feature::worker::{self, Counters};
 use lockstep::folder::Folder;
 use lockstep::queue::sqlite::SqliteQueue;
 use lockstep::queue::{Outgoing, Queue as _};
+use lockstep::reindex::Alone;
 use lockstep::source::Source as _;
 use lockstep::source::sqlite::SqliteSource;
 use lockstep::vector::edge::{self, EdgeStore};
@@ -84,10 +85,10 @@ pub(crate) async fn drain<E: Embedder>(
     let database = database(&folder)?;
     let queue = SqliteQueue::open(database.clone(), PARTITIONS, clock.clone()).await?;
     let store = EdgeStore::open(&folder.vectors(), database, embedder.model()).await?;
+    let editions = Alone::new(Arc::new(store), Arc::clone(embedder), prepare::FINGERPRINT);
     let ports = worker::Ports {
         queue: &queue,
-        store: &store,
-        embedder,
+        editions: &editions,
         clock: &clock,
         counters: &counters,
     };
@@ -134,6 +135,7 @@ pub(crate) async fn book(book: &Path) -> Result<Vec<Document>> {
         author: "Rust Authors".to_owned(),
         as_kind: None,
         browser: false,
+        reference: None,
     };
     crawl::crawl(&source, &what, &crawl::Settings::default(), &()).await?;
     let (mut documents, mut after) = (Vec::new(), None);

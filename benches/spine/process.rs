@@ -104,6 +104,7 @@ impl Up {
             author: "Rust Authors".to_owned(),
             as_kind: None,
             browser: false,
+            reference: None,
         };
         let start = Instant::now();
         let request = Request::Crawl { what, wait: true };

@@ -15,6 +15,7 @@ use lockstep::feature::prepare::{self, Limits};
 use lockstep::feature::worker::{self, Counters};
 use lockstep::folder::Folder;
 use lockstep::queue::sqlite::SqliteQueue;
+use lockstep::reindex::Alone;
 use lockstep::search::{self, Answer, Query, Standing};
 use lockstep::shutdown::{Roles, requested};
 use lockstep::source::Source as _;
@@ -85,8 +86,7 @@ impl<E: Embedder> Rooms<E> {
         self.roles.start("feature", async move {
             let ports = worker::Ports {
                 queue: queue.as_ref(),
-                store: store.as_ref(),
-                embedder: &embedder,
+                editions: &Alone::new(store, embedder, prepare::FINGERPRINT),
                 clock: &clock,
                 counters: counters.as_ref(),
             };
@@ -160,6 +160,7 @@ pub(crate) async fn read_folder(data: &Path, target: &Path) -> Result<Vec<Docume
         author: "Rust Authors".to_owned(),
         as_kind: None,
         browser: false,
+        reference: None,
     };
     crawl::crawl(&source, &what, &crawl::Settings::default(), &()).await?;
     all(&source).await

@@ -15,13 +15,15 @@ pub(super) async fn begin<S: Source, C: Checkpoints, Q: Queue>(
     settings: &Settings,
     lost: Option<Checkpoint>,
 ) -> Result<(S::Watch, Checkpoint)> {
-    let (epoch, mut kinds, resets) = match lost {
-        Some(lost) => (lost.epoch, lost.kinds, lost.resets + 1),
-        None => (settings.epoch, BTreeSet::new(), 0),
+    let (epoch, mut kinds, resets, before) = match lost {
+        Some(lost) => (lost.epoch, lost.kinds, lost.resets + 1, lost.snapshot),
+        None => (settings.epoch, BTreeSet::new(), 0, SnapshotPlan::default()),
     };
     kinds.extend(settings.kinds.iter().cloned());
     let (watch, mut checkpoint) = afresh(ports.source, epoch, kinds).await?;
     checkpoint.resets = resets;
+    // What was sent to be filled was true when it was read, and what follows tells of the gap.
+    checkpoint.snapshot.go_on_filling(before);
     ports.checkpoints.save(checkpoint.clone()).await?;
     Ok((watch, checkpoint))
 }

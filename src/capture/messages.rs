@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::SnapshotPlan;
 use super::frontier::Boundary;
-use crate::change::{Act, Barrier, Change, DocumentKey, Lane, Message, Operation, Version};
+use crate::change::{Act, Barrier, Change, DocumentKey, Lane, Mark, Message, Operation, Version};
 use crate::document::{Document, Fields};
 use crate::feature::types::Types;
 use crate::queue::Outgoing;
@@ -61,6 +61,32 @@ pub(super) fn of_page(
         Outgoing::change(change, Lane::Backfill, partitions)
     })
     .collect()
+}
+
+/// The rows of a page for the edition that is being filled.
+pub(super) fn of_fill(
+    reading: Reading<Vec<Document>>,
+    epoch: u32,
+    partitions: u32,
+) -> Vec<Outgoing> {
+    let mut batch = of_page(reading, epoch, partitions);
+    for outgoing in &mut batch {
+        if let Message::Change(change) = &mut outgoing.message {
+            change.operation = Operation::Fill;
+        }
+    }
+    batch
+}
+
+/// An end of the filling of an edition. Its beginning goes to both lanes: a row that overtook it
+/// would find no edition to go to.
+pub(super) fn of_mark(edition: u32, mark: Mark, partitions: u32) -> Vec<Outgoing> {
+    let barrier = Barrier::Fill { edition, mark };
+    let mut batch = Outgoing::barrier(&barrier, Lane::Backfill, partitions);
+    if mark == Mark::Begin {
+        batch.extend(Outgoing::barrier(&barrier, Lane::Live, partitions));
+    }
+    batch
 }
 
 /// The floor behind the last page of the type being read.

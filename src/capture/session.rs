@@ -11,9 +11,10 @@ use super::begin::begin;
 use super::frontier::Boundary;
 use super::pipeline::{Pipeline, Room};
 use super::{Frontier, LostHistory, Ports, RESETS_MAX, Request, Resync, Settings, Step, messages};
-use crate::change::{DocumentKey, Version};
+use crate::change::{DocumentKey, Mark, Version};
+use crate::document::Document;
 use crate::queue::{Outgoing, Queue};
-use crate::source::{Body, Checkpoint, Checkpoints, Event, Source, Watch};
+use crate::source::{Body, Checkpoint, Checkpoints, Event, Reading, Source, Watch};
 use crate::{Error, Result};
 
 /// An open watch and what is known about it.
@@ -45,6 +46,9 @@ type Saving<'a> = Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
 /// Windows of changes in hand: one that is confirmed, and two behind it, so that the source works on
 /// its next answer meanwhile.
 const WINDOWS_HELD: usize = 3;
+
+/// Documents as they were read, and the last one's `_id`.
+type Page = (Reading<Vec<Document>>, Option<String>);
 
 /// What happened next.
 enum Turn {
@@ -174,7 +178,7 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
         ticks: &mut Interval,
     ) -> Result<Turn> {
         let room = self.pipeline.has_room();
-        let page = room && !self.paging && self.checkpoint.snapshot.is_active();
+        let page = room && !self.paging && self.checkpoint.snapshot.has_step();
         if page && self.page_is_next && self.page_due <= Instant::now() {
             return Ok(Turn::Page);
         }
@@ -243,22 +247,30 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
     async fn page(&mut self) -> Result<()> {
         self.page_is_next = false;
         let step = self.checkpoint.snapshot.step();
-        let Step::Page { kind, after, .. } = step.clone() else {
-            return Ok(());
-        };
-        let source = self.ports.source;
-        let reading = source.page(&kind, after, self.settings.page_size).await?;
-        let last = reading.found.last().map(|document| document.key.id.clone());
         let (epoch, partitions) = (self.checkpoint.epoch, self.ports.queue.partitions());
-        let (batch, then) = match last {
-            Some(last) => (
-                messages::of_page(reading, epoch, partitions),
-                Then::Paged { step, last },
-            ),
-            None => (
-                messages::of_end(&self.checkpoint.snapshot, partitions),
-                Then::Ended { step },
-            ),
+        let (source, size) = (self.ports.source, self.settings.page_size);
+        let (batch, last) = match step.clone() {
+            Step::Page { kind, after, .. } => {
+                let (reading, last) = read(source, &kind, after, size).await?;
+                let batch = match last {
+                    Some(_) => messages::of_page(reading, epoch, partitions),
+                    None => messages::of_end(&self.checkpoint.snapshot, partitions),
+                };
+                (batch, last)
+            }
+            Step::Fill { kind, after, .. } => {
+                let (reading, last) = read(source, &kind, after, size).await?;
+                (messages::of_fill(reading, epoch, partitions), last)
+            }
+            Step::BeginFill { edition } => {
+                (messages::of_mark(edition, Mark::Begin, partitions), None)
+            }
+            Step::EndFill { edition } => (messages::of_mark(edition, Mark::End, partitions), None),
+            Step::Done => return Ok(()),
+        };
+        let then = match last {
+            Some(last) => Then::Paged { step, last },
+            None => Then::Ended { step },
         };
         if let Some(rate) = self.settings.snapshot_rate {
             let rows = u32::try_from(batch.len()).unwrap_or(u32::MAX);
@@ -290,6 +302,19 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
                 self.checkpoint.kinds.insert(kind.clone());
                 let floor = Version::floor(self.checkpoint.epoch, time);
                 self.checkpoint.snapshot.add(kind.clone(), floor);
+                self.save().await?;
+                let then = Then::Answered { request, sent: 0 };
+                self.pipeline.push(Vec::new(), then);
+            }
+            Resync::Fill(edition) => {
+                match edition {
+                    Some(edition) => {
+                        let mut kinds = self.checkpoint.kinds.clone();
+                        kinds.extend(self.ports.source.kinds().await?);
+                        self.checkpoint.snapshot.fill(*edition, kinds);
+                    }
+                    None => self.checkpoint.snapshot.give_up_filling(),
+                }
                 self.save().await?;
                 let then = Then::Answered { request, sent: 0 };
                 self.pipeline.push(Vec::new(), then);
@@ -386,4 +411,16 @@ async fn saved(saving: &mut Option<Saving<'_>>) -> Result<()> {
     let done = under_way.await;
     *saving = None;
     done
+}
+
+/// The next page of a type, and its last `_id`.
+async fn read<S: Source>(
+    source: &S,
+    kind: &str,
+    after: Option<String>,
+    size: usize,
+) -> Result<Page> {
+    let reading = source.page(kind, after, size).await?;
+    let last = reading.found.last().map(|document| document.key.id.clone());
+    Ok((reading, last))
 }

@@ -2,7 +2,12 @@
 //!
 //! ```text
 //! begin(kind, floor) ──> page, page, … ──empty page──> floor through every queue ──> next kind
+//!
+//! fill(edition) ──> begin through every queue ──> pages of every type ──> end through every queue
 //! ```
+//!
+//! Filling an edition of the index is no snapshot: it finds no deletes and holds no watermark back,
+//! since the index that is searched does not wait for it. It goes on while no snapshot does.
 
 use std::collections::VecDeque;
 
@@ -18,6 +23,24 @@ pub struct SnapshotPlan {
     /// True while the index cannot hold everything up to the position: before the first snapshot
     /// has passed, and after a gap. No watermark is sent until then; nor while a replaced type waits.
     catching_up: bool,
+    /// The edition that is being filled.
+    #[serde(default)]
+    fill: Option<Fill>,
+    /// The last edition whose filling came to its end.
+    #[serde(default)]
+    filled: Option<u32>,
+}
+
+/// The filling of an edition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Fill {
+    edition: u32,
+    /// Its beginning was confirmed in every queue.
+    begun: bool,
+    /// The types that are waiting or being read, in order.
+    kinds: VecDeque<String>,
+    /// The last `_id` of the first of them that was published.
+    after: Option<String>,
 }
 
 /// The snapshot of one type.
@@ -45,6 +68,25 @@ pub enum Step {
         /// The last `_id` that was published.
         after: Option<String>,
     },
+    /// Say to every queue that the filling of this edition begins.
+    BeginFill {
+        /// The edition.
+        edition: u32,
+    },
+    /// Read and publish the page of this type after this `_id`, for this edition.
+    Fill {
+        /// The edition.
+        edition: u32,
+        /// The type.
+        kind: String,
+        /// The last `_id` that was published.
+        after: Option<String>,
+    },
+    /// Say to every queue that the filling of this edition ends.
+    EndFill {
+        /// The edition.
+        edition: u32,
+    },
     /// Nothing is left.
     Done,
 }
@@ -55,6 +97,8 @@ impl SnapshotPlan {
         let mut plan = Self {
             parts: VecDeque::new(),
             catching_up: true,
+            fill: None,
+            filled: None,
         };
         for kind in kinds {
             plan.add(kind, floor);
@@ -94,22 +138,52 @@ impl SnapshotPlan {
         self.parts.iter().map(|part| part.kind.as_str())
     }
 
+    /// Adds the filling of an edition with these types, unless it is under way or has ended.
+    pub fn fill(&mut self, edition: u32, kinds: impl IntoIterator<Item = String>) {
+        let known = self.fill.as_ref().map(|fill| fill.edition);
+        if known == Some(edition) || self.filled == Some(edition) {
+            return;
+        }
+        self.fill = Some(Fill {
+            edition,
+            begun: false,
+            kinds: kinds.into_iter().collect(),
+            after: None,
+        });
+    }
+
+    /// Gives up what is being filled.
+    pub fn give_up_filling(&mut self) {
+        self.fill = None;
+    }
+
+    /// Takes over what another plan was filling.
+    pub(super) fn go_on_filling(&mut self, before: Self) {
+        (self.fill, self.filled) = (before.fill, before.filled);
+    }
+
     /// What to do next.
     pub fn step(&self) -> Step {
-        self.parts.front().map_or(Step::Done, |part| Step::Page {
-            kind: part.kind.clone(),
-            floor: part.floor,
-            after: part.after.clone(),
-        })
+        if let Some(part) = self.parts.front() {
+            return Step::Page {
+                kind: part.kind.clone(),
+                floor: part.floor,
+                after: part.after.clone(),
+            };
+        }
+        self.fill.as_ref().map_or(Step::Done, Fill::step)
     }
 
     /// The page of this step was confirmed up to this `_id`. A step that is no longer the next one,
     /// because its type began anew meanwhile, changes nothing.
     pub fn published(&mut self, step: &Step, last: String) {
-        if self.step() == *step
-            && let Some(part) = self.parts.front_mut()
-        {
+        if self.step() != *step {
+            return;
+        }
+        if let Some(part) = self.parts.front_mut() {
             part.after = Some(last);
+        } else if let Some(fill) = &mut self.fill {
+            fill.after = Some(last);
         }
     }
 
@@ -128,17 +202,36 @@ impl SnapshotPlan {
         })
     }
 
-    /// The barrier that followed this step was confirmed in every partition.
+    /// What this step had to say was confirmed in every partition, or it had no page left.
     pub fn ended(&mut self, step: &Step) {
-        if self.step() == *step {
-            self.parts.pop_front();
-            self.finish_if_empty();
+        if self.step() != *step {
+            return;
+        }
+        match step {
+            Step::Page { .. } => {
+                self.parts.pop_front();
+                self.finish_if_empty();
+            }
+            Step::EndFill { edition } => {
+                (self.fill, self.filled) = (None, Some(*edition));
+            }
+            Step::BeginFill { .. } | Step::Fill { .. } => {
+                if let Some(fill) = &mut self.fill {
+                    fill.ended();
+                }
+            }
+            Step::Done => {}
         }
     }
 
-    /// Whether something is left to read.
+    /// Whether a snapshot is under way; filling an edition is none.
     pub fn is_active(&self) -> bool {
         !self.parts.is_empty()
+    }
+
+    /// Whether something is left to do.
+    pub fn has_step(&self) -> bool {
+        self.is_active() || self.fill.is_some()
     }
 
     /// Whether the index cannot yet hold everything up to the position.
@@ -150,6 +243,29 @@ impl SnapshotPlan {
         if self.parts.is_empty() {
             self.catching_up = false;
         }
+    }
+}
+
+impl Fill {
+    fn step(&self) -> Step {
+        let edition = self.edition;
+        match self.kinds.front() {
+            _ if !self.begun => Step::BeginFill { edition },
+            None => Step::EndFill { edition },
+            Some(kind) => Step::Fill {
+                edition,
+                kind: kind.clone(),
+                after: self.after.clone(),
+            },
+        }
+    }
+
+    fn ended(&mut self) {
+        if self.begun {
+            self.kinds.pop_front();
+            self.after = None;
+        }
+        self.begun = true;
     }
 }
 
@@ -227,6 +343,39 @@ mod tests {
         plan.published(&page("a", 3, None), "7".into());
         plan.ended(&page("a", 3, None));
         assert_eq!(plan.step(), page("a", 9, None));
+    }
+
+    #[test]
+    fn an_edition_is_filled_between_two_marks_and_no_watermark_waits_for_it() {
+        let fill = |kind: &str, after: Option<&str>| Step::Fill {
+            edition: 2,
+            kind: kind.into(),
+            after: after.map(str::to_owned),
+        };
+        let (begin, end) = (Step::BeginFill { edition: 2 }, Step::EndFill { edition: 2 });
+        let mut plan = SnapshotPlan::default();
+        plan.fill(2, ["a".into(), "b".into()]);
+        for step in [begin, fill("a", None)] {
+            assert_eq!(plan.step(), step);
+            plan.ended(&step);
+        }
+        plan.published(&fill("b", None), "7".into());
+        // A repeated request changes nothing, and a snapshot goes first.
+        plan.fill(2, ["c".into()]);
+        plan.add("c".into(), floor(3));
+        assert_eq!(plan.step(), page("c", 3, None));
+        plan.ended(&page("c", 3, None));
+        assert!(!plan.is_active() && !plan.is_catching_up() && plan.has_step());
+        for step in [fill("b", Some("7")), end] {
+            assert_eq!(plan.step(), step);
+            plan.ended(&step);
+        }
+        plan.fill(2, ["a".into()]);
+        assert_eq!(plan.step(), Step::Done);
+        plan.fill(3, []);
+        assert_eq!(plan.step(), Step::BeginFill { edition: 3 });
+        plan.give_up_filling();
+        assert_eq!(plan.step(), Step::Done);
     }
 
     #[test]

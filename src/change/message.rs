@@ -20,6 +20,8 @@ pub enum Operation {
     Delete,
     /// It was read again: by a snapshot, a resync or a retry.
     Snapshot,
+    /// It was read for the index that is being filled, and changes no other.
+    Fill,
 }
 
 /// One edit of one document, on its way to the index.
@@ -88,6 +90,13 @@ pub enum Barrier {
         /// The same as wall-clock time: milliseconds since 1970, UTC.
         committed_ms: u64,
     },
+    /// Where the filling of an edition of the index begins and ends.
+    Fill {
+        /// The edition's number.
+        edition: u32,
+        /// Which end.
+        mark: Mark,
+    },
     /// Nothing follows in this generation of queues: the partition count changes.
     End {
         /// The generation that ends.
@@ -97,6 +106,16 @@ pub enum Barrier {
         /// The partitions of the next one.
         next: u32,
     },
+}
+
+/// An end of the filling of an edition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mark {
+    /// In both lanes: everything behind it is written to the edition, too.
+    Begin,
+    /// In backfill lanes: every document that the source had is before it.
+    End,
 }
 
 /// When a floor takes effect.

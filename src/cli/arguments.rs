@@ -2,23 +2,26 @@
 
 mod author;
 mod control;
+mod crawl;
 mod partitions;
+mod settings;
 
 use std::path::PathBuf;
 
-use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use url::Url;
 
-use crate::command::Request;
+use crate::command::{Reindex, Request};
 use crate::config::Place;
 use crate::search::Query;
-use crate::{Error, Result, crawl};
+use crate::{Error, Result};
 
 use author::Author;
 pub(super) use control::Control;
+pub(super) use crawl::Crawl;
 pub(super) use partitions::Partitions;
+pub(super) use settings::What;
 
 const DATA_HELP: &str =
     "The folder that holds all data [env: LOCKSTEP_DATA; default: the platform's data folder]";
@@ -40,7 +43,7 @@ by itself, until the index has caught up. Where source.url and queue.url are set
 and `capture`, `feature`, `position`, `pause`, `resume` and `snapshot` are about them.
 
 Settings are read from lockstep.toml in the data folder and from LOCKSTEP_… variables; \
-docs/configuration.md lists them.";
+docs/configuration.md lists them, and `lockstep config show` says what holds here.";
 
 /// Keeps a vector index in lockstep with a document store.
 #[derive(Debug, Parser)]
@@ -76,6 +79,12 @@ pub(super) enum Command {
         #[arg(long, value_name = "LIST", value_parser = partitions::read)]
         partitions: Option<Partitions>,
     },
+    /// Look at everything that is needed here, and say how to mend what is not as it should be
+    #[command(after_help = "Examples:\n  lockstep doctor\n  lockstep doctor --json")]
+    Doctor,
+    /// Check the settings, or show them and where each comes from
+    #[command(subcommand)]
+    Config(What),
     #[command(flatten)]
     Control(Control),
     #[command(flatten)]
@@ -109,22 +118,12 @@ pub(super) enum Ask {
   lockstep crawl https://letters.example.org --as substack --author \"Ada Lovelace\"
   lockstep crawl https://app.example.org/page --browser --author \"Ada Lovelace\"
   lockstep crawl ./book --author \"Ada Lovelace\"
-  lockstep crawl https://example.org/engine.git --author \"Ada Lovelace\"")]
-    Crawl {
-        /// A URL or a path
-        link: String,
-        /// Whose work it is
-        #[arg(long, value_name = "NAME")]
-        author: String,
-        /// Read it as this, instead of what it looks like
-        #[arg(long = "as", value_name = "KIND", value_parser = PossibleValuesParser::new(crawl::kinds()))]
-        as_kind: Option<String>,
-        /// Open pages in a headless Chromium, so that text is there which scripts build
-        #[arg(long)]
-        browser: bool,
-        #[command(flatten)]
-        wait: Wait,
-    },
+  lockstep crawl https://github.com/ada/engine --ref v1.2 --author \"Ada Lovelace\"
+  lockstep crawl https://github.com/ada --author \"Ada Lovelace\"
+  lockstep crawl --links links.txt --author \"Ada Lovelace\"
+  lockstep crawl --list
+  lockstep crawl --schedule")]
+    Crawl(Crawl),
     /// Find text by meaning
     #[command(after_help = "Examples:
   lockstep search \"how do I share state between threads\"
@@ -183,6 +182,24 @@ pub(super) enum Ask {
     Resync {
         /// A link, an id, or a type
         target: String,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Make the index anew beside the old one, with the configured model, and switch when it is done
+    #[command(after_help = "Examples:
+  lockstep reindex --dry-run
+  lockstep reindex
+  lockstep reindex --drop")]
+    Reindex {
+        /// Say how many chunks, how long and how many bytes it would take, and do nothing
+        #[arg(long, conflicts_with_all = ["drop", "anyway", "no_wait"])]
+        dry_run: bool,
+        /// Give up the one that is being made, and remove it
+        #[arg(long, conflicts_with_all = ["anyway", "no_wait"])]
+        drop: bool,
+        /// Also where it would come out the same
+        #[arg(long)]
+        anyway: bool,
         #[command(flatten)]
         wait: Wait,
     },
@@ -247,24 +264,7 @@ impl Ask {
     /// What to ask for. Paths become absolute: the process that answers has another folder.
     pub(super) fn request(self) -> Result<Request> {
         Ok(match self {
-            Self::Crawl {
-                link,
-                author,
-                as_kind,
-                browser,
-                wait,
-            } => {
-                let what = crawl::Request {
-                    target: absolute(link)?,
-                    author: full_name(&author)?,
-                    as_kind: as_kind.as_deref().map(crawl::Kind::of),
-                    browser,
-                };
-                Request::Crawl {
-                    what,
-                    wait: !wait.no_wait,
-                }
-            }
+            Self::Crawl(crawl) => crawl.request()?,
             Self::Search {
                 text,
                 author,
@@ -293,6 +293,12 @@ impl Ask {
             },
             Self::Author(author) => author.request(),
             Self::Verify { vectors, repair } => Request::Verify { vectors, repair },
+            Self::Reindex { dry_run: true, .. } => Request::Reindex(Reindex::DryRun),
+            Self::Reindex { drop: true, .. } => Request::Reindex(Reindex::Drop),
+            Self::Reindex { anyway, wait, .. } => Request::Reindex(Reindex::Run {
+                anyway,
+                wait: !wait.no_wait,
+            }),
             Self::Resync { target, wait } => Request::Resync {
                 target: named(target)?,
                 wait: !wait.no_wait,
@@ -301,7 +307,7 @@ impl Ask {
     }
 }
 
-fn absolute(link: String) -> Result<String> {
+pub(super) fn absolute(link: String) -> Result<String> {
     let path = std::path::Path::new(&link);
     if !path.exists() {
         return Ok(link);

@@ -32,7 +32,7 @@ pub(super) async fn shown_while<T>(
 fn draw(bar: &ProgressBar, progress: &Progress) {
     if bar.message() != progress.stage {
         let template = match progress.total {
-            Some(_) => "{spinner} {msg} {wide_bar} {pos}/{len}",
+            Some(_) => "{spinner} {msg} {wide_bar} {pos}/{len}, {eta} left",
             None => "{spinner} {msg} {pos}",
         };
         // A template that cannot be read leaves the default one, which is as good.

@@ -1,10 +1,15 @@
 //! Answers as text for people, and as JSON.
 
 mod authors;
+mod crawls;
+mod doctor;
 mod reports;
 mod services;
+mod settings;
 
+pub(super) use doctor::diagnosis;
 pub(super) use services::stance;
+pub(super) use settings::{faults, settings};
 
 use std::fmt::Write as _;
 
@@ -47,6 +52,10 @@ pub(super) fn text(response: &Response) -> String {
     let mut out = String::new();
     let written = match response {
         Response::Crawl(report) => crawl(&mut out, report),
+        Response::CrawlList(list) => crawls::history(&mut out, list),
+        // These answer the lines of a list, which tells of them itself.
+        Response::LinksStart(_) | Response::LinksEnd {} => Ok(()),
+        Response::CrawlLink(linked) => crawl(&mut out, &linked.report),
         Response::Search(answer) => search(&mut out, answer),
         Response::Delete(deleted) => deleted
             .documents
@@ -78,6 +87,7 @@ pub(super) fn text(response: &Response) -> String {
             Some(count) => writeln!(out, "{} read again and sent", documents(count)),
             None => writeln!(out, "the whole type is read again and sent"),
         },
+        Response::Reindex(reindexed) => reports::reindexed(&mut out, reindexed),
     };
     written.expect("text should be written: a string takes everything");
     out
@@ -91,14 +101,17 @@ pub(super) fn outcome(outcome: &Outcome) -> String {
         edits,
         crashes,
         generations,
+        generations_filling,
         broken,
     } = outcome;
     let verdict = match broken {
         None => "every promise held".to_owned(),
         Some(broken) => format!("{BOLD}broken:{BOLD:#} {broken}"),
     };
-    let what =
-        format!("{edits} edits, {crashes} crashes, {generations} changes of the partition count");
+    let what = format!(
+        "{edits} edits, {crashes} crashes, {generations} changes of the partition count, \
+         {generations_filling} of them during a re-index"
+    );
     format!("seed {seed}, {steps} steps, {what}: {verdict}\n")
 }
 
@@ -249,17 +262,22 @@ fn status(out: &mut String, now: &Status) -> Written {
         .address
         .clone()
         .unwrap_or_else(|| "no process runs".into());
-    let rows = [
+    let mut rows = vec![
         ("data", now.data.clone()),
         ("address", address),
         ("model", now.model.clone()),
         ("documents", stored),
         ("index", index),
+        ("edition", reports::edition(&now.index)),
         ("pending", pending),
         ("parked", now.parked.to_string()),
         ("embedded", embedded),
         ("version", now.version.clone()),
     ];
+    let note = now.index.note.clone();
+    rows.extend(note.map(|note| ("note", note)));
+    let filling = now.reindex.as_ref().map(reports::under_way);
+    rows.extend(filling.map(|filling| ("reindex", filling)));
     rows.iter()
         .try_for_each(|(name, value)| writeln!(out, "{DIM}{name:<10}{DIM:#}{}", plain(value)))
 }

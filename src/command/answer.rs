@@ -8,7 +8,8 @@ use crate::queue::Parked;
 use crate::telemetry::Counted;
 use crate::{author, crawl, explain, search, verify};
 
-use super::Services;
+use super::reindex::{Edition, Filling, Reindexed};
+use super::{History, Linked, Services, Started};
 
 /// The answer to a request. Its JSON is `{"<command>": {<answer>}}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -16,6 +17,14 @@ use super::Services;
 pub enum Response {
     /// What a crawl changed in the source.
     Crawl(crawl::Report),
+    /// Where a list of links begins.
+    LinksStart(Started),
+    /// What became of one link of a list.
+    CrawlLink(Linked),
+    /// The list has ended.
+    LinksEnd {},
+    /// How the crawls went.
+    CrawlList(History),
     /// What a search found.
     Search(search::Answer),
     /// What was deleted.
@@ -42,6 +51,8 @@ pub enum Response {
     Verify(Box<verify::Report>),
     /// What was sent again.
     Resync(Resynced),
+    /// What became of a new edition.
+    Reindex(Box<Reindexed>),
 }
 
 /// What was deleted.
@@ -62,6 +73,12 @@ pub struct Status {
     pub address: Option<String>,
     /// The embedding model, or the configured backend where none is loaded.
     pub model: String,
+    /// The edition of the index that is searched.
+    #[serde(default)]
+    pub index: Edition,
+    /// The edition that is being filled.
+    #[serde(default)]
+    pub reindex: Option<Filling>,
     /// Documents of the source, by type.
     pub documents: BTreeMap<String, u64>,
     /// Documents that the index holds.

@@ -3,12 +3,17 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
+use tokio::time::Instant;
+
 use crate::capture::Resync;
 use crate::change::DocumentKey;
 use crate::document::Fields;
-use crate::feature::embed::Embedder as _;
+use crate::feature::embed::Embedder;
 use crate::feature::prepare::{Limits, Prepared};
+use crate::feature::types::Types;
 use crate::queue::Queue as _;
+use crate::reindex::{Editions as _, Index};
+use crate::vector::VectorStore;
 use crate::verify::{self, Ports, Stage};
 use crate::{Error, Result, author, crawl, explain, search};
 
@@ -38,26 +43,47 @@ impl<R: Rooms> Commands<R> {
     }
 
     pub(super) async fn search(&self, query: &search::Query) -> Result<search::Answer> {
+        let begun = Instant::now();
+        let answer = self.answer(query).await;
+        let outcome = match &answer {
+            Ok(answer) if answer.hits.is_empty() => "nothing",
+            Ok(_) => "found",
+            Err(_) => "failed",
+        };
+        self.metrics.searched(outcome, begun.elapsed());
+        answer
+    }
+
+    async fn answer(&self, query: &search::Query) -> Result<search::Answer> {
         let depth = self.queue.depth().await?;
         let standing = search::Standing {
             places: 2 * usize::try_from(self.queue.partitions()).unwrap_or(usize::MAX / 2),
             parked: depth.parked,
         };
-        let (store, embedder) = (self.store.as_ref(), self.embedder.as_ref());
-        // Who is stored keeps an id whatever the name; others' documents may have other ids.
-        if let Some(name) = &query.author
-            && let Some(id) = author::known_id(self.source.as_ref(), name).await?
-        {
-            let by_id = search::Query {
-                author: Some(id),
-                ..query.clone()
-            };
-            let answer = search::search(store, embedder, &by_id, standing).await?;
-            if !answer.hits.is_empty() {
-                return Ok(answer);
+        let by_id = self.by_id(query).await?;
+        loop {
+            // One edition from the first look to the last, whatever is switched meanwhile.
+            let open = self.open().await?;
+            let answer = first_found(&open.current, (by_id.as_ref(), query), standing).await;
+            if answer.is_err() && self.open().await?.register != open.register {
+                // Others have removed it.
+                continue;
             }
+            return Ok(answer?.noted(open.note(&self.editions.configured())));
         }
-        search::search(store, embedder, query, standing).await
+    }
+
+    /// The same question by the author's id. Who is stored keeps an id whatever the name; others' documents
+    /// may have other ids.
+    async fn by_id(&self, query: &search::Query) -> Result<Option<search::Query>> {
+        let Some(name) = &query.author else {
+            return Ok(None);
+        };
+        let id = author::known_id(self.source.as_ref(), name).await?;
+        Ok(id.map(|id| search::Query {
+            author: Some(id),
+            ..query.clone()
+        }))
     }
 
     pub(super) async fn verify(
@@ -65,9 +91,13 @@ impl<R: Rooms> Commands<R> {
         options: verify::Options,
         report: &Reporter,
     ) -> Result<Response> {
-        let prepare = |kind: &str, fields: &Fields| self.prepare(kind, fields);
+        let open = self.open().await?;
+        let index = &open.current;
+        let with = (&*index.embedder, &*self.types);
+        let prepare = |kind: &str, fields: &Fields| prepared(with, kind, fields);
         let progress = |now: verify::Progress| report.say(stage(now.stage), now.done, None);
-        let found = verify::verify(&self.ports(&prepare), options, &progress).await?;
+        let mut found = verify::verify(&self.ports(index, &prepare), options, &progress).await?;
+        found.edition = index.number;
         if !found.resync.is_empty() {
             self.read_again(Resync::Keys(found.resync.clone())).await?;
         }
@@ -75,8 +105,11 @@ impl<R: Rooms> Commands<R> {
     }
 
     pub(super) async fn explain(&self, target: &str) -> Result<Response> {
-        let prepare = |kind: &str, fields: &Fields| self.prepare(kind, fields);
-        let ports = self.ports(&prepare);
+        let open = self.open().await?;
+        let index = &open.current;
+        let with = (&*index.embedder, &*self.types);
+        let prepare = |kind: &str, fields: &Fields| prepared(with, kind, fields);
+        let ports = self.ports(index, &prepare);
         let key = explain::find_key(&ports, target).await?;
         let explanation = explain::explain(&ports, &key).await?;
         Ok(Response::Explain(Box::new(explanation)))
@@ -84,8 +117,12 @@ impl<R: Rooms> Commands<R> {
 
     /// Every document that the text names; a repository may be stored in parts.
     pub(super) async fn find(&self, target: &str) -> Result<Vec<DocumentKey>> {
-        let prepare = |kind: &str, fields: &Fields| self.prepare(kind, fields);
-        let keys: BTreeSet<_> = explain::find_keys(&self.ports(&prepare), target).await?;
+        let open = self.open().await?;
+        let index = &open.current;
+        let with = (&*index.embedder, &*self.types);
+        let prepare = |kind: &str, fields: &Fields| prepared(with, kind, fields);
+        let ports = self.ports(index, &prepare);
+        let keys: BTreeSet<_> = explain::find_keys(&ports, target).await?;
         if keys.is_empty() {
             return Err(Error::NotFound {
                 what: target.to_owned(),
@@ -94,23 +131,31 @@ impl<R: Rooms> Commands<R> {
         Ok(keys.into_iter().collect())
     }
 
-    fn ports<'a>(&'a self, prepare: verify::Prepare<'a>) -> RoomPorts<'a, R> {
+    fn ports<'a>(
+        &'a self,
+        index: &'a Index<R::Store, R::Embedder>,
+        prepare: verify::Prepare<'a>,
+    ) -> RoomPorts<'a, R> {
         Ports {
             source: &self.source,
             queue: &self.queue,
-            store: &self.store,
-            embedder: &self.embedder,
+            store: &index.store,
+            embedder: &index.embedder,
             prepare,
             types: &self.types,
         }
     }
+}
 
-    /// Exactly what a worker prepares.
-    fn prepare(&self, kind: &str, fields: &Fields) -> Result<Prepared> {
-        let limits = Limits::of_model(self.embedder.model());
-        let count = |text: &str| self.embedder.token_count(text);
-        self.types.prepare(kind, fields, &limits, &count)
-    }
+/// Exactly what a worker prepares for an edition with this model.
+fn prepared<E: Embedder>(
+    (embedder, types): (&E, &Types),
+    kind: &str,
+    fields: &Fields,
+) -> Result<Prepared> {
+    let limits = Limits::of_model(embedder.model());
+    let count = |text: &str| embedder.token_count(text);
+    types.prepare(kind, fields, &limits, &count)
 }
 
 fn stage(stage: Stage) -> &'static str {
@@ -149,4 +194,20 @@ impl crawl::Progress for Crawling<'_> {
     }
 
     fn skipped(&self, _: &crawl::Skipped) {}
+}
+
+/// What the first question finds, if there is one and it finds anything; otherwise what the second does.
+async fn first_found<V: VectorStore, E: Embedder>(
+    index: &Index<V, E>,
+    (first, second): (Option<&search::Query>, &search::Query),
+    standing: search::Standing,
+) -> Result<search::Answer> {
+    let (store, embedder) = (index.store.as_ref(), index.embedder.as_ref());
+    if let Some(first) = first {
+        let answer = search::search(store, embedder, first, standing).await?;
+        if !answer.hits.is_empty() {
+            return Ok(answer);
+        }
+    }
+    search::search(store, embedder, second, standing).await
 }

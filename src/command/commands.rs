@@ -13,27 +13,33 @@ use crate::feature::embed::Embedder;
 use crate::feature::floor;
 use crate::feature::types::Types;
 use crate::feature::worker::Counters;
-use crate::queue::Queue;
+use crate::logbook::Logbook;
+use crate::metrics::Metrics;
+use crate::queue::Generations;
+use crate::reindex::{Editions, Standing};
 use crate::source::{Checkpoints, Source};
 use crate::vector::VectorStore;
 use crate::{Error, Result, author, crawl, verify};
 
-use super::answer::{Deleted, Dropped, Response, Resynced, Retried};
+use super::answer::{Deleted, Dropped, ParkedList, Response, Resynced, Retried};
+use super::reindex::Driving;
 use super::settle::Until;
 use super::{Handler, Reporter, Request, parked, settle, status};
 
 /// Which backends a process runs on.
 pub trait Rooms: Send + Sync + 'static {
     /// Where documents live.
-    type Source: Source;
+    type Source: Source + Logbook;
     /// Where capture keeps its position.
     type Checkpoints: Checkpoints;
     /// What carries changes.
-    type Queue: Queue;
+    type Queue: Generations;
     /// The index.
     type Store: VectorStore;
     /// Text to vectors.
     type Embedder: Embedder;
+    /// The editions of the index.
+    type Editions: Editions<Store = Self::Store, Embedder = Self::Embedder>;
 
     /// Whether other processes capture and work too, so that what this one counts is a part only.
     const SHARED: bool = false;
@@ -57,9 +63,11 @@ pub struct Commands<R: Rooms> {
     /// What carries changes.
     pub queue: Arc<R::Queue>,
     /// The index.
-    pub store: Arc<R::Store>,
-    /// Text to vectors.
+    pub editions: Arc<R::Editions>,
+    /// The configured model; each edition of the index is asked with its own.
     pub embedder: Arc<R::Embedder>,
+    /// What those who wait for a re-index are told.
+    pub driving: Driving,
     /// To capture, which reads documents again when asked.
     pub requests: mpsc::Sender<capture::Request>,
     /// Wall clock, for people.
@@ -70,6 +78,8 @@ pub struct Commands<R: Rooms> {
     pub crawling: crawl::Settings,
     /// What has happened so far.
     pub counters: Arc<Counters>,
+    /// What is told of it.
+    pub metrics: Arc<Metrics>,
     /// What a status says of the process.
     pub about: About,
 }
@@ -93,6 +103,15 @@ impl<R: Rooms> Handler for Commands<R> {
                 self.wait(wait, Until::Edits, &report).await?;
                 Ok(Response::Crawl(crawled))
             }
+            Request::LinksStart { list, anew } => self.start_links(&list, anew).await,
+            Request::CrawlLink { what, since_ms } => {
+                self.crawl_link(&what, since_ms, &report).await
+            }
+            Request::LinksEnd { list, wait } => {
+                self.wait(wait, Until::Edits, &report).await?;
+                self.end_links(&list).await
+            }
+            Request::CrawlList {} => self.history().await,
             Request::Search(query) => self.search(&query).await.map(Response::Search),
             Request::Delete { target, wait } => {
                 let deleted = self.delete(&target).await?;
@@ -100,12 +119,7 @@ impl<R: Rooms> Handler for Commands<R> {
                 Ok(Response::Delete(deleted))
             }
             Request::Status {} => Ok(Response::Status(Box::new(status::status(self).await?))),
-            Request::ParkedList {} => {
-                // What a newer version has overtaken is parked no more.
-                floor::parked(self.queue.as_ref(), self.store.as_ref()).await?;
-                let list = parked::list(self.queue.as_ref()).await?;
-                Ok(Response::ParkedList(list))
-            }
+            Request::ParkedList {} => self.parked().await.map(Response::ParkedList),
             Request::ParkedShow { id } => {
                 let message = parked::find(self.queue.as_ref(), &id).await?;
                 Ok(Response::ParkedShow(Box::new(message.into())))
@@ -134,11 +148,17 @@ impl<R: Rooms> Handler for Commands<R> {
                 self.wait(wait, Until::Everything, &report).await?;
                 Ok(Response::Resync(Resynced { documents }))
             }
+            Request::Reindex(what) => self.reindex(what, &report).await,
         }
     }
 }
 
 impl<R: Rooms> Commands<R> {
+    async fn parked(&self) -> Result<ParkedList> {
+        self.forget_overtaken().await?;
+        parked::list(self.queue.as_ref()).await
+    }
+
     /// Waits until every edit and everything that was read again is in the index; returns at once
     /// where that is so already.
     ///
@@ -150,6 +170,18 @@ impl<R: Rooms> Commands<R> {
     /// Whether there is nothing to catch up with.
     pub async fn is_caught_up(&self) -> Result<bool> {
         settle::is_caught_up(self).await
+    }
+
+    /// The editions of the index as they are now; what is held of them stays.
+    pub(super) async fn open(&self) -> Result<Standing<R::Store, R::Embedder>> {
+        self.editions.open().await
+    }
+
+    /// What a newer version has overtaken is parked no more.
+    async fn forget_overtaken(&self) -> Result<()> {
+        let open = self.editions.open().await?;
+        floor::parked(self.queue.as_ref(), &open.stores()).await?;
+        Ok(())
     }
 
     async fn wait(&self, wait: bool, until: Until, report: &Reporter) -> Result<()> {
@@ -164,8 +196,7 @@ impl<R: Rooms> Commands<R> {
         let (keys, unreadable) = parked::documents(self.queue.as_ref(), id).await?;
         let documents = self.read_again(Resync::Keys(keys)).await?;
         self.wait(wait, Until::Everything, report).await?;
-        // What is stored at a newer version now is parked no more.
-        floor::parked(self.queue.as_ref(), self.store.as_ref()).await?;
+        self.forget_overtaken().await?;
         Ok(Response::ParkedRetry(Retried {
             documents,
             unreadable,

@@ -95,7 +95,7 @@ pub(super) fn settled(control: &Control, partitions: u32) -> Watermark {
 }
 
 async fn look<R: Rooms>(commands: &Commands<R>) -> Result<Time> {
-    let control = commands.store.control().await?;
+    let control = commands.open().await?.current.store.control().await?;
     Ok(settled(&control, commands.queue.partitions()).version.time)
 }
 
@@ -103,7 +103,15 @@ async fn look<R: Rooms>(commands: &Commands<R>) -> Result<Time> {
 async fn left<R: Rooms>(commands: &Commands<R>) -> Result<u64> {
     let depth = commands.queue.depth().await?;
     let snapshot = is_snapshot_active(commands).await?;
-    Ok(depth.live + depth.backfill + u64::from(snapshot))
+    // What fills a new edition is on its way for hours, and the one that is searched does not wait
+    // for it.
+    let filling = commands.open().await?.register.next.is_some();
+    let backfill = if filling && !snapshot {
+        0
+    } else {
+        depth.backfill
+    };
+    Ok(depth.live + backfill + u64::from(snapshot))
 }
 
 async fn is_snapshot_active<R: Rooms>(commands: &Commands<R>) -> Result<bool> {

@@ -20,14 +20,11 @@ const PAGE_SIZE: usize = 500;
 
 /// Reads everything anew; nothing is cached.
 pub(super) async fn status<R: Rooms>(commands: &Commands<R>) -> Result<Status> {
-    let Commands {
-        source,
-        queue,
-        store,
-        ..
-    } = commands;
+    let Commands { source, queue, .. } = commands;
+    let open = commands.open().await?;
+    let store = &open.current.store;
     // What a newer version has overtaken is parked no more.
-    floor::parked(queue.as_ref(), store.as_ref()).await?;
+    floor::parked(queue.as_ref(), &open.stores()).await?;
     let (counts, depth) = (store.counts().await?, queue.depth().await?);
     let settled = settle::settled(&store.control().await?, queue.partitions());
     let end = settle::end(source.as_ref()).await?;
@@ -48,11 +45,14 @@ pub(super) async fn status<R: Rooms>(commands: &Commands<R>) -> Result<Status> {
         (0, _) | (_, 0) => 0,
         (_, committed_ms) => commands.clock.now_ms().saturating_sub(committed_ms),
     };
+    let (index, reindex) = commands.index_status().await?;
     Ok(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         data: commands.about.data.display().to_string(),
         address: commands.about.address.clone(),
         model: commands.about.model.clone(),
+        index,
+        reindex,
         documents: R::count(source).await?,
         indexed: counts.documents,
         points: counts.points,

@@ -28,7 +28,7 @@ pub struct Model {
     pub name: String,
     /// What lets us in at the service.
     pub api_key: Secret,
-    /// Values a vector; 0 for as many as the service gives.
+    /// Values a vector; 0 for as many as the service gives, and 384 of the hash embedder.
     pub dimension: usize,
     /// Tokens of a text at most, for a service.
     pub token_limit: usize,
@@ -117,6 +117,32 @@ impl Backend {
 }
 
 impl Model {
+    /// The folder of the model's files, for this data folder.
+    pub fn folder_in(&self, data: &Path) -> PathBuf {
+        data.join(&self.folder)
+    }
+
+    /// These settings without what lets us in, to be kept beside an index: its model is found again by
+    /// them when the settings name another one.
+    #[must_use]
+    pub fn recipe(&self) -> Self {
+        Self {
+            api_key: Secret::default(),
+            ..self.clone()
+        }
+    }
+
+    /// The settings of a recipe that is opened by a process with these ones. What lets us in is sent
+    /// where these settings send it, and nowhere else.
+    #[must_use]
+    pub fn of_recipe(&self, mut recipe: Self) -> Self {
+        recipe.threads = self.threads;
+        if (recipe.backend, &recipe.url) == (self.backend, &self.url) {
+            recipe.api_key = self.api_key.clone();
+        }
+        recipe
+    }
+
     /// How the service is asked; a relative tokenizer lies in the data folder. None where no service
     /// embeds, or its address cannot be.
     pub fn service(&self, data: &Path) -> Option<HttpOptions> {
@@ -176,17 +202,17 @@ impl Model {
     }
 
     /// What is wrong with the settings of the service, as `setting: why`.
-    pub(super) fn faults(&self) -> Vec<String> {
+    pub(super) fn faults(&self) -> Vec<(&'static str, String)> {
         let Some(protocol) = self.backend.protocol() else {
             return Vec::new();
         };
         let mut faults = Vec::new();
         if let Err(why) = self.address(protocol) {
-            faults.push(format!("model.url: {why}"));
+            faults.push(("model.url", why));
         }
         if self.name.is_empty() && protocol != Protocol::Tei {
-            faults
-                .push("model.name: it is empty, and the service has many models: name one".into());
+            let why = "it is empty, and the service has many models: name one";
+            faults.push(("model.name", why.to_owned()));
         }
         faults
     }
@@ -246,7 +272,7 @@ mod tests {
             ("http://10.0.0.7/v1", "hunter2", "unencrypted"),
             ("no address hunter2", "", "no address"),
         ] {
-            let faults = model(url, key).faults().join("; ");
+            let faults = format!("{:?}", model(url, key).faults());
             assert!(faults.contains(part), "{url}: {faults}");
             assert!(!faults.contains("hunter2"), "{faults}");
         }
@@ -256,8 +282,18 @@ mod tests {
             ("http://127.0.0.1:8080", "hunter2"),
             ("http://localhost:8080", "hunter2"),
         ] {
-            assert_eq!(model(url, key).faults(), Vec::<String>::new(), "{url}");
+            assert_eq!(model(url, key).faults(), Vec::new(), "{url}");
         }
+    }
+
+    #[test]
+    fn a_recipe_holds_no_key_and_gets_it_for_its_own_service_only() {
+        let given = model("https://host/v1", "hunter2");
+        let recipe = given.recipe();
+        assert!(!serde_json::to_string(&recipe).unwrap().contains("hunter2"));
+        assert_eq!(given.of_recipe(recipe.clone()), given);
+        let elsewhere = model("https://other/v1", "");
+        assert!(!given.of_recipe(elsewhere).api_key.is_set());
     }
 
     #[test]

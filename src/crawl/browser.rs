@@ -189,6 +189,8 @@ impl Running {
             url: at,
             bytes: seen.html.into_bytes(),
             charset: Some("utf-8".to_owned()),
+            etag: None,
+            last_modified: None,
         })
     }
 

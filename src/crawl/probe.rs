@@ -24,6 +24,8 @@ pub fn probe(
         url: url.clone(),
         bytes,
         charset: charset.map(str::to_owned),
+        etag: None,
+        last_modified: None,
     };
     let context = Context {
         settings: Settings::default(),
@@ -35,6 +37,7 @@ pub fn probe(
         Arrived::Found(Found::Document(document) | Found::Partial(document, _)) => Ok(document),
         Arrived::Found(Found::Missed(missed)) => Err(missed.skipped.why),
         Arrived::Found(Found::Unseen(skipped)) => Err(skipped.why),
-        Arrived::Found(Found::Total(_)) => Err("it is no page".to_owned()),
+        // Only what was visited before, or holds several things, is anything else.
+        Arrived::Found(_) => Err("it is no page".to_owned()),
     }
 }

@@ -1,5 +1,7 @@
 //! Crawls of real folders, repositories and a real server, into a source in memory.
 
+mod account;
+mod again;
 mod articles;
 mod browser;
 mod export;
@@ -7,7 +9,11 @@ mod git;
 mod hostile;
 mod local;
 mod memory;
+mod polite;
 mod posts;
+mod remote;
+mod scheduled;
+mod shelf;
 mod strange;
 mod web;
 
@@ -34,6 +40,7 @@ fn request(target: &str) -> Request {
         author: "Ada Lovelace".to_owned(),
         as_kind: None,
         browser: false,
+        reference: None,
     }
 }
 

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::browser::says_too_little;
@@ -14,48 +15,111 @@ use super::fetch::{Fetched, Fetcher};
 use super::harvest::{Context, Found};
 use super::platform::{self, Arrived};
 use super::{Browser, Skipped, blocking, pages};
+use crate::logbook::Page;
 use crate::{Error, Result};
 
 /// Pages that may lead on to the next one by a meta element; more is a loop or a chase.
 const LEADS_MAX: usize = 3;
 
-/// Fetches and reads a page, or the one that it only leads on to; in a browser where that is wanted or needed.
+/// What a visit came to.
+pub(crate) enum Visited {
+    /// What the page says, and its state; none where it only led on to another.
+    Read(Found, Option<State>),
+    /// The page is as it is known; a state where the server sent it all the same.
+    Same(Option<State>),
+}
+
+/// What tells one state of a page from another.
+pub(crate) struct State {
+    pub(crate) at: String,
+    pub(crate) etag: Option<String>,
+    pub(crate) last_modified: Option<String>,
+    pub(crate) hash: String,
+}
+
+impl State {
+    fn of(page: &Fetched) -> Self {
+        let digest = Sha256::digest(&page.bytes);
+        Self {
+            at: page.url.to_string(),
+            etag: page.etag.clone(),
+            last_modified: page.last_modified.clone(),
+            hash: format!("{digest:x}"),
+        }
+    }
+
+    fn is(&self, known: &Page) -> bool {
+        known.at == self.at && known.hash.as_ref() == Some(&self.hash)
+    }
+}
+
+/// Fetches and reads a page, or the one that it only leads on to; not where it is as it is known. In a browser
+/// where that is wanted or needed.
 ///
 /// # Errors
-/// [`Error::Fetch`] and [`Error::TooLarge`] where there is no page to read.
+/// [`Error::Fetch`], [`Error::Gone`], [`Error::Later`] and [`Error::TooLarge`] where there is no page to
+/// read.
 pub(crate) async fn page(
-    start: Url,
+    start: &Url,
     asked: Option<&str>,
     fetcher: &Fetcher,
+    known: Option<&Page>,
     context: &Arc<Context>,
-) -> Result<Found> {
+) -> Result<Visited> {
     if context.settings.browser == Browser::Always {
-        return in_browser(&start, asked, fetcher, context).await;
+        let seen = in_browser(start, asked, fetcher, context).await?;
+        return Ok(Visited::Read(seen, None));
     }
-    let (found, at) = fetched(start, asked, fetcher, context).await?;
-    let Some(at) = at.filter(|_| context.settings.browser != Browser::Never) else {
-        return Ok(found);
+    let (found, at) = match fetched(start, asked, fetcher, known, context).await? {
+        (Visited::Read(found, _), Some(at)) if context.settings.browser == Browser::Auto => {
+            (found, at)
+        }
+        (visited, _) => return Ok(visited),
     };
-    Ok(match in_browser(&at, asked, fetcher, context).await {
+    let found = match in_browser(&at, asked, fetcher, context).await {
         Ok(seen) if letters(&seen) > letters(&found) => seen,
         Ok(_) => found,
         Err(error) => with_note(found, &at, &error),
-    })
+    };
+    // What a script builds may change while the page that has the script does not.
+    Ok(Visited::Read(found, None))
 }
 
-/// What was found, and where it was where it says too little.
+/// Visits without a browser; and where the page was, where it says too little.
 async fn fetched(
-    start: Url,
+    start: &Url,
     asked: Option<&str>,
     fetcher: &Fetcher,
+    known: Option<&Page>,
     context: &Arc<Context>,
-) -> Result<(Found, Option<Url>)> {
-    let mut url = start.clone();
-    for _ in 0..=LEADS_MAX {
-        let page = fetcher.page(&url).await?;
-        match read(page, asked, context).await? {
-            (Arrived::Found(found), little) => return Ok((found, little)),
-            (Arrived::LeadsTo(next), _) => url = next,
+) -> Result<(Visited, Option<Url>)> {
+    let (mut url, mut known) = (start.clone(), known.cloned());
+    for leads in 0..=LEADS_MAX {
+        let Some(page) = fetcher.page(&url, known.as_ref()).await? else {
+            return Ok((Visited::Same(None), None));
+        };
+        let (asked, context) = (asked.map(str::to_owned), Arc::clone(context));
+        // Where one leads may change without it.
+        let known = known.take();
+        let read = move || {
+            let state = State::of(&page);
+            if known.is_some_and(|known| state.is(&known)) {
+                return Ok((state, None, None));
+            }
+            let read = || platform::found(&page, asked.as_deref(), &context);
+            let arrived = pages::with_room(read)?;
+            let little =
+                matches!(&arrived, Arrived::Found(found) if says_too_little(&page.bytes, found));
+            Ok((state, Some(arrived), little.then_some(page.url)))
+        };
+        let (state, arrived, little) = blocking(read).await?;
+        match arrived {
+            None => return Ok((Visited::Same(Some(state)), None)),
+            Some(Arrived::Found(found)) => {
+                let state = (leads == 0).then_some(state);
+                return Ok((Visited::Read(found, state), little));
+            }
+            Some(Arrived::LeadsTo(next)) => url = next,
         }
     }
     Err(Error::Fetch {
@@ -72,31 +136,20 @@ async fn in_browser(
     context: &Arc<Context>,
 ) -> Result<Found> {
     fetcher.permit(url).await?;
+    let turn = fetcher.turn(url).await?;
     let page = fetcher.window.open(url).await?;
+    drop(turn);
     // A script may have gone on to another host.
     fetcher.permit(&page.url).await?;
-    match read(page, asked, context).await?.0 {
+    let (asked, context) = (asked.map(str::to_owned), Arc::clone(context));
+    let read = move || platform::found(&page, asked.as_deref(), &context);
+    match blocking(move || pages::with_room(read)).await? {
         Arrived::Found(found) => Ok(found),
         Arrived::LeadsTo(to) => Err(Error::Fetch {
             link: url.to_string(),
             why: format!("it only leads on to {to}"),
         }),
     }
-}
-
-async fn read(
-    page: Fetched,
-    asked: Option<&str>,
-    context: &Arc<Context>,
-) -> Result<(Arrived, Option<Url>)> {
-    let (asked, context) = (asked.map(str::to_owned), Arc::clone(context));
-    let read = move || {
-        let arrived = platform::found(&page, asked.as_deref(), &context);
-        let little =
-            matches!(&arrived, Arrived::Found(found) if says_too_little(&page.bytes, found));
-        (arrived, little.then_some(page.url))
-    };
-    blocking(move || pages::with_room(read)).await
 }
 
 fn letters(found: &Found) -> usize {

@@ -12,8 +12,11 @@ use crate::{Error, Result};
 ///
 /// 2: points may stand in the log of the vectors alone, which a program of format 1 would not
 /// read. A file of format 1 is one whose log is empty.
-/// 3: points and manifests carry an edition and a digest beside their version, which a program of
-/// format 2 would take for metadata. What has none is of edition 0.
+///
+/// 3: points and manifests carry a revision and a digest beside their version, which a program of
+/// format 2 would take for metadata. What has none is of revision 0.
+/// The index may be another edition than the first, whose tables are empty then; without a register
+/// a file has the first one.
 pub(super) const FORMAT: i64 = 3;
 /// "Lock" in ASCII: tells our files from those of other programs.
 const APPLICATION: i64 = 0x4c6f_636b;

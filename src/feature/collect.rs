@@ -30,9 +30,11 @@ pub struct Collected {
 
 /// Removes what no late message can need and no manifest names. Nothing before the first watermark
 /// has passed every queue.
+///
+/// `stores` are those of all editions of the index, `store` the one of them that is looked through.
 pub async fn collect<Q: Queue, V: VectorStore>(
     queue: &Q,
-    store: &V,
+    (stores, store): (&[&V], &V),
     now_ms: u64,
     time_to_live: Duration,
 ) -> Result<Collected> {
@@ -42,7 +44,7 @@ pub async fn collect<Q: Queue, V: VectorStore>(
         return Ok(Collected::default());
     };
     let mut parked = HashMap::new();
-    for message in floor::parked(queue, store).await? {
+    for message in floor::parked(queue, stores).await? {
         // Bytes without a key cannot be retried, so no tombstone is kept for them.
         if let Some(key) = message.key {
             let oldest = parked.entry(key).or_insert(message.version);

@@ -57,8 +57,11 @@ pub async fn act<V: VectorStore>(store: &V, kind: &str, version: Version) -> Res
 
 /// Lets the floors act that every queue of the backfill has passed, unless a parked change above
 /// one holds it back: that document would be voided although the source has it.
+///
+/// `stores` are those of all editions of the index, `store` the one of them whose floors act.
 pub async fn act_passed<Q: Queue, V: VectorStore>(
     queue: &Q,
+    stores: &[&V],
     store: &V,
     control: &Control,
 ) -> Result<()> {
@@ -78,7 +81,7 @@ pub async fn act_passed<Q: Queue, V: VectorStore>(
     if ripe.is_empty() {
         return Ok(());
     }
-    let parked = parked(queue, store).await?;
+    let parked = parked(queue, stores).await?;
     for (floor, _) in ripe {
         if holds_back(&parked, floor) {
             tracing::debug!(kind = floor.kind, "a parked change holds a floor back");
@@ -107,9 +110,9 @@ fn holds_back(parked: &[Parked], floor: &Floor) -> bool {
     })
 }
 
-/// The parked messages that still matter; those that the index has overtaken are forgotten.
-pub async fn parked<Q: Queue, V: VectorStore>(queue: &Q, store: &V) -> Result<Vec<Parked>> {
-    let control = store.control().await?;
+/// The parked messages that still matter; those that every edition of the index has overtaken are
+/// forgotten.
+pub async fn parked<Q: Queue, V: VectorStore>(queue: &Q, stores: &[&V]) -> Result<Vec<Parked>> {
     let mut after = None;
     let mut current = Vec::new();
     loop {
@@ -117,14 +120,21 @@ pub async fn parked<Q: Queue, V: VectorStore>(queue: &Q, store: &V) -> Result<Ve
         let Some(last) = page.last().map(|parked| parked.id) else {
             return Ok(current);
         };
-        let keys = page
+        let keys: Vec<_> = page
             .iter()
             .filter_map(|parked| parked.key.clone())
             .collect();
-        let manifests = store.manifests(Select::Of(keys)).await?;
-        let (over, still): (Vec<_>, Vec<_>) = page
-            .into_iter()
-            .partition(|parked| is_overtaken(parked, &manifests, &control));
+        let mut over = page;
+        let mut still = Vec::new();
+        for store in stores {
+            let control = store.control().await?;
+            let manifests = store.manifests(Select::Of(keys.clone())).await?;
+            let here;
+            (over, here) = over
+                .into_iter()
+                .partition(|parked| is_overtaken(parked, &manifests, &control));
+            still.extend::<Vec<_>>(here);
+        }
         if !over.is_empty() {
             queue
                 .forget(over.into_iter().map(|parked| parked.id).collect())
@@ -149,10 +159,12 @@ fn is_overtaken(parked: &Parked, manifests: &[Manifest], control: &Control) -> b
 }
 
 /// What a place hands on when the end of its generation has passed it: the places of the next one that
-/// grow out of it begin with its watermark, and with the floors that have passed it.
+/// grow out of it begin with its watermark, and with the floors and the marks of a filling that have
+/// passed it.
 ///
-/// So the settled watermark never goes back, and a floor that a parked row holds back still acts one day.
-/// True of the new place from the start: all up to the watermark is settled, and no replay repeats it.
+/// So the settled watermark never goes back, a floor that a parked row holds back still acts one day, and a
+/// filling whose marks went through the old queues comes to its end. True of the new place from the start:
+/// all up to the watermark is settled, no replay repeats it, and nothing from before a mark is in it.
 pub fn inherited(control: &Control, place: Place, partitions: u32, next: u32) -> Vec<Write> {
     let step = usize::try_from(partitions.max(1)).unwrap_or(usize::MAX);
     let heirs = (place.partition..next).step_by(step).skip(1);
@@ -172,7 +184,15 @@ pub fn inherited(control: &Control, place: Place, partitions: u32, next: u32) ->
                 floor: floor.clone(),
                 place: heir,
             });
-            mark.into_iter().chain(passed)
+            let marks = control.marks.iter();
+            let marked =
+                marks
+                    .filter(|(_, places)| places.contains(&place))
+                    .map(move |(mark, _)| Write::Marked {
+                        mark: *mark,
+                        place: heir,
+                    });
+            mark.into_iter().chain(passed).chain(marked)
         })
         .collect()
 }
@@ -197,7 +217,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::change::Time;
+    use crate::change::{Mark, Time};
     use crate::vector::Watermark;
 
     fn place(partition: u32) -> Place {
@@ -217,6 +237,7 @@ mod tests {
         let control = Control {
             watermarks: [(place(1), mark)].into(),
             passing: [(floor.clone(), [place(1)].into())].into(),
+            marks: [(Mark::Begin, [place(1)].into())].into(),
             ..Control::default()
         };
         let heirs = [3, 5].map(place).into_iter();
@@ -226,6 +247,10 @@ mod tests {
                 [
                     Write::Watermark { place, mark },
                     Write::Passed { floor, place },
+                    Write::Marked {
+                        mark: Mark::Begin,
+                        place,
+                    },
                 ]
             })
             .collect();

@@ -88,8 +88,16 @@ impl Ledger {
 
 impl Work {
     /// Takes in another change of the key; among equal versions the later arrival counts.
-    fn join(&mut self, change: Change, tag: Tag, again: bool) {
+    fn join(&mut self, mut change: Change, tag: Tag, again: bool) {
         self.again |= again;
+        // A row for the edition that is being filled, beside a change for all: it goes to all.
+        if change.operation != self.change.operation {
+            for one in [&mut change, &mut self.change] {
+                if one.operation == Operation::Fill {
+                    one.operation = Operation::Snapshot;
+                }
+            }
+        }
         if change.version >= self.change.version {
             self.overtaken.push(std::mem::replace(&mut self.tag, tag));
             self.change = change;
@@ -150,6 +158,28 @@ mod tests {
             .map(|work| (work.tag, work.tags().len()))
             .collect();
         assert_eq!(works, [(Tag(4), 3), (Tag(2), 1)]);
+    }
+
+    #[test]
+    fn a_row_that_fills_an_edition_takes_no_other_change_from_the_old_one() {
+        let fill = |tag, sequence| {
+            let mut fill = delivery(tag, "a", sequence, 1);
+            if let Ok(Message::Change(change)) = &mut fill.message {
+                change.operation = Operation::Fill;
+            }
+            fill
+        };
+        for batch in [
+            vec![fill(1, 9), delivery(2, "a", 5, 1)],
+            vec![delivery(1, "a", 5, 1), fill(2, 9)],
+        ] {
+            let ledger = Ledger::sort(batch, 5);
+            let change = &ledger.works[0].change;
+            assert_eq!(change.operation, Operation::Snapshot);
+            assert_eq!(change.version.time, Time::from_sequence(9));
+        }
+        let alone = Ledger::sort(vec![fill(1, 9), fill(2, 8)], 5);
+        assert_eq!(alone.works[0].change.operation, Operation::Fill);
     }
 
     #[test]

@@ -113,6 +113,21 @@ impl Types {
             .map_or(FINGERPRINT, |(_, fingerprint)| fingerprint)
     }
 
+    /// The same of all types together: what an edition of the index is made with.
+    pub fn pipeline(&self) -> String {
+        let own = self
+            .specs
+            .iter()
+            .map(|(name, (_, fingerprint))| (name, fingerprint))
+            .filter(|(_, fingerprint)| *fingerprint != FINGERPRINT);
+        let own: Vec<_> = own.collect();
+        if own.is_empty() {
+            return FINGERPRINT.to_owned();
+        }
+        let digest = format!("{:x}", Sha256::digest(format!("{own:?}")));
+        format!("{FINGERPRINT} types-{}", &digest[..8])
+    }
+
     /// Takes the redacted fields out.
     pub fn redact(&self, kind: &str, fields: &mut Fields) {
         for path in self.of(kind).redacted() {
@@ -243,6 +258,10 @@ mod tests {
         assert_ne!(first.fingerprint("notes"), second.fingerprint("notes"));
         let posts = types("[posts]\nchunking = 'article'\n").unwrap();
         assert_ne!(posts.fingerprint("posts"), FINGERPRINT);
+        let pipelines = [&plain, &first, &second, &posts].map(Types::pipeline);
+        assert_eq!(pipelines[0], FINGERPRINT);
+        let different: std::collections::BTreeSet<_> = pipelines.iter().collect();
+        assert_eq!(different.len(), pipelines.len());
         assert_eq!(posts.names().count(), 3);
     }
 

@@ -2,13 +2,16 @@
 //!
 //! ```text
 //! receive ──> ledger ──works──> is it current? ──> prepare ──> store ──> settle
-//!                  ├─barriers─> floor, watermark ─────────────────────> settle
+//!                  ├─barriers─> floor, watermark, mark, end ──────────> settle
 //!                  └─parks────> park
 //! ```
 //!
 //! Several workers may share a partition: nothing here relies on being alone. An error gives back
 //! what is in hand and waits; what cannot succeed is parked, and the others go on. When the partition count
 //! changes, the end of each queue is settled like any barrier, and the worker consumes from the next ones.
+
+mod pass;
+mod work;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -18,19 +21,15 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::collect;
-use super::embed::Embedder;
-use super::floor;
-use super::ledger::{Ledger, Work};
-use super::plan::{Plan, is_current};
-use super::prepare::{Limits, Prepared};
-use super::store;
+use super::ledger::Ledger;
 use super::types::Types;
-use crate::change::{Act, Barrier, Change, Operation, Place};
 use crate::clock::Clock;
+use crate::metrics::Stages;
 use crate::queue::{Consumer, Generations, Tag};
+use crate::reindex::{self, Editions, Index, Standing};
 use crate::retry::Backoff;
-use crate::vector::{Control, Floor, Manifest, Select, VectorStore, Watermark, Write};
-use crate::{Error, Recovery, Result};
+use crate::vector::VectorStore;
+use crate::{Recovery, Result};
 
 /// How a worker behaves.
 #[derive(Debug, Clone)]
@@ -90,17 +89,17 @@ pub struct Counters {
     pub overtaken: AtomicU64,
     /// Messages that were set aside.
     pub parked: AtomicU64,
+    /// What the time went into.
+    pub stages: Stages,
 }
 
 /// What a worker needs.
 #[derive(Debug)]
-pub struct Ports<'a, Q, V, E> {
+pub struct Ports<'a, Q, T> {
     /// Where changes come from.
     pub queue: &'a Q,
-    /// Where points go.
-    pub store: &'a V,
-    /// Makes vectors.
-    pub embedder: &'a Arc<E>,
+    /// Where points go, and what makes their vectors.
+    pub editions: &'a T,
     /// Wall clock, for the age of tombstones.
     pub clock: &'a Clock,
     /// What is counted.
@@ -119,8 +118,8 @@ enum Ended {
 ///
 /// # Errors
 /// Only those that trying again cannot mend.
-pub async fn run<Q: Generations, V: VectorStore, E: Embedder>(
-    ports: Ports<'_, Q, V, E>,
+pub async fn run<Q: Generations, T: Editions>(
+    ports: Ports<'_, Q, T>,
     settings: &Settings,
     share: impl Fn(u32) -> Vec<u32> + Send + Sync,
     shutdown: impl Future<Output = ()> + Send,
@@ -156,19 +155,17 @@ pub async fn run<Q: Generations, V: VectorStore, E: Embedder>(
     }
 }
 
-/// Between two attempts at a delete that cannot be stored: a person has to look.
-const DELETE_PAUSE: Duration = Duration::from_mins(1);
-
-fn is_parking(error: &Error) -> bool {
-    error.recovery() == Recovery::Park
-}
-
-struct Worker<'a, Q, V, E> {
-    ports: &'a Ports<'a, Q, V, E>,
+struct Worker<'a, Q, T> {
+    ports: &'a Ports<'a, Q, T>,
     settings: &'a Settings,
 }
 
-impl<Q: Generations, V: VectorStore, E: Embedder> Worker<'_, Q, V, E> {
+/// The editions that are written to.
+type Open<T> = Standing<<T as Editions>::Store, <T as Editions>::Embedder>;
+/// One of them.
+type One<T> = Index<<T as Editions>::Store, <T as Editions>::Embedder>;
+
+impl<Q: Generations, T: Editions> Worker<'_, Q, T> {
     /// Consumes until shutdown, the end of the generation or an error; then whatever is in hand goes back
     /// with the consumer.
     async fn session(
@@ -178,7 +175,12 @@ impl<Q: Generations, V: VectorStore, E: Embedder> Worker<'_, Q, V, E> {
         backoff: &mut Backoff,
     ) -> Result<Ended> {
         // While the store is away nothing is consumed: it would be charged with an attempt.
-        self.ports.store.control().await?;
+        let open = self.ports.editions.open().await?.writable()?;
+        for store in open.stores() {
+            let control = store.control().await.map(drop);
+            reindex::or_moved(self.ports.editions, &open.register, control).await?;
+        }
+        drop(open);
         let count = self.ports.queue.current().await?;
         let mut consumer = self.ports.queue.consume(share(count)).await?;
         if self.ports.queue.partitions() != count {
@@ -233,102 +235,14 @@ impl<Q: Generations, V: VectorStore, E: Embedder> Worker<'_, Q, V, E> {
         for (tag, reason) in ledger.parks {
             self.park(consumer, tag, reason).await?;
         }
-        self.work(consumer, ledger.works).await?;
-        self.pass(consumer, ledger.barriers).await
-    }
-
-    /// Brings documents up to date: all together, and one by one where that fails for one of them.
-    async fn work(&self, consumer: &mut Q::Consumer, works: Vec<Work>) -> Result<()> {
-        match self.store(consumer, &works).await {
-            Err(error) if is_parking(&error) => {}
-            done => return done,
-        }
-        for work in works {
-            match self.store(consumer, std::slice::from_ref(&work)).await {
-                // A parked delete would leave what it deletes to be found.
-                Err(error) if is_parking(&error) && work.change.operation == Operation::Delete => {
-                    tracing::error!(key = %work.change.key, error = %error.chain(), "a delete is tried again");
-                    consumer.release(work.tags(), DELETE_PAUSE).await?;
-                }
-                Err(error) if is_parking(&error) => {
-                    self.park(consumer, work.tag, error.chain()).await?;
-                    // Older changes of the key may be well; they come again without this one.
-                    consumer.release(work.overtaken, Duration::ZERO).await?;
-                }
-                done => done?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Plans and stores these documents, then settles their deliveries.
-    async fn store(&self, consumer: &mut Q::Consumer, works: &[Work]) -> Result<()> {
-        if works.is_empty() {
-            return Ok(());
-        }
-        let keys: Vec<_> = works.iter().map(|work| work.change.key.clone()).collect();
-        let control = self.ports.store.control().await?;
-        let manifests = self.ports.store.manifests(Select::Of(keys)).await?;
-        let mut plans = Vec::with_capacity(works.len());
-        let mut remains = Vec::new();
-        for work in works {
-            let stored = manifests
-                .iter()
-                .find(|manifest| manifest.key == work.change.key);
-            if is_current(&work.change.key, work.change.version, stored, &control) {
-                plans.push(self.plan(&work.change, stored).await?);
-            } else if work.again {
-                remains.push((work.change.key.clone(), work.change.version));
-            }
-        }
-        self.count(plans.len(), works.len() - plans.len());
-        // A worker may have died over this very change, after its points and before its sweep.
-        store::sweep(self.ports.store, remains).await?;
-        if !plans.is_empty() {
-            let stored =
-                store::store(self.ports.store, self.ports.embedder.as_ref(), plans).await?;
-            self.ports
-                .counters
-                .embedded
-                .fetch_add(stored.embedded as u64, Ordering::Relaxed);
-            self.ports
-                .counters
-                .kept
-                .fetch_add(stored.kept as u64, Ordering::Relaxed);
-        }
-        consumer
-            .settle(works.iter().flat_map(Work::tags).collect())
-            .await
-    }
-
-    async fn plan(&self, change: &Change, stored: Option<&Manifest>) -> Result<Plan> {
-        if let Some(plan) = Plan::of_delete(change, stored) {
-            return Ok(plan);
-        }
-        let prepared = self.prepare(change).await?;
-        let fingerprint = self.settings.types.fingerprint(&change.key.kind);
-        Ok(Plan::new(change, prepared, stored, fingerprint))
-    }
-
-    async fn prepare(&self, change: &Change) -> Result<Prepared> {
-        let embedder = Arc::clone(self.ports.embedder);
-        let types = Arc::clone(&self.settings.types);
-        let (kind, fields) = (
-            change.key.kind.clone(),
-            change.fields.clone().unwrap_or_default(),
-        );
-        let prepare = move || {
-            let limits = Limits::of_model(embedder.model());
-            types.prepare(&kind, &fields, &limits, &|text: &str| {
-                embedder.token_count(text)
-            })
+        // Read after receiving: an edition that is asked for later is filled with what is in hand.
+        let open = self.ports.editions.open().await?.writable()?;
+        let written = async {
+            self.work(consumer, &open, ledger.works).await?;
+            self.pass(consumer, &open, ledger.barriers).await
         };
-        match self.settings.offload {
-            Offload::Inline => prepare(),
-            Offload::Blocking => tokio::task::spawn_blocking(prepare)
-                .await
-                .map_err(|_| Error::malformed(change.key.to_string(), "preparing it panicked"))?,
-        }
+        let written = written.await;
+        reindex::or_moved(self.ports.editions, &open.register, written).await
     }
 
     async fn park(&self, consumer: &mut Q::Consumer, tag: Tag, reason: String) -> Result<()> {
@@ -338,92 +252,18 @@ impl<Q: Generations, V: VectorStore, E: Embedder> Worker<'_, Q, V, E> {
         Ok(())
     }
 
-    /// Does what barriers say: everything before each in its queue is settled or parked.
-    async fn pass(
-        &self,
-        consumer: &mut Q::Consumer,
-        barriers: Vec<(Tag, Place, Barrier)>,
-    ) -> Result<()> {
-        if barriers.is_empty() {
-            return Ok(());
-        }
-        let store = self.ports.store;
-        let control = store.control().await?;
-        let tags = barriers.iter().map(|(tag, ..)| *tag).collect();
-        let (mut writes, mut ends) = (Vec::new(), Vec::new());
-        for (_, place, barrier) in barriers {
-            match barrier {
-                Barrier::Floor {
-                    kind,
-                    version,
-                    act: Act::AtOnce,
-                    ..
-                } => {
-                    floor::act(store, &kind, version).await?;
-                }
-                // A repeat of a barrier whose floor has acted has nothing left to do.
-                Barrier::Floor { kind, version, .. } if control.voids(&kind, version) => {}
-                Barrier::Floor {
-                    id,
-                    kind,
-                    version,
-                    act: Act::WhenPassed,
-                } => {
-                    writes.push(Write::Passed {
-                        floor: Floor { id, kind, version },
-                        place,
-                    });
-                }
-                Barrier::Watermark {
-                    version,
-                    committed_ms,
-                } => {
-                    let mark = Watermark {
-                        version,
-                        committed_ms,
-                    };
-                    writes.push(Write::Watermark { place, mark });
-                }
-                Barrier::End {
-                    partitions, next, ..
-                } => ends.push((place, partitions, next)),
-            }
-        }
-        store.write(writes).await?;
-        let control = store.control().await?;
-        self.act_passed(&control).await?;
-        // Barriers in a row are passed together: an end hands on what those before it have just written.
-        let heirs = |(place, partitions, next)| floor::inherited(&control, place, partitions, next);
-        let inherited: Vec<_> = ends.into_iter().flat_map(heirs).collect();
-        if !inherited.is_empty() {
-            store.write(inherited).await?;
-        }
-        consumer.settle(tags).await
-    }
-
-    async fn act_passed(&self, control: &Control) -> Result<()> {
-        if control.passing.is_empty() {
-            return Ok(());
-        }
-        floor::act_passed(self.ports.queue, self.ports.store, control).await
-    }
-
     async fn collect(&self) -> Result<()> {
         let now_ms = self.ports.clock.now_ms();
         let ttl = self.settings.tombstone_ttl;
-        let collected = collect::collect(self.ports.queue, self.ports.store, now_ms, ttl).await?;
-        tracing::debug!(?collected, "collected what nobody needs");
+        let open = self.ports.editions.open().await?.writable()?;
+        let stores = open.stores();
+        for store in &stores {
+            let which = (stores.as_slice(), *store);
+            let collected = collect::collect(self.ports.queue, which, now_ms, ttl).await;
+            let collected =
+                reindex::or_moved(self.ports.editions, &open.register, collected).await?;
+            tracing::debug!(?collected, "collected what nobody needs");
+        }
         Ok(())
-    }
-
-    fn count(&self, stored: usize, overtaken: usize) {
-        self.ports
-            .counters
-            .stored
-            .fetch_add(stored as u64, Ordering::Relaxed);
-        self.ports
-            .counters
-            .overtaken
-            .fetch_add(overtaken as u64, Ordering::Relaxed);
     }
 }

@@ -10,14 +10,16 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::observe::{self, Window};
 use super::services::{self, Parts};
-use super::{Door, until, worker_settings};
+use super::{Door, drive, until, worker_settings};
 use crate::config::Config;
-use crate::feature::embed::cache::{Cached, Shelf};
+use crate::feature::embed::cache::Shelf;
 use crate::feature::worker;
 use crate::folder::Folder;
 use crate::queue::Queue as _;
 use crate::queue::rabbit::RabbitQueue;
+use crate::reindex::Remembering;
 use crate::shutdown::{Roles, requested};
 use crate::{Error, Result};
 
@@ -76,12 +78,34 @@ async fn open(
         None => Which::Shared,
     };
     start(roles, config, &parts, which)?;
+    tell(roles, config, &parts).await?;
     if let Some(folder) = folder.filter(|_| config.source.url.is_set()) {
         let door = Door::open(config).await?;
         let address = Some(door.address());
         let commands = parts.commands(config, roles, address).await?;
+        drive(roles, &commands);
         door.serve(roles, commands, folder)?;
     }
+    Ok(())
+}
+
+/// Tells how it goes, where the settings say where.
+async fn tell(roles: &mut Roles, config: &Config, parts: &Parts) -> Result<()> {
+    let told = Window::open(config, Arc::clone(&parts.metrics)).await?;
+    let (queue, editions) = (Arc::clone(&parts.queue), Arc::clone(&parts.editions));
+    let (embedder, metrics) = (Arc::clone(&parts.embedder), Arc::clone(&parts.metrics));
+    let (clock, stop) = (parts.clock.clone(), roles.shutdown());
+    roles.start("metrics", async move {
+        let look = || {
+            observe::index(
+                &metrics,
+                queue.as_ref(),
+                editions.as_ref(),
+                (embedder.as_ref(), &clock),
+            )
+        };
+        told.run(look, stop).await
+    });
     Ok(())
 }
 
@@ -123,23 +147,18 @@ pub(super) fn start(roles: &mut Roles, config: &Config, parts: &Parts, which: Wh
     } else {
         RabbitQueue::clone(&parts.queue)
     };
-    let (store, counters, clock) = (
-        parts.store.clone(),
-        parts.counters.clone(),
-        parts.clock.clone(),
-    );
+    let (counters, clock) = (parts.counters.clone(), parts.clock.clone());
     let shelf = Shelf::in_memory(usize::try_from(config.model.cache_bytes()).unwrap_or(usize::MAX));
-    let embedder = Arc::new(Cached::new(parts.embedder.clone(), shelf, counters.clone()));
+    let editions = Remembering::new(parts.editions.clone(), shelf, counters.clone());
     let (settings, stop) = (worker_settings(config), requested(roles.shutdown()));
     roles.start("feature", async move {
         let rooms = worker::Ports {
             queue: &queue,
-            store: store.as_ref(),
-            embedder: &embedder,
+            editions: &editions,
             clock: &clock,
             counters: counters.as_ref(),
         };
-        worker::run(rooms, &settings, |count| which.of(count), stop).await
+        Box::pin(worker::run(rooms, &settings, |count| which.of(count), stop)).await
     });
     Ok(())
 }

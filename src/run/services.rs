@@ -16,21 +16,21 @@ use tokio::sync::mpsc;
 use super::capture::{patiently, queue_settings, source_settings};
 use super::control::is_carried;
 use super::embedder::AnyEmbedder;
-use super::store::AnyStore;
+use super::store::{AnyEditions, AnyStore};
 use super::{REQUESTS_MAX, embedder};
 use crate::capture::Request;
 use crate::clock::Clock;
-use crate::command::{About, Commands, Rooms};
+use crate::command::{About, Commands, Driving, Rooms};
 use crate::config::Config;
 use crate::database::Database;
-use crate::feature::embed::Embedder as _;
 use crate::feature::worker::Counters;
 use crate::folder::Folder;
+use crate::metrics::Metrics;
 use crate::queue::rabbit::RabbitQueue;
 use crate::shutdown::{Roles, requested};
 use crate::source::mongo::MongoSource;
 use crate::source::{Checkpoint, Checkpoints};
-use crate::vector::edge;
+use crate::vector::edge::{self, Unreadable};
 use crate::{Error, Result};
 
 /// The backends of the services mode.
@@ -61,6 +61,7 @@ impl Rooms for Services {
     type Queue = RabbitQueue;
     type Store = AnyStore;
     type Embedder = AnyEmbedder;
+    type Editions = AnyEditions;
 
     const SHARED: bool = true;
 
@@ -102,9 +103,12 @@ pub(super) fn index_folder(config: &Config) -> Result<Option<Folder>> {
 #[derive(Debug)]
 pub(super) struct Parts {
     pub(super) queue: Arc<RabbitQueue>,
-    pub(super) store: Arc<AnyStore>,
+    pub(super) editions: Arc<AnyEditions>,
     pub(super) embedder: Arc<AnyEmbedder>,
+    /// The configured model's name.
+    model: String,
     pub(super) counters: Arc<Counters>,
+    pub(super) metrics: Arc<Metrics>,
     pub(super) clock: Clock,
 }
 
@@ -112,20 +116,27 @@ impl Parts {
     /// Opens them; the index in `folder` where the settings name no server for it.
     pub(super) async fn open(config: &Config, folder: Option<&Folder>) -> Result<Self> {
         let clock = Clock::system();
-        let embedder = embedder::open(config, &clock).await?;
+        let configured = embedder::configured(config).await?;
+        let model = configured.edition.model.name.clone();
+        let embedder = Arc::clone(&configured.embedder);
         let folder = folder.map(|folder| {
             let database = Database::open(&folder.database(), &[edge::SCHEMA])?;
             Ok::<_, Error>((folder, database))
         });
-        let store = AnyStore::open(config, folder.transpose()?, embedder.model()).await?;
+        let folder = folder.transpose()?;
+        let refuse = Unreadable::Refuse;
+        let editions = AnyEditions::open(config, folder, configured, refuse).await?;
         let queue = patiently(config, || {
             RabbitQueue::open(queue_settings(config), clock.clone())
         });
+        let counters = Arc::<Counters>::default();
         Ok(Self {
             queue: Arc::new(queue.await?),
-            store: Arc::new(store),
-            embedder: Arc::new(embedder),
-            counters: Arc::default(),
+            editions: Arc::new(editions),
+            embedder,
+            model,
+            metrics: Arc::new(Metrics::new(Arc::clone(&counters))),
+            counters,
             clock,
         })
     }
@@ -153,24 +164,26 @@ impl Parts {
             checkpoints: Arc::new(Saved(source.clone())),
             source: Arc::new(source),
             queue: Arc::clone(&self.queue),
-            store: Arc::clone(&self.store),
+            editions: Arc::clone(&self.editions),
             embedder: Arc::clone(&self.embedder),
+            driving: Driving::default(),
             requests,
             clock: self.clock.clone(),
             types: Arc::clone(&config.types),
-            crawling: config.crawl.settings(temporary(config)),
+            crawling: config.crawling(temporary(config)),
+            metrics: Arc::clone(&self.metrics),
             counters: Arc::clone(&self.counters),
             about: About {
                 data: config.data.clone(),
                 address,
-                model: self.embedder.model().name.clone(),
+                model: self.model.clone(),
             },
         }))
     }
 }
 
 /// Where clones are put; a folder of this process alone, since the data folder need not be ours.
-fn temporary(config: &Config) -> std::path::PathBuf {
+pub(super) fn temporary(config: &Config) -> std::path::PathBuf {
     let process = format!("lockstep-{}", std::process::id());
     config.data.join("tmp").join(process)
 }

@@ -1,39 +1,111 @@
-//! The configured vector store.
+//! The configured index: its editions, and the store of one.
+
+use std::sync::Arc;
 
 use super::capture::patiently;
+use super::embedder::{self, AnyEmbedder};
 use crate::Result;
 use crate::change::{DocumentKey, PointId};
 use crate::config::Config;
 use crate::database::Database;
-use crate::feature::embed::Model;
 use crate::folder::Folder;
-use crate::vector::edge::EdgeStore;
-use crate::vector::qdrant::{Edition, QdrantStore};
+use crate::reindex::{Configured, Edition, Editions, Event, Index, Opening, Register, Standing};
+use crate::vector::edge::{EdgeEditions, EdgeStore, Unreadable};
+use crate::vector::qdrant::{QdrantEditions, QdrantStore};
 use crate::vector::{Control, Counts, Manifest, Near, Nearest, Point, Select, VectorStore, Write};
 
 /// One of the stores, chosen by the settings.
 #[derive(Debug)]
 pub enum AnyStore {
     /// In the data folder.
-    Edge(EdgeStore),
+    Edge(Arc<EdgeStore>),
     /// A Qdrant server.
-    Qdrant(Box<QdrantStore>),
+    Qdrant(Arc<QdrantStore>),
 }
 
-impl AnyStore {
+/// The editions of an index, kept where the settings say.
+#[derive(Debug)]
+pub enum AnyEditions {
+    /// In the data folder.
+    Edge(EdgeEditions<AnyEmbedder>),
+    /// On a Qdrant server.
+    Qdrant(QdrantEditions<AnyEmbedder>),
+}
+
+impl AnyEditions {
     /// The server's where the settings name one, otherwise the data folder's, whose database this is.
     pub(super) async fn open(
         config: &Config,
         folder: Option<(&Folder, Database)>,
-        model: &Model,
+        configured: Configured<AnyEmbedder>,
+        unreadable: Unreadable,
     ) -> Result<Self> {
+        let opening = config.clone();
+        let opener = move |recipe| -> Opening<'static, AnyEmbedder> {
+            let config = opening.clone();
+            Box::pin(async move { embedder::of_recipe(&config, recipe).await })
+        };
         if let Some((folder, database)) = folder.filter(|_| config.vector.url.is_empty()) {
-            let store = EdgeStore::open(&folder.vectors(), database, model).await?;
-            return Ok(Self::Edge(store));
+            let vectors = folder.vectors();
+            let opener = |recipe| -> Opening<'_, AnyEmbedder> { opener(recipe) };
+            let editions =
+                EdgeEditions::open(database, &vectors, configured, &opener, unreadable).await?;
+            return Ok(Self::Edge(editions));
         }
-        let open = || QdrantStore::open(config.vector.settings(), model, Edition::Current);
-        let store = patiently(config, open).await?;
-        Ok(Self::Qdrant(Box::new(store)))
+        let editions = QdrantEditions::new(config.vector.settings(), configured, opener);
+        patiently(config, || editions.start()).await?;
+        Ok(Self::Qdrant(editions))
+    }
+}
+
+fn edge(index: Index<EdgeStore, AnyEmbedder>) -> Index<AnyStore, AnyEmbedder> {
+    index.map(|store| Arc::new(AnyStore::Edge(store)), |embedder| embedder)
+}
+
+fn qdrant(index: Index<QdrantStore, AnyEmbedder>) -> Index<AnyStore, AnyEmbedder> {
+    index.map(
+        |store| Arc::new(AnyStore::Qdrant(store)),
+        |embedder| embedder,
+    )
+}
+
+impl Editions for AnyEditions {
+    type Store = AnyStore;
+    type Embedder = AnyEmbedder;
+
+    async fn open(&self) -> Result<Standing<AnyStore, AnyEmbedder>> {
+        Ok(match self {
+            Self::Edge(editions) => editions.open().await?.map(edge),
+            Self::Qdrant(editions) => editions.open().await?.map(qdrant),
+        })
+    }
+
+    fn configured(&self) -> Edition {
+        match self {
+            Self::Edge(editions) => editions.configured(),
+            Self::Qdrant(editions) => editions.configured(),
+        }
+    }
+
+    async fn begin(&self) -> Result<bool> {
+        match self {
+            Self::Edge(editions) => editions.begin().await,
+            Self::Qdrant(editions) => editions.begin().await,
+        }
+    }
+
+    async fn change(&self, from: &Register, event: Event) -> Result<bool> {
+        match self {
+            Self::Edge(editions) => editions.change(from, event).await,
+            Self::Qdrant(editions) => editions.change(from, event).await,
+        }
+    }
+
+    async fn remove(&self, number: u32) -> Result<()> {
+        match self {
+            Self::Edge(editions) => editions.remove(number).await,
+            Self::Qdrant(editions) => editions.remove(number).await,
+        }
     }
 }
 

@@ -4,18 +4,20 @@ mod fresh;
 mod rest;
 mod search;
 mod stray;
+mod switch;
 mod told;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::source::{Logged, index, version};
-use super::{EmbedModel, QueueModel, SourceModel, VectorModel};
-use crate::change::{DocumentKey, PointId, Version};
+use super::{EditionsModel, EmbedModel, QueueModel, SourceModel, VectorModel};
+use crate::change::{DocumentKey, Operation, PointId, Version};
 use crate::document::Fields;
 use crate::feature::embed::Embedder;
 use crate::feature::plan::point_ids;
 use crate::feature::prepare::{Limits, Prepared, prepare};
+use crate::reindex::Stage;
 use crate::source::Body;
 use crate::vector::Manifest;
 
@@ -27,20 +29,25 @@ pub(super) struct Checker {
     logged: usize,
     /// How often each text became new in a document.
     allowed: HashMap<String, u64>,
-    /// The last manifest seen of each key: its version, and whether it was a tombstone.
-    last: BTreeMap<DocumentKey, (Version, bool)>,
+    /// The last manifest seen of each key in each edition: its version, and whether it was a
+    /// tombstone.
+    last: BTreeMap<u32, BTreeMap<DocumentKey, (Version, bool)>>,
+    /// The edition that was searched when it was looked last.
+    searched: (u32, VectorModel),
     /// Events before this place are known to be published, or lie before a snapshot.
     carried: usize,
     /// What producers without versions sent for each key, in order.
     strays: BTreeMap<DocumentKey, Vec<Content>>,
     /// One worker does everything: what arrives last is stored last.
     lone: bool,
-    /// The store's writes that were looked at.
-    seen: Option<u64>,
+    /// The writes of each edition that were looked at.
+    seen: BTreeMap<u32, u64>,
     /// A bug: the search does not ask which points a manifest names.
     pub(super) careless_search: bool,
     /// The settled watermark that was seen last.
     settled: Option<Version>,
+    /// Tombstones that were collected from editions which are searched no more.
+    buried: BTreeMap<DocumentKey, Version>,
 }
 
 /// A document from some version on.
@@ -65,7 +72,9 @@ enum Content {
 }
 
 impl Checker {
-    pub(super) fn new(embedder: Arc<EmbedModel>, looks_up: bool, lone: bool) -> Self {
+    pub(super) fn new(editions: &EditionsModel, looks_up: bool, lone: bool) -> Self {
+        let embedder = editions.embedder();
+        let embedder = embedder.expect("the first edition should be open: nothing happened yet");
         Self {
             embedder,
             looks_up,
@@ -73,12 +82,14 @@ impl Checker {
             logged: 0,
             allowed: HashMap::new(),
             last: BTreeMap::new(),
+            searched: editions.current(),
             carried: 0,
             strays: BTreeMap::new(),
             lone,
-            seen: None,
+            seen: BTreeMap::new(),
             careless_search: false,
             settled: None,
+            buried: BTreeMap::new(),
         }
     }
 
@@ -171,25 +182,38 @@ impl Checker {
         &mut self,
         source: &SourceModel,
         queue: &QueueModel,
-        store: &VectorModel,
+        editions: &EditionsModel,
     ) -> Result<(), String> {
-        let writes = store.state().writes;
-        if self.seen.replace(writes) != Some(writes) {
-            self.nothing_stale(store)?;
+        let standing = editions_of(editions);
+        for (number, store) in &standing {
+            let writes = store.state().writes;
+            if self.seen.insert(*number, writes) != Some(writes) {
+                self.nothing_stale(*number, store)?;
+            }
         }
         self.nothing_untrue(queue)?;
-        Self::nothing_forgotten(queue, store)?;
-        Self::nothing_unstored(queue, store)?;
-        self.nothing_claimed(queue, store)?;
+        let written = written_to(editions);
+        for (number, store) in &standing {
+            if !written.iter().any(|written| written.number == *number) {
+                // What it forgot before it was said to be written to does not count.
+                store.state().collections.clear();
+            }
+        }
+        Self::nothing_forgotten(queue, &written)?;
+        Self::nothing_unstored(queue, &written)?;
+        self.nothing_lost_at_the_switch(queue, editions)?;
+        self.nothing_claimed(queue, &editions.current().1)?;
         self.nothing_lost(source, queue)
     }
 
     /// Versions never go back; content belongs to its version; named points are there.
-    fn nothing_stale(&mut self, store: &VectorModel) -> Result<(), String> {
+    fn nothing_stale(&mut self, number: u32, store: &VectorModel) -> Result<(), String> {
         let state = store.state();
         for (key, manifest) in &state.manifests {
             let last = self
                 .last
+                .entry(number)
+                .or_default()
                 .insert(key.clone(), (manifest.stamp.version, manifest.deleted));
             let collected = state.collected.get(key);
             if let Some((last, _)) = last
@@ -221,7 +245,7 @@ impl Checker {
                 ));
             }
         }
-        for (key, (version, deleted)) in &self.last {
+        for (key, (version, deleted)) in self.last.get(&number).into_iter().flatten() {
             let collected = state
                 .collected
                 .get(key)
@@ -291,21 +315,35 @@ impl Checker {
     }
 
     /// A change is settled only when it is stored, or something newer is.
-    fn nothing_unstored(queue: &QueueModel, store: &VectorModel) -> Result<(), String> {
-        let (mut queue, state) = (queue.state(), store.state());
+    ///
+    /// In a new edition, too, from the moment that it is said to be written to.
+    fn nothing_unstored(queue: &QueueModel, written: &[Written]) -> Result<(), String> {
+        let mut queue = queue.state();
         let settled = std::mem::take(&mut queue.settled);
         let accepted = &queue.accepted;
-        for (key, version) in settled {
-            let stored = state
-                .highest
-                .get(&key)
-                .is_some_and(|highest| *highest >= version);
-            // A message without a version may be settled with a void change that overtook it.
-            let versioned =
-                |(other, version): &(DocumentKey, Version)| *other == key && version.is_some();
-            let beside = || !version.is_some() && accepted.iter().any(versioned);
-            if !stored && !state.control.voids(&key.kind, version) && !beside() {
-                return Err(format!("{key} at {version} is settled, but not stored"));
+        for Written {
+            number,
+            is_next,
+            store,
+        } in written
+        {
+            let state = store.state();
+            for (key, version, operation) in &settled {
+                let stored = state
+                    .highest
+                    .get(key)
+                    .is_some_and(|highest| highest >= version);
+                // A message without a version may be settled with a void change that overtook it.
+                let versioned =
+                    |(other, version): &(DocumentKey, Version)| other == key && version.is_some();
+                let beside = || !version.is_some() && accepted.iter().any(versioned);
+                let concerned = *operation != Operation::Fill || *is_next;
+                let void = state.control.voids(&key.kind, *version);
+                if concerned && !stored && !void && !beside() {
+                    return Err(format!(
+                        "{key} at {version} is settled, but not stored in edition {number}"
+                    ));
+                }
             }
         }
         Ok(())
@@ -355,4 +393,36 @@ fn allow(allowed: &mut HashMap<String, u64>, before: Option<&Content>, content: 
             *allowed.entry(text.clone()).or_default() += 1;
         }
     }
+}
+
+/// The edition that is searched, and the one that is being filled.
+fn editions_of(editions: &EditionsModel) -> Vec<(u32, VectorModel)> {
+    let needed = editions.register().needed().into_iter();
+    needed
+        .filter_map(|number| Some((number, editions.store(number)?)))
+        .collect()
+}
+
+/// An edition in which everything that is settled must be.
+struct Written {
+    number: u32,
+    is_next: bool,
+    store: VectorModel,
+}
+
+fn written_to(editions: &EditionsModel) -> Vec<Written> {
+    let register = editions.register();
+    let next = register.next.filter(|next| next.stage >= Stage::Dual);
+    let next = next.map(|next| (next.edition.number, true));
+    next.into_iter()
+        .chain([(register.current.number, false)])
+        .filter_map(|(number, is_next)| {
+            let store = editions.store(number)?;
+            Some(Written {
+                number,
+                is_next,
+                store,
+            })
+        })
+        .collect()
 }

@@ -18,10 +18,16 @@ pub struct EmbedModel {
 impl EmbedModel {
     /// Counts from zero.
     pub fn new(chaos: Chaos) -> Self {
+        Self::of_edition(chaos, 1)
+    }
+
+    /// The same for an edition of the index: of two that follow each other, vectors of one have
+    /// another length than those of the other.
+    pub fn of_edition(chaos: Chaos, number: u32) -> Self {
         let model = Model {
-            name: "simulated".to_owned(),
-            digest: "simulated".to_owned(),
-            dimension: 2,
+            name: format!("simulated-{number}"),
+            digest: format!("simulated-{number}"),
+            dimension: if number.is_multiple_of(2) { 3 } else { 2 },
             token_limit: 32,
         };
         Self {
@@ -59,7 +65,8 @@ impl Embedder for EmbedModel {
                 let angle = f64::from(sum % 360).to_radians();
                 *asked.entry(text).or_default() += 1;
                 #[expect(clippy::cast_possible_truncation, reason = "a vector has f32 values")]
-                let vector = vec![angle.cos() as f32, angle.sin() as f32];
+                let mut vector = vec![angle.cos() as f32, angle.sin() as f32];
+                vector.resize(self.model.dimension, 0.0);
                 vector
             })
             .collect())

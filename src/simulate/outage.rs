@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::document::Fields;
 use crate::feature::worker::{self, Counters, Offload};
 use crate::queue::{Outgoing, Queue};
+use crate::reindex::Alone;
 
 async fn work(queue: &QueueModel, store: &VectorModel, clock: &Clock, time: Duration) {
     let settings = worker::Settings {
@@ -17,10 +18,11 @@ async fn work(queue: &QueueModel, store: &VectorModel, clock: &Clock, time: Dura
         offload: Offload::Inline,
         ..worker::Settings::default()
     };
+    let embedder = Arc::new(EmbedModel::new(Chaos::calm()));
+    let editions = Alone::new(Arc::new(store.clone()), embedder, "simulated");
     let ports = worker::Ports {
         queue,
-        store,
-        embedder: &Arc::new(EmbedModel::new(Chaos::calm())),
+        editions: &editions,
         clock,
         counters: &Counters::default(),
     };

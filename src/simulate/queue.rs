@@ -17,7 +17,7 @@ mod generation;
 pub use consumer::ConsumerModel;
 
 use super::{Chaos, Plant};
-use crate::change::{Barrier, Change, DocumentKey, Lane, Message, Place, Version};
+use crate::change::{Barrier, Change, DocumentKey, Lane, Message, Operation, Place, Version};
 use crate::clock::Clock;
 use crate::queue::{Confirm, Delivery, Depth, Outgoing, Parked, Queue, Tag, Unreadable};
 use crate::{Error, Result};
@@ -50,7 +50,7 @@ pub(super) struct State {
     /// Every change that was ever taken in.
     pub(super) accepted: HashSet<(DocumentKey, Version)>,
     /// Changes settled since the checker looked last.
-    pub(super) settled: Vec<(DocumentKey, Version)>,
+    pub(super) settled: Vec<(DocumentKey, Version, Operation)>,
     /// Barriers settled since the checker looked last.
     pub(super) passed: Vec<Barrier>,
     /// Changes taken in since the checker looked last.
@@ -213,6 +213,14 @@ impl State {
             .push_back(Row::new(Ok(outgoing.message)));
     }
 
+    /// The documents of all parked messages.
+    pub(super) fn parked_keys(&self) -> HashSet<DocumentKey> {
+        let parked = self.parked.values();
+        parked
+            .filter_map(|(parked, _)| parked.key.clone())
+            .collect()
+    }
+
     /// Whether nothing waits and nobody has anything in hand.
     pub(super) fn is_empty(&self) -> bool {
         self.outside.is_empty() && self.places.values().all(VecDeque::is_empty)
@@ -326,7 +334,8 @@ impl State {
         match row.message {
             Ok(Message::Change(change)) => {
                 tracing::trace!(?tag, key = %change.key, version = %change.version, "settled");
-                self.settled.push((change.key, change.version));
+                self.settled
+                    .push((change.key, change.version, change.operation));
             }
             Ok(Message::Barrier(Barrier::End { .. })) => self.generation.ended(generation, place),
             Ok(Message::Barrier(barrier)) => self.passed.push(barrier),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Chaos, Plant};
-use crate::change::{DocumentKey, PointId, Version};
+use crate::change::{DocumentKey, Lane, Mark, Place, PointId, Version};
 use crate::vector::{
     Control, Counts, Entry, Floor, Manifest, Near, Nearest, Point, Select, Stamp, VectorStore,
     Watermark, Write,
@@ -19,6 +19,7 @@ use crate::{Error, Result};
 pub struct VectorModel {
     state: Arc<Mutex<State>>,
     chaos: Chaos,
+    edition: u32,
 }
 
 /// What the checker looks at.
@@ -48,9 +49,15 @@ pub(super) struct State {
 impl VectorModel {
     /// An empty store.
     pub fn new(chaos: Chaos) -> Self {
+        Self::of_edition(chaos, 1)
+    }
+
+    /// An empty edition of the index.
+    pub(super) fn of_edition(chaos: Chaos, edition: u32) -> Self {
         Self {
             state: Arc::default(),
             chaos,
+            edition,
         }
     }
 
@@ -148,8 +155,17 @@ impl State {
                 let places = self.control.passing.entry(floor).or_default();
                 places.insert(place);
                 if chaos.has(Plant::FloorActsEarly) {
+                    places.extend((0..16).map(|partition| Place { partition, ..place }));
+                }
+            }
+            Write::Marked { mark, place } => {
+                let places = self.control.marks.entry(mark).or_default();
+                places.insert(place);
+                if chaos.has(Plant::DualTooEarly) && mark == Mark::Begin {
                     places.extend(
-                        (0..16).map(|partition| crate::change::Place { partition, ..place }),
+                        [Lane::Live, Lane::Backfill].into_iter().flat_map(|lane| {
+                            (0..16).map(move |partition| Place { partition, lane })
+                        }),
                     );
                 }
             }
@@ -216,7 +232,7 @@ impl State {
         });
     }
 
-    fn watermark(&mut self, place: crate::change::Place, mark: Watermark, chaos: &Chaos) {
+    fn watermark(&mut self, place: Place, mark: Watermark, chaos: &Chaos) {
         let held = self.control.watermarks.entry(place).or_default();
         *held = mark.max(*held);
         if chaos.has(Plant::TombstoneCollectedEarly) {
@@ -236,7 +252,13 @@ impl VectorStore for VectorModel {
                     .filter_map(|key| state.manifests.get(key))
                     .cloned()
                     .collect(),
-                Select::After { after, limit } => after_key(&state.manifests, after, limit),
+                Select::After { after, limit } => {
+                    let mut found = after_key(&state.manifests, after, limit);
+                    if self.chaos.has(Plant::TombstoneNotCopied) {
+                        found.retain(|manifest| !manifest.deleted);
+                    }
+                    found
+                }
             }
         };
         self.step("read manifests").await?;
@@ -275,6 +297,10 @@ impl VectorStore for VectorModel {
         }
         for write in writes {
             self.step("write").await?;
+            let is_floor = matches!(write, Write::Floor { .. });
+            if is_floor && self.edition > 1 && self.chaos.has(Plant::FloorInOneEdition) {
+                continue;
+            }
             self.tear(&write)?;
             if !self.is_away() {
                 self.state().apply(write, &self.chaos);
@@ -340,9 +366,9 @@ impl VectorStore for VectorModel {
 fn order(stamp: Stamp, chaos: &Chaos) -> Stamp {
     if chaos.has(Plant::VersionAloneOrders) {
         stamp.version.into()
-    } else if chaos.has(Plant::EditionIgnored) {
+    } else if chaos.has(Plant::RevisionIgnored) {
         Stamp {
-            edition: 0,
+            revision: 0,
             ..stamp
         }
     } else {

@@ -1,10 +1,11 @@
 //! One seed's world: who acts next, and when somebody is cut off.
 
+mod drive;
 mod hardship;
 mod role;
 mod writers;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -12,11 +13,12 @@ use tokio::sync::{mpsc, oneshot};
 
 use self::role::Role;
 use super::check::Checker;
-use super::{Chaos, Edit, EmbedModel, Outcome, Plant, QueueModel, SourceModel, VectorModel};
+use super::{Chaos, Edit, EditionsModel, Outcome, Plant, QueueModel, SourceModel};
 use crate::capture::{Request, Resync};
 use crate::change::{Time, Version};
 use crate::clock::Clock;
 use crate::document::Document;
+use crate::reindex::Event;
 
 /// Two would show most; with three, workers share them unevenly. The count changes, up to this.
 const PARTITIONS: u32 = 3;
@@ -32,6 +34,9 @@ const KINDS: [&str; 2] = ["posts", "notes"];
 pub(super) const STRAY_KIND: &str = "mail";
 const IDS: usize = 4;
 
+/// To the capture that runs at the moment.
+type Requests = Arc<Mutex<Option<mpsc::Sender<Request>>>>;
+
 /// Models, roles and luck.
 pub(super) struct World {
     seed: u64,
@@ -39,10 +44,9 @@ pub(super) struct World {
     clock: Clock,
     source: SourceModel,
     queue: QueueModel,
-    store: VectorModel,
-    embedder: Arc<EmbedModel>,
-    requests: Option<mpsc::Sender<Request>>,
-    /// Capture, then the workers.
+    editions: EditionsModel,
+    requests: Requests,
+    /// Capture, then the workers, then what drives a re-index.
     roles: Vec<Role>,
     checker: Checker,
     calm: bool,
@@ -54,6 +58,10 @@ pub(super) struct World {
     edits: u64,
     crashes: u64,
     steps: u64,
+    /// The generation of queues that was looked at last.
+    generation: u32,
+    /// Generations that ended while an edition was being filled.
+    generations_filling: u64,
 }
 
 impl World {
@@ -69,25 +77,32 @@ impl World {
             source.look_up();
         }
         let workers = if calm { 1 } else { 1 + chaos.below(4) };
+        let editions = EditionsModel::new(chaos.clone());
         let partitions_wander = workers > 1 && chaos.luck(70);
-        let embedder = Arc::new(EmbedModel::new(chaos.clone()));
+        // Some begin with fewer, so that there are more one day.
+        let partitions = if !calm && chaos.luck(30) {
+            1
+        } else {
+            PARTITIONS
+        };
         let mut world = Self {
             seed,
-            queue: QueueModel::new(PARTITIONS, chaos.clone(), clock.clone()),
-            store: VectorModel::new(chaos.clone()),
-            checker: Checker::new(Arc::clone(&embedder), looks_up, workers == 1),
-            embedder,
+            queue: QueueModel::new(partitions, chaos.clone(), clock.clone()),
+            checker: Checker::new(&editions, looks_up, workers == 1),
+            editions,
             source,
             clock,
             impatient: !calm && chaos.luck(20),
             chaos,
-            requests: None,
-            roles: (0..=workers).map(|_| Role::default()).collect(),
+            requests: Arc::default(),
+            roles: (0..workers + 2).map(|_| Role::default()).collect(),
             calm,
             partitions_wander,
             edits: 0,
             crashes: 0,
             steps: 0,
+            generation: 1,
+            generations_filling: 0,
         };
         world.checker.careless_search = world.chaos.has(Plant::SearchShowsUnnamed);
         world.share();
@@ -104,6 +119,7 @@ impl World {
             steps,
             edits,
             crashes,
+            generations_filling,
             ref queue,
             ..
         } = self;
@@ -113,11 +129,15 @@ impl World {
             edits,
             crashes,
             generations: u64::from(queue.generation() - 1),
+            generations_filling,
             broken,
         }
     }
 
     async fn live(&mut self, steps: u64) -> Result<(), String> {
+        if !self.calm && self.chaos.luck(30) {
+            self.editions.begin_now();
+        }
         for _ in 0..steps {
             self.steps += 1;
             match self.chaos.below(100) {
@@ -125,12 +145,13 @@ impl World {
                 12..14 => self.pass_time(200 + self.chaos.below(1500) as u64).await,
                 14..17 if !self.calm => {
                     self.crash();
-                    self.checker.nothing_orphaned(&self.store)?;
+                    self.checker.nothing_orphaned(&self.editions)?;
                 }
                 17 if !self.calm => self.misfortune(),
                 18 => self.ask(),
                 19 => self.stray(),
                 20..24 if !self.calm => self.hardship().await,
+                24 if !self.calm => self.reindex(),
                 _ => {
                     // A burst of polls of one role, so that it sometimes gets through.
                     let role = self.chaos.below(self.roles.len());
@@ -172,8 +193,9 @@ impl World {
             self.pass_time(500).await;
             quiet = if self.is_at_rest() { quiet + 1 } else { 0 };
             if quiet == ROUNDS_QUIET {
-                self.checker.nothing_orphaned(&self.store)?;
-                self.checker.at_rest(&self.source, &self.store, self.calm)?;
+                self.checker.nothing_orphaned(&self.editions)?;
+                let (_, store) = self.editions.current();
+                self.checker.at_rest(&self.source, &store, self.calm)?;
                 return Ok(());
             }
         }
@@ -192,10 +214,14 @@ impl World {
         let source = self.source.state();
         let caught_up = source.checkpoint.as_ref().is_some_and(|checkpoint| {
             super::source::index(&checkpoint.position) == source.log.len()
-                && !checkpoint.snapshot.is_active()
+                && !checkpoint.snapshot.has_step()
         });
-        let (queue, store) = (self.queue.state(), self.store.state());
+        let register = self.editions.register();
+        let (_, store) = self.editions.current();
+        let (queue, store) = (self.queue.state(), store.state());
         caught_up
+            && register.next.is_none()
+            && register.removing.is_empty()
             && queue.is_empty()
             && queue.retriable().next().is_none()
             && !queue.strays().any(|stray| !self.is_poison(stray))
@@ -204,9 +230,10 @@ impl World {
 
     /// What keeps the world from rest, for a person.
     fn state(&self) -> String {
-        let (source, store) = (self.source.state(), self.store.state());
+        let (source, (_, store)) = (self.source.state(), self.editions.current());
+        let (store, register) = (store.state(), self.editions.register());
         format!(
-            "{} events, checkpoint {:?}, queue {:?}, floors {:?}",
+            "{} events, checkpoint {:?}, queue {:?}, floors {:?}, {register:?}",
             source.log.len(),
             source.checkpoint,
             self.queue.state().waiting(),
@@ -215,7 +242,11 @@ impl World {
     }
 
     fn check(&mut self) -> Result<(), String> {
-        self.checker.step(&self.source, &self.queue, &self.store)
+        let before = std::mem::replace(&mut self.generation, self.queue.generation());
+        if self.editions.register().next.is_some() {
+            self.generations_filling += u64::from(self.generation - before);
+        }
+        self.checker.step(&self.source, &self.queue, &self.editions)
     }
 
     /// A person asks for a resync or retries what is parked.
@@ -240,8 +271,25 @@ impl World {
         }
     }
 
+    /// A person asks for a new edition of the index, or gives one up.
+    fn reindex(&mut self) {
+        if self.editions.begin_now() {
+            // While it is filled, the queues become others.
+            if self.chaos.luck(30) {
+                self.another_count();
+            }
+        } else if self.chaos.luck(30) {
+            self.editions.commit(&Event::Abandoned);
+            if self.chaos.luck(50) {
+                self.resync(Resync::Fill(None));
+            }
+        }
+    }
+
     fn resync(&mut self, what: Resync) {
-        if let Some(requests) = &self.requests {
+        let requests = self.requests.lock();
+        let requests = requests.unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(requests) = requests {
             let (done, _) = oneshot::channel();
             // A full channel refuses; the person asks again.
             drop(requests.try_send(Request { what, done }));

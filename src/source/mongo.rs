@@ -17,6 +17,7 @@ mod fault;
 mod json;
 mod lease;
 mod log;
+mod logbook;
 mod place;
 mod read;
 mod request;
@@ -126,7 +127,13 @@ impl fmt::Debug for Settings {
 }
 
 /// The collections of the state database.
-const OUR_COLLECTIONS: [&str; 2] = [lease::POSITIONS, request::REQUESTS];
+const OUR_COLLECTIONS: [&str; 5] = [
+    lease::POSITIONS,
+    request::REQUESTS,
+    logbook::PAGES,
+    logbook::RUNS,
+    logbook::CLAIMS,
+];
 
 /// Collections that are the server's own; `$out` fills a temporary one and renames it.
 const TEMPORARY: [&str; 2] = ["system.", "tmp.agg_out."];
@@ -165,6 +172,32 @@ impl MongoSource {
         Ok(self.server.oplog_start().await.map(|first| {
             Duration::from_secs(u64::from(time.seconds.saturating_sub(first.seconds)))
         }))
+    }
+}
+
+/// What a capture will need, asked for without changing anything.
+impl MongoSource {
+    /// Whether the state database may be written.
+    ///
+    /// # Errors
+    /// [`crate::Error::Refused`] for a missing permission.
+    pub async fn may_keep_state(&self) -> Result<()> {
+        self.server.try_state().await
+    }
+
+    /// The server's clock, in milliseconds since 1970.
+    pub async fn now_ms(&self) -> Result<u64> {
+        self.server.clock_ms().await
+    }
+
+    /// How far the server's log reaches back from now; none where it may not be read.
+    pub async fn log_reach(&self) -> Option<Duration> {
+        let (first, now) = (
+            self.server.oplog_start().await?,
+            self.server.now().await.ok()?,
+        );
+        let seconds = now.seconds.saturating_sub(first.seconds);
+        Some(Duration::from_secs(u64::from(seconds)))
     }
 }
 

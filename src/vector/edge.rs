@@ -27,12 +27,14 @@
 //! transaction is points, then rows. Should the transaction fail, its effects are in the engine's
 //! memory alone; they are put into the log before any later write is weighed against them.
 
+mod editions;
 mod engine;
 mod log;
 mod payload;
 mod points;
 mod rows;
 mod shard;
+mod tables;
 mod writer;
 
 use std::path::Path;
@@ -41,31 +43,35 @@ use qdrant_edge::{
     NamedQuery, PointId as EngineId, QueryEnum, QueryRequest, Record, ScoringQuery, ScrollRequest,
     VectorInternal, WithPayloadInterface, WithVector,
 };
+use rusqlite::{Connection, Transaction};
 
 use self::engine::Engine;
+use self::tables::Tables;
 use super::{Control, Counts, Manifest, Near, Nearest, Point, Select, VectorStore, Write};
 use crate::change::{DocumentKey, PointId};
 use crate::database::{Database, Durability};
 use crate::feature::embed::Model;
 use crate::{Error, Result};
 
+pub use self::editions::{EdgeEditions, Unreadable};
 pub use self::rows::SCHEMA;
 pub use self::shard::Upkeep;
 
-/// The embedded vector store.
+/// The embedded vector store: one edition of the index.
 #[derive(Debug)]
 pub struct EdgeStore {
     engine: Engine,
     database: Database,
+    edition: u32,
     dimension: usize,
 }
 
 impl EdgeStore {
-    /// Opens the folder of the vectors, or makes it; the database must have run [`SCHEMA`].
+    /// Opens the folder of the first edition, or makes it; the database must have run [`SCHEMA`].
     ///
     /// # Errors
-    /// [`Error::Model`] if its vectors were made with another model, [`Error::Data`] if it is
-    /// damaged or gone while its manifests are there.
+    /// [`Error::Model`] if its vectors have another dimension, [`Error::Data`] if it is damaged or
+    /// gone while its manifests are there.
     pub async fn open(folder: &Path, database: Database, model: &Model) -> Result<Self> {
         Self::open_with(folder, database, model, Upkeep::default()).await
     }
@@ -80,7 +86,23 @@ impl EdgeStore {
         model: &Model,
         upkeep: Upkeep,
     ) -> Result<Self> {
-        let stored = database.read(rows::model).await?;
+        Self::open_edition(folder, (database, 1), model, upkeep).await
+    }
+
+    /// The same for any edition; makes its tables.
+    async fn open_edition(
+        folder: &Path,
+        (database, edition): (Database, u32),
+        model: &Model,
+        upkeep: Upkeep,
+    ) -> Result<Self> {
+        if edition > 1 {
+            let make = move |transaction: &Transaction<'_>| {
+                Ok(Tables::new(transaction, edition).make(SCHEMA)?)
+            };
+            database.write(Durability::Ordered, make).await?;
+        }
+        let stored = stored_model(&database, edition).await?;
         if let Some(stored) = &stored {
             check_model(folder, stored, model)?;
             if !shard::exists(folder) {
@@ -92,21 +114,32 @@ impl EdgeStore {
                 });
             }
         }
-        let engine = Engine::open(folder, &database, model.dimension, upkeep).await?;
+        let engine = Engine::open(folder, (&database, edition), model.dimension, upkeep).await?;
         // After the folder is made: a crash in between makes it again.
         if stored.is_none() {
             let model = model.clone();
             database
                 .write(Durability::Ordered, move |transaction| {
-                    rows::put_model(transaction, &model)
+                    rows::put_model(Tables::new(transaction, edition), &model)
                 })
                 .await?;
         }
         Ok(Self {
             engine,
             database,
+            edition,
             dimension: model.dimension,
         })
+    }
+
+    /// Reads this edition's rows.
+    async fn read_rows<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(Tables<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let edition = self.edition;
+        let read = move |connection: &Connection| work(Tables::new(connection, edition));
+        self.database.read(read).await
     }
 
     fn check_vectors(&self, writes: &[Write]) -> Result<()> {
@@ -123,20 +156,32 @@ impl EdgeStore {
     }
 }
 
+/// The model that the vectors of an edition were made with; none before its first start.
+async fn stored_model(database: &Database, edition: u32) -> Result<Option<Model>> {
+    let read = move |connection: &Connection| rows::model(Tables::new(connection, edition));
+    database.read(read).await
+}
+
+/// Vectors of two dimensions cannot be compared; of two models of one dimension they can, and what
+/// that is worth is said where it is searched.
 fn check_model(folder: &Path, stored: &Model, model: &Model) -> Result<()> {
-    if stored.digest == model.digest && stored.dimension == model.dimension {
+    if stored.dimension == model.dimension {
         return Ok(());
     }
-    Err(Error::Model {
+    Err(other_dimension(folder, stored, model))
+}
+
+fn other_dimension(folder: &Path, stored: &Model, model: &Model) -> Error {
+    Error::Model {
         path: folder.to_owned(),
         why: format!(
-            "the vectors here were made with {}, and the model given is {}; give that model again, \
-             or crawl again into another data folder (building this one anew in place, \
-             `lockstep reindex`, is not there yet)",
+            "the vectors here were made with {}, which cannot be opened, and the model given is {}: \
+             vectors of two dimensions cannot be mixed; give that model again, or run `lockstep \
+             reindex`, which embeds every document with the new one",
             describe(stored),
             describe(model)
         ),
-    })
+    }
 }
 
 fn describe(model: &Model) -> String {
@@ -164,8 +209,7 @@ fn read_point(record: Record) -> Result<Point> {
 
 impl VectorStore for EdgeStore {
     async fn manifests(&self, select: Select<DocumentKey>) -> Result<Vec<Manifest>> {
-        self.database
-            .read(move |connection| rows::manifests(connection, &select))
+        self.read_rows(move |rows| rows::manifests(rows, &select))
             .await
     }
 
@@ -200,7 +244,7 @@ impl VectorStore for EdgeStore {
     }
 
     async fn control(&self) -> Result<Control> {
-        self.database.read(rows::control).await
+        self.read_rows(rows::control).await
     }
 
     async fn write(&self, writes: Vec<Write>) -> Result<()> {
@@ -247,7 +291,7 @@ impl VectorStore for EdgeStore {
     }
 
     async fn counts(&self) -> Result<Counts> {
-        let counts = self.database.read(rows::counts).await?;
+        let counts = self.read_rows(rows::counts).await?;
         let points = self
             .engine
             .read(|shard| Ok(shard.info().points_count))

@@ -20,6 +20,7 @@
 mod alias;
 mod collection;
 mod control;
+mod editions;
 mod guard;
 mod link;
 mod name;
@@ -28,6 +29,7 @@ mod order;
 mod page;
 mod payload;
 mod read;
+mod register;
 mod settings;
 mod value;
 mod write;
@@ -46,6 +48,7 @@ use crate::feature::embed::Model;
 use crate::{Error, Result};
 
 pub use self::alias::Edition;
+pub use self::editions::QdrantEditions;
 pub use self::settings::{Quantisation, Settings};
 
 /// The vector store of a server.
@@ -66,6 +69,18 @@ impl QdrantStore {
     /// 1.16, an index of another model, or one that lacks collections; [`Error::Config`] for an address
     /// that is none.
     pub async fn open(settings: Settings, model: &Model, edition: Edition) -> Result<Self> {
+        let store = Self::connect(settings, model, edition).await?;
+        let number = store.edition_number().await?;
+        let stored = control::model(&store.link, &store.names, number, model).await?;
+        store.check_model(&stored)?;
+        for kind in store.all_types().await? {
+            store.check_type(&kind).await?;
+        }
+        Ok(store)
+    }
+
+    /// Connects, without a look at what the index is.
+    async fn connect(settings: Settings, model: &Model, edition: Edition) -> Result<Self> {
         let names = Names::new(&settings.name);
         let link = Link::open(settings).await?;
         let store = Self {
@@ -75,12 +90,6 @@ impl QdrantStore {
             model: model.clone(),
         };
         store.open_control().await?;
-        let number = store.edition_number().await?;
-        let stored = control::model(&store.link, &store.names, number, model).await?;
-        store.check_model(&stored)?;
-        for kind in store.all_types().await? {
-            store.check_type(&kind).await?;
-        }
         Ok(store)
     }
 
@@ -102,7 +111,7 @@ impl QdrantStore {
     fn missing(&self, name: &str, other: &str) -> Error {
         self.link.refused(
             format!("the collection {name} is gone, though {other} is there"),
-            "restore it from a snapshot, or delete the others and run `lockstep snapshot` (`lockstep reindex` is not there yet)",
+            "restore it from a snapshot, or delete all collections of the index and fill a new one with `lockstep snapshot`",
         )
     }
 
@@ -116,8 +125,7 @@ impl QdrantStore {
             describe(stored),
             describe(given)
         );
-        let fix = "give that model again, or another vector.name, filled by `lockstep snapshot` \
-                   (`lockstep reindex` is not there yet)";
+        let fix = "give that model again, or make the index anew with `lockstep reindex`";
         Err(self.link.refused(why, fix))
     }
 
@@ -141,8 +149,7 @@ impl QdrantStore {
                 "the vectors of {vectors} have {found} values, and the model's have {}",
                 self.model.dimension
             ),
-            "give the model that made them, or another vector.name, filled by `lockstep snapshot` \
-             (`lockstep reindex` is not there yet)",
+            "give the model that made them, or make the index anew with `lockstep reindex`",
         ))
     }
 
@@ -177,14 +184,31 @@ impl QdrantStore {
     /// Makes a type's collections. Whoever comes second, or after a crash, makes what is missing.
     async fn make_type(&self, kind: &str) -> Result<()> {
         let edition = self.edition_number().await?;
+        let registered = register::stored(&self.link, &self.names).await?;
+        if registered.is_some_and(|stored| !stored.register.needed().contains(&edition)) {
+            return Err(self.link.refused(
+                format!("edition {edition} of the index was removed"),
+                "nothing: what is in hand is done again, with the editions that are there",
+            ));
+        }
         for family in Family::BOTH {
             let name = self.names.real(family, kind, edition);
             collection::make(&self.link, &name, family, self.model.dimension).await?;
         }
         if self.edition == Edition::Current {
             self.name_type(kind, edition).await?;
+            return control::record_type(&self.link, &self.names, kind, edition).await;
         }
-        control::record_type(&self.link, &self.names, kind, edition).await
+        // In this order: a switch names the types that are recorded before it, and we what is recorded
+        // after it.
+        control::record_type(&self.link, &self.names, kind, edition).await?;
+        let registered = register::stored(&self.link, &self.names).await?;
+        match registered {
+            Some(stored) if stored.register.current.number == edition => {
+                self.name_type(kind, edition).await
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_vectors(&self, writes: &[Write]) -> Result<()> {
@@ -241,7 +265,7 @@ impl VectorStore for QdrantStore {
     }
 
     async fn control(&self) -> Result<Control> {
-        control::read(&self.link, &self.names).await
+        control::read(&self.link, &self.names, self.edition_number().await?).await
     }
 
     async fn write(&self, writes: Vec<Write>) -> Result<()> {

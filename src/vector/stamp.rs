@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! version           a newer change of the document
-//!   └─ edition      another content of that version, stored later
+//!   └─ revision     another content of that version, stored later
 //!        └─ digest  two at once: the content itself decides
 //! ```
 //!
@@ -25,9 +25,9 @@ pub struct Stamp {
     #[serde(flatten)]
     pub version: Version,
     /// How many other contents were stored at this version before. Data from before there were
-    /// editions has none: 0.
+    /// revisions has none: 0.
     #[serde(default)]
-    pub edition: u32,
+    pub revision: u32,
     /// Of the content, so that a tie is decided by all alike; 0 where it is not known.
     #[serde(default)]
     pub digest: u32,
@@ -40,18 +40,18 @@ impl Stamp {
     /// The stamp of a content that is about to be stored over this one.
     ///
     /// The same content again has the same stamp. Another one of the same version has the next
-    /// edition, so that what is stored later wins, as among messages without a version.
+    /// revision, so that what is stored later wins, as among messages without a version.
     pub fn over(stored: Option<Self>, version: Version, digest: u32) -> Self {
-        let edition = match stored {
+        let revision = match stored {
             Some(stored) if stored.version == version => {
                 let other = stored.digest != digest;
-                stored.edition.saturating_add(u32::from(other))
+                stored.revision.saturating_add(u32::from(other))
             }
             _ => 0,
         };
         Self {
             version,
-            edition,
+            revision,
             digest,
         }
     }
@@ -60,7 +60,7 @@ impl Stamp {
     pub fn last(version: Version) -> Self {
         Self {
             version,
-            edition: u32::MAX,
+            revision: u32::MAX,
             digest: Self::DIGEST_GONE,
         }
     }
@@ -69,16 +69,16 @@ impl Stamp {
     pub fn words(self) -> [u32; 6] {
         let Version { epoch, time, order } = self.version;
         let Time { seconds, increment } = time;
-        [epoch, seconds, increment, order, self.edition, self.digest]
+        [epoch, seconds, increment, order, self.revision, self.digest]
     }
 
     /// The inverse of [`Stamp::words`].
     pub fn from_words(words: [u32; 6]) -> Self {
-        let [epoch, seconds, increment, order, edition, digest] = words;
+        let [epoch, seconds, increment, order, revision, digest] = words;
         let time = Time { seconds, increment };
         Self {
             version: Version { epoch, time, order },
-            edition,
+            revision,
             digest,
         }
     }
@@ -99,7 +99,7 @@ impl From<Version> for Stamp {
     fn from(version: Version) -> Self {
         Self {
             version,
-            edition: 0,
+            revision: 0,
             digest: 0,
         }
     }
@@ -116,15 +116,15 @@ mod tests {
     }
 
     #[test]
-    fn the_same_content_keeps_its_stamp_and_another_of_the_version_has_the_next_edition() {
+    fn the_same_content_keeps_its_stamp_and_another_of_the_version_has_the_next_revision() {
         let first = Stamp::over(None, version(5), 7);
-        assert_eq!((first.edition, first.digest), (0, 7));
+        assert_eq!((first.revision, first.digest), (0, 7));
         assert_eq!(Stamp::over(Some(first), version(5), 7), first);
         let second = Stamp::over(Some(first), version(5), 3);
         assert!(second > first, "what is stored later wins");
-        assert_eq!(second.edition, 1);
+        assert_eq!(second.revision, 1);
         assert!(Stamp::over(Some(second), version(6), 1) > second);
-        assert_eq!(Stamp::over(Some(second), version(4), 1).edition, 0);
+        assert_eq!(Stamp::over(Some(second), version(4), 1).revision, 0);
     }
 
     #[test]
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stamp_from_before_there_were_editions_is_read() {
+    fn a_stamp_from_before_there_were_revisions_is_read() {
         let stored = serde_json::to_string(&version(5)).unwrap();
         let stamp: Stamp = serde_json::from_str(&stored).unwrap();
         assert_eq!(stamp, Stamp::from(version(5)));

@@ -74,6 +74,7 @@ async fn a_full_disk_is_named_and_loses_nothing() {
             author: "Ada Lovelace".to_owned(),
             as_kind: None,
             browser: false,
+            reference: None,
         },
         wait,
     };

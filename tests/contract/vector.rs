@@ -41,6 +41,7 @@ macro_rules! suite {
             control: floors_are_raised_and_never_lowered,
             control: watermarks_are_raised_and_never_lowered,
             control: queues_that_passed_a_floor_are_gathered_until_it_acts,
+            control: queues_that_passed_a_mark_are_gathered,
             control: only_a_tombstone_of_exactly_the_version_is_collected,
             control: a_manifest_comes_back_as_it_was_written,
             points: a_point_comes_back_as_it_was_written,
@@ -90,11 +91,11 @@ fn version(words: [u32; 4]) -> Version {
 }
 
 /// A version of the first epoch.
-fn at(increment: u32) -> Version {
+pub(crate) fn at(increment: u32) -> Version {
     version([1, 0, increment, 0])
 }
 
-fn key(id: &str) -> DocumentKey {
+pub(crate) fn key(id: &str) -> DocumentKey {
     DocumentKey::text("posts", id)
 }
 
@@ -142,7 +143,7 @@ fn manifest(key: &DocumentKey, stamp: impl Into<Stamp>, points: &[&Point]) -> Ma
     }
 }
 
-fn tombstone(key: &DocumentKey, stamp: impl Into<Stamp>) -> Manifest {
+pub(crate) fn tombstone(key: &DocumentKey, stamp: impl Into<Stamp>) -> Manifest {
     Manifest {
         deleted: true,
         metadata: Fields::new(),

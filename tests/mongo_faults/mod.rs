@@ -139,6 +139,7 @@ fn word(operation: Operation) -> &'static str {
         Operation::Replace => "replace",
         Operation::Delete => "delete",
         Operation::Snapshot => "snapshot",
+        Operation::Fill => "fill",
     }
 }
 

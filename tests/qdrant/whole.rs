@@ -66,7 +66,7 @@ async fn a_collection_that_is_gone_is_named() {
     store.write(document("articles", "two")).await.unwrap();
     let client = client(&server);
     client.delete_collection("vector_posts@1").await.unwrap();
-    let gone = ["vector_posts", "restore it", "lockstep reindex"];
+    let gone = ["vector_posts", "restore it", "lockstep snapshot"];
     assert_stops(store.counts().await, &gone);
     assert_stops(store.write(document("posts", "three")).await, &gone);
     assert_stops(open(&server, Edition::Current).await, &gone);

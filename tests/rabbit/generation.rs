@@ -10,6 +10,7 @@ use lockstep::change::Barrier;
 use lockstep::document::{Document, Fields};
 use lockstep::feature::worker::{self, Counters};
 use lockstep::queue::{Generations as _, Turn};
+use lockstep::reindex::Alone;
 use lockstep::shutdown::requested;
 use lockstep::simulate::{Chaos, Edit, EmbedModel, SourceModel, VectorModel};
 use lockstep::vector::{Select, VectorStore as _};
@@ -278,6 +279,12 @@ impl Flow {
         role
     }
 
+    /// The one index that every process writes to.
+    fn editions(&self) -> Alone<VectorModel, EmbedModel> {
+        let (store, embedder) = (self.store.clone(), EmbedModel::new(Chaos::calm()));
+        Alone::new(Arc::new(store), Arc::new(embedder), "simulated")
+    }
+
     /// A process that works on a share of the partitions, until it is told to stop.
     async fn share(&self) -> (watch::Sender<bool>, JoinSet<()>) {
         let (queue, sharing) = open(&self.settings).await.shared();
@@ -285,13 +292,11 @@ impl Flow {
         let mut role = JoinSet::new();
         let leaving = requested(stopped.clone());
         role.spawn(async move { sharing.run(leaving).await.unwrap() });
-        let store = self.store.clone();
-        let embedder = Arc::new(EmbedModel::new(Chaos::calm()));
+        let editions = self.editions();
         role.spawn(async move {
             let ports = worker::Ports {
                 queue: &queue,
-                store: &store,
-                embedder: &embedder,
+                editions: &editions,
                 clock: &Clock::manual(5_000),
                 counters: &Counters::default(),
             };
@@ -305,13 +310,11 @@ impl Flow {
     /// A process that works; it ends with the flow.
     async fn work(&mut self) {
         let queue = open(&self.settings).await;
-        let store = self.store.clone();
-        let embedder = Arc::new(EmbedModel::new(Chaos::calm()));
+        let editions = self.editions();
         self.roles.spawn(async move {
             let ports = worker::Ports {
                 queue: &queue,
-                store: &store,
-                embedder: &embedder,
+                editions: &editions,
                 clock: &Clock::manual(5_000),
                 counters: &Counters::default(),
             };

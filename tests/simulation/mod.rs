@@ -43,16 +43,18 @@ fn first(
 
 #[test]
 fn every_promise_holds_on_ten_thousand_seeds() {
-    let [edits, crashes, generations] = [const { AtomicU64::new(0) }; 3];
+    let [edits, crashes, generations, filling] = [const { AtomicU64::new(0) }; 4];
     let broken = first(SEEDS, None, |outcome| {
         edits.fetch_add(outcome.edits, Ordering::Relaxed);
         crashes.fetch_add(outcome.crashes, Ordering::Relaxed);
         generations.fetch_add(outcome.generations, Ordering::Relaxed);
+        filling.fetch_add(outcome.generations_filling, Ordering::Relaxed);
         outcome.broken.is_some()
     });
     assert!(broken.is_none(), "run `lockstep simulate` on {broken:?}");
     // Else it would prove nothing about them.
     assert!(generations.into_inner() > SEEDS / 20);
+    assert!(filling.into_inner() > SEEDS / 50);
     println!("{SEEDS} seeds, {edits:?} edits, {crashes:?} crashes");
 }
 

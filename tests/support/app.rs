@@ -96,6 +96,7 @@ impl App {
             author: "Ada Lovelace".to_owned(),
             as_kind,
             browser: false,
+            reference: None,
         };
         match self.ask(Request::Crawl { what, wait: true }).await.unwrap() {
             Response::Crawl(report) => report,

@@ -78,8 +78,14 @@ pub(crate) struct Up {
 impl Up {
     /// Starts it and does not wait for anything.
     pub(crate) fn start(data: &Path) -> Self {
+        Self::start_with(data, &[])
+    }
+
+    /// The same with other settings.
+    pub(crate) fn start_with(data: &Path, settings: &[(&str, &str)]) -> Self {
         let mut command = program(data);
         let command = command
+            .envs(settings.iter().copied())
             .arg("up")
             .stdout(Stdio::null())
             .stderr(Stdio::piped());

@@ -1,21 +1,25 @@
 //! What a data folder holds, without what two histories of the same documents may differ in.
 
 use std::collections::BTreeMap;
+use std::future::ready;
 use std::path::Path;
+use std::sync::Arc;
 
-use lockstep::Result;
 use lockstep::change::{DocumentKey, PointId};
 use lockstep::clock::Clock;
 use lockstep::database::Database;
 use lockstep::document::Fields;
 use lockstep::feature::embed::hash::HashEmbedder;
-use lockstep::feature::embed::{Embedder as _, Model};
+use lockstep::feature::embed::{Embedder, Model};
+use lockstep::feature::prepare;
 use lockstep::folder::Folder;
 use lockstep::queue::sqlite::SqliteQueue;
+use lockstep::reindex::{Configured, Edition, Editions as _, Opening};
 use lockstep::source::Source as _;
 use lockstep::source::sqlite::SqliteSource;
-use lockstep::vector::edge::{self, EdgeStore};
+use lockstep::vector::edge::{self, EdgeEditions, EdgeStore, Unreadable};
 use lockstep::vector::{Point, Select, VectorStore as _};
+use lockstep::{Error, Result};
 
 const PAGE_SIZE: usize = 256;
 const DIMENSION: usize = 384;
@@ -33,8 +37,25 @@ pub(crate) struct Export {
 /// The rooms of a data folder.
 pub(crate) struct Rooms {
     pub(crate) source: SqliteSource,
-    pub(crate) store: EdgeStore,
+    pub(crate) store: Arc<EdgeStore>,
     _folder: Folder,
+}
+
+/// A model that is known by name and embeds nothing.
+struct Named(Model);
+
+impl Embedder for Named {
+    fn model(&self) -> &Model {
+        &self.0
+    }
+
+    fn token_count(&self, _: &str) -> usize {
+        unreachable!("nothing is prepared")
+    }
+
+    async fn embed(&self, _: Vec<String>) -> Result<Vec<Vec<f32>>> {
+        unreachable!("nothing is embedded")
+    }
 }
 
 impl Rooms {
@@ -43,10 +64,25 @@ impl Rooms {
         let folder = Folder::open(data)?;
         let schemas = [SqliteSource::SCHEMA, SqliteQueue::SCHEMA, edge::SCHEMA];
         let database = Database::open(&folder.database(), &schemas)?;
-        let store = EdgeStore::open(&folder.vectors(), database.clone(), model).await?;
+        let configured = Configured {
+            edition: Edition {
+                number: 0,
+                model: model.clone(),
+                pipeline: prepare::FINGERPRINT.to_owned(),
+                recipe: serde_json::Value::Null,
+            },
+            embedder: Arc::new(Named(model.clone())),
+        };
+        let none = |_: serde_json::Value| -> Opening<'_, Named> {
+            Box::pin(ready(Err(Error::Stopped { part: "the test" })))
+        };
+        let (vectors, refuse) = (folder.vectors(), Unreadable::Refuse);
+        let editions =
+            EdgeEditions::open(database.clone(), &vectors, configured, &none, refuse).await?;
+        let open = editions.open().await?;
         Ok(Self {
             source: SqliteSource::new(database, Clock::system()),
-            store,
+            store: open.current.store,
             _folder: folder,
         })
     }
@@ -59,7 +95,11 @@ pub(crate) fn hash_model() -> Model {
 
 impl Export {
     pub(crate) async fn of(data: &Path) -> Self {
-        let rooms = Rooms::open(data, &hash_model()).await.unwrap();
+        Self::of_model(data, &hash_model()).await
+    }
+
+    pub(crate) async fn of_model(data: &Path, model: &Model) -> Self {
+        let rooms = Rooms::open(data, model).await.unwrap();
         Self {
             documents: documents(&rooms.source).await,
             index: index(&rooms.store).await,

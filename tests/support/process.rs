@@ -96,6 +96,12 @@ impl Process {
         assert!(ended.success(), "{ended:?}: {}", self.said());
     }
 
+    /// Waits until it has ended well.
+    pub(crate) fn finish(mut self) {
+        let ended = self.child.wait().unwrap();
+        assert!(ended.success(), "{ended:?}: {}", self.said());
+    }
+
     fn signal(&self, signal: &str) {
         let process = self.child.id().to_string();
         let sent = Command::new("kill").args([signal, &process]).status();

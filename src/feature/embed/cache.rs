@@ -37,7 +37,7 @@ type Key = [u8; 32];
 #[derive(Debug)]
 pub struct Cached<E> {
     embedder: Arc<E>,
-    shelf: Shelf,
+    shelf: Arc<Shelf>,
     counters: Arc<Counters>,
 }
 
@@ -107,10 +107,10 @@ impl Shelf {
 
 impl<E: Embedder> Cached<E> {
     /// An embedder that asks `embedder` only for what is not on the shelf, and counts what it saves.
-    pub fn new(embedder: Arc<E>, shelf: Shelf, counters: Arc<Counters>) -> Self {
+    pub fn new(embedder: Arc<E>, shelf: impl Into<Arc<Shelf>>, counters: Arc<Counters>) -> Self {
         Self {
             embedder,
-            shelf,
+            shelf: shelf.into(),
             counters,
         }
     }

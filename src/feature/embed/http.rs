@@ -195,8 +195,8 @@ impl HttpEmbedder {
                     "its vectors have {} values now and had {dimension}: another model answers",
                     other.len()
                 ),
-                fix: "give the former model again, or restart with a new index (to build \
-                      this one anew in place, `lockstep reindex`, is not there yet)"
+                fix: "give the former model again, or restart, and make the index anew with \
+                      `lockstep reindex`"
                     .into(),
             }),
         }
@@ -262,8 +262,7 @@ fn check_dimension(wanted: Option<usize>, found: usize, place: &str) -> Result<(
             setting: "model.dimension".into(),
             why: format!(
                 "it is {wanted}, and the model at {place} gives {found} values: name the right \
-                 model, or change the setting and start a new index (building this one anew in place, \
-                 `lockstep reindex`, is not there yet)"
+                 model, or change the setting and make the index anew with `lockstep reindex`"
             ),
         }),
         _ => Ok(()),

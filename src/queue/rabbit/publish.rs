@@ -105,7 +105,7 @@ impl Publisher {
         let mut envelopes = Vec::with_capacity(2);
         let seed_consumers = self.link.topology.seed_consumers.as_ref();
         if let Some(queue) = seed_consumers
-            && change.is_some_and(|change| change.operation != Operation::Delete)
+            && change.is_some_and(|change| is_copied(change.operation))
         {
             envelopes.push((queue.as_str().into(), envelope.clone()));
         }
@@ -223,6 +223,11 @@ fn size_limit(said: &str) -> Option<usize> {
     let (_, limit) = said.split_once("is larger than")?;
     let digits = limit.split(|one: char| !one.is_ascii_digit());
     digits.into_iter().find_map(|digits| digits.parse().ok())
+}
+
+/// Whether the seed's consumers get it: they know no delete, and nothing that fills our own index anew.
+fn is_copied(operation: Operation) -> bool {
+    !matches!(operation, Operation::Delete | Operation::Fill)
 }
 
 #[cfg(test)]

@@ -206,6 +206,7 @@ fn operation(properties: &BasicProperties) -> Option<Operation> {
         Operation::Replace,
         Operation::Delete,
         Operation::Snapshot,
+        Operation::Fill,
     ];
     let kind = properties.kind().as_ref()?;
     all.into_iter()
@@ -219,6 +220,7 @@ fn operation_name(operation: Operation) -> &'static str {
         Operation::Replace => "replace",
         Operation::Delete => "delete",
         Operation::Snapshot => "snapshot",
+        Operation::Fill => "fill",
     }
 }
 

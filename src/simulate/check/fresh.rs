@@ -38,7 +38,7 @@ impl Checker {
             let Some(last) = settled_states.last().filter(|_| !is_parked(key)) else {
                 continue;
             };
-            let highest = store.highest.get(key);
+            let highest = store.highest.get(key).max(self.buried.get(key));
             let floor = store.control.floors.get(&key.kind);
             if highest < Some(&last.version) && !is_void(last, later, floor) {
                 let version = last.version;

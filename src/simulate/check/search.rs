@@ -2,15 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use super::{Checker, Content};
+use super::{Checker, Content, editions_of};
 use crate::change::PointId;
 use crate::search::shown;
-use crate::simulate::VectorModel;
+use crate::simulate::{EditionsModel, VectorModel};
 use crate::vector::{Entry, Manifest, Near, Point};
 
 impl Checker {
     /// Whatever a search shows belongs to a document as its manifest's version had it.
-    pub(in crate::simulate) fn nothing_orphaned(&self, store: &VectorModel) -> Result<(), String> {
+    pub(in crate::simulate) fn nothing_orphaned(
+        &self,
+        editions: &EditionsModel,
+    ) -> Result<(), String> {
+        let mut editions = editions_of(editions).into_iter();
+        editions.try_for_each(|(_, store)| self.nothing_orphaned_in(&store))
+    }
+
+    fn nothing_orphaned_in(&self, store: &VectorModel) -> Result<(), String> {
         let state = store.state();
         let mut manifests: Vec<_> = state.manifests.values().cloned().collect();
         if self.careless_search {

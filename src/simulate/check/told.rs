@@ -1,6 +1,6 @@
 //! What the queue is told, and what is kept of it.
 
-use super::{Checker, State};
+use super::{Checker, State, Written};
 use crate::change::{Act, Barrier, Change};
 use crate::feature::floor;
 use crate::queue::Queue as _;
@@ -32,44 +32,54 @@ impl Checker {
     }
 
     /// A floor that has acted is kept, and no tombstone goes that a change needs, parked or on its way.
-    pub(super) fn nothing_forgotten(queue: &QueueModel, store: &VectorModel) -> Result<(), String> {
-        let partitions = queue.partitions();
-        let (mut queue, mut store) = (queue.state(), store.state());
-        for barrier in std::mem::take(&mut queue.passed) {
-            if let Barrier::Floor {
-                kind,
-                version,
-                act: Act::AtOnce,
-                ..
-            } = barrier
-                && !store.control.voids(&kind, version)
-            {
-                return Err(format!(
-                    "the floor of {kind} at {version} is settled, but not kept"
-                ));
-            }
-        }
-        for floor in std::mem::take(&mut store.acted) {
-            if !store.control.voids(&floor.kind, floor.version) {
-                return Err(format!(
-                    "a floor of {} has acted, but is not kept",
-                    floor.kind
-                ));
-            }
-        }
-        let settled = floor::settled(&store.control, partitions);
-        for (key, version) in std::mem::take(&mut store.collections) {
-            if settled.is_none_or(|settled| version >= settled) {
-                return Err(format!(
-                    "the tombstone of {key} at {version} is gone, and older changes may be on their way"
-                ));
-            }
-            if queue.holds(&key, version) {
-                return Err(format!(
-                    "the tombstone of {key} at {version} is gone, and a parked change needs it"
-                ));
-            }
-        }
-        Ok(())
+    pub(super) fn nothing_forgotten(queue: &QueueModel, written: &[Written]) -> Result<(), String> {
+        let passed = std::mem::take(&mut queue.state().passed);
+        let mut written = written.iter();
+        written.try_for_each(|written| forgets_nothing(queue, &passed, &written.store))
     }
+}
+
+fn forgets_nothing(
+    queue: &QueueModel,
+    passed: &[Barrier],
+    store: &VectorModel,
+) -> Result<(), String> {
+    let partitions = queue.partitions();
+    let (queue, mut store) = (queue.state(), store.state());
+    for barrier in passed {
+        if let Barrier::Floor {
+            kind,
+            version,
+            act: Act::AtOnce,
+            ..
+        } = barrier
+            && !store.control.voids(kind, *version)
+        {
+            return Err(format!(
+                "the floor of {kind} at {version} is settled, but not kept"
+            ));
+        }
+    }
+    for floor in std::mem::take(&mut store.acted) {
+        if !store.control.voids(&floor.kind, floor.version) {
+            return Err(format!(
+                "a floor of {} has acted, but is not kept",
+                floor.kind
+            ));
+        }
+    }
+    let settled = floor::settled(&store.control, partitions);
+    for (key, version) in std::mem::take(&mut store.collections) {
+        if settled.is_none_or(|settled| version >= settled) {
+            return Err(format!(
+                "the tombstone of {key} at {version} is gone, and older changes may be on their way"
+            ));
+        }
+        if queue.holds(&key, version) {
+            return Err(format!(
+                "the tombstone of {key} at {version} is gone, and a parked change needs it"
+            ));
+        }
+    }
+    Ok(())
 }

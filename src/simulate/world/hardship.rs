@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{PARTITIONS, World};
 use crate::change::{Lane, Place};
 use crate::queue::Queue as _;
+use crate::simulate::VectorModel;
 
 impl World {
     /// What no role can help.
@@ -18,14 +19,16 @@ impl World {
                 self.roles[0].task = None;
             }
             2 => self.queue.garbage(self.place(Lane::Live)),
-            _ => {
-                let count = 1 + self.chaos.below(PARTITIONS as usize);
-                self.queue
-                    .set_partitions(u32::try_from(count).unwrap_or(PARTITIONS));
-                // A setting is read at a start.
-                self.roles[0].task = None;
-            }
+            _ => self.another_count(),
         }
+    }
+
+    /// A person sets another partition count and starts capture anew, which reads it then.
+    pub(super) fn another_count(&mut self) {
+        let count = 1 + self.chaos.below(PARTITIONS as usize);
+        self.queue
+            .set_partitions(u32::try_from(count).unwrap_or(PARTITIONS));
+        self.roles[0].task = None;
     }
 
     /// What lasts.
@@ -38,8 +41,8 @@ impl World {
                 tracing::trace!(role, steps, "frozen");
                 self.roles[role].frozen_until = self.steps + steps;
             }
-            2 => self.store.go_away(Duration::from_secs(seconds)),
-            3 => self.store.slow_down(Duration::from_secs(seconds)),
+            2 => self.store().go_away(Duration::from_secs(seconds)),
+            3 => self.store().slow_down(Duration::from_secs(seconds)),
             4 => {
                 let lane = [Lane::Live, Lane::Backfill][self.chaos.below(2)];
                 let place = self.place(lane);
@@ -53,11 +56,19 @@ impl World {
     /// Everything is well again.
     pub(super) fn relieve(&mut self) {
         self.chaos.set_faults(false);
-        self.store.come_back();
+        self.editions.come_back();
         self.queue.let_go();
         for role in &mut self.roles {
             role.frozen_until = 0;
         }
+    }
+
+    /// The store of the edition that is searched, or of another one.
+    fn store(&self) -> VectorModel {
+        let any = self.editions.register().needed();
+        let other = any.into_iter().nth(self.chaos.below(2));
+        let other = other.and_then(|number| self.editions.store(number));
+        other.unwrap_or_else(|| self.editions.current().1)
     }
 
     fn place(&self, lane: Lane) -> Place {

@@ -1,13 +1,13 @@
-//! The roles of a world: capture, and workers that share the partitions.
+//! The roles of a world: capture, workers that share the partitions, and what drives a re-index.
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{KINDS, PARTITIONS, World};
+use super::{KINDS, PARTITIONS, World, drive};
 use crate::Result;
 use crate::capture;
 use crate::feature::worker::{self, Counters, Offload};
@@ -31,7 +31,7 @@ impl World {
     /// Each partition gets a worker; those that lose or gain one finish what they have in hand and
     /// begin anew. The next consumer of a partition does not wait for the last one.
     pub(super) fn share(&mut self) {
-        let workers = self.roles.len() - 1;
+        let workers = self.roles.len() - 2;
         let mut shares = vec![Vec::new(); workers];
         for partition in 0..PARTITIONS {
             let owner = self.chaos.below(workers);
@@ -55,6 +55,9 @@ impl World {
         if role == 0 {
             return Some(self.capture());
         }
+        if role + 1 == self.roles.len() {
+            return Some(drive::start(self));
+        }
         let partitions = self.roles[role].partitions.clone();
         if partitions.is_empty() {
             return None;
@@ -66,7 +69,7 @@ impl World {
 
     fn capture(&mut self) -> Task {
         let (sender, receiver) = mpsc::channel(4);
-        self.requests = Some(sender);
+        *self.requests.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
         let (source, queue, clock) = (self.source.clone(), self.queue.clone(), self.clock.clone());
         Box::pin(async move {
             let settings = capture::Settings {
@@ -87,8 +90,8 @@ impl World {
     }
 
     fn worker(&self, partitions: Vec<u32>, stopped: oneshot::Receiver<()>) -> Task {
-        let (queue, store, clock) = (self.queue.clone(), self.store.clone(), self.clock.clone());
-        let embedder = Arc::clone(&self.embedder);
+        let (queue, clock) = (self.queue.clone(), self.clock.clone());
+        let editions = self.editions.clone();
         // Crashes here are nobody's fault.
         let attempts_max = if self.impatient { 3 } else { u32::MAX };
         // Longer than any process stands still that does not know that it has lost its place.
@@ -109,8 +112,7 @@ impl World {
             };
             let ports = worker::Ports {
                 queue: &queue,
-                store: &store,
-                embedder: &embedder,
+                editions: &editions,
                 clock: &clock,
                 counters: &Counters::default(),
             };

@@ -42,6 +42,7 @@ impl MongoSource {
         match what {
             Resync::Kind(kind) => request.insert("kind", kind),
             Resync::Keys(keys) => request.insert("keys", written(keys)),
+            Resync::Fill(edition) => request.insert("fill", edition.map(i64::from)),
         };
         let asked = requests.insert_one(request).await;
         asked.map_err(fault(&server.service, "take a request"))?;
@@ -131,6 +132,16 @@ fn what(request: &BsonDocument) -> Option<Resync> {
     if let Ok(kind) = request.get_str("kind") {
         return Some(Resync::Kind(kind.to_owned()));
     }
+    match request.get("fill") {
+        Some(bson::Bson::Null) => return Some(Resync::Fill(None)),
+        Some(edition) => {
+            let edition = edition
+                .as_i64()
+                .and_then(|edition| u32::try_from(edition).ok());
+            return Some(Resync::Fill(Some(edition?)));
+        }
+        None => {}
+    }
     let key = |key: &bson::Bson| -> Option<DocumentKey> {
         let key = key.as_document()?;
         let id = key.get_str("id").ok()?;
@@ -159,11 +170,16 @@ mod tests {
         assert_eq!(asked, Some(Resync::Keys(keys.to_vec())));
         let kind = "posts".to_owned();
         assert_eq!(what(&doc! { "kind": &kind }), Some(Resync::Kind(kind)));
+        for edition in [None, Some(2)] {
+            let asked = what(&doc! { "fill": edition.map(i64::from) });
+            assert_eq!(asked, Some(Resync::Fill(edition)));
+        }
     }
 
     #[test]
     fn what_cannot_be_read_is_no_request() {
         let no_id = doc! { "keys": [{ "kind": "posts", "id": "{" }] };
         assert_eq!((what(&doc! {}), what(&no_id)), (None, None));
+        assert_eq!(what(&doc! { "fill": -1 }), None);
     }
 }

@@ -131,6 +131,7 @@ pub(super) fn word(operation: Operation) -> &'static str {
         Operation::Replace => "replace",
         Operation::Delete => "delete",
         Operation::Snapshot => "snapshot",
+        Operation::Fill => "fill",
     }
 }
 

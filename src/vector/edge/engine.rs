@@ -44,13 +44,13 @@ impl Engine {
     /// [`Error::Data`] for a folder that the engine cannot load.
     pub(super) async fn open(
         folder: &Path,
-        database: &Database,
+        (database, edition): (&Database, u32),
         dimension: usize,
         upkeep: Upkeep,
     ) -> Result<Self> {
         let shard = Arc::new(shard::open(folder, dimension, upkeep)?);
-        let replayed = log::replay(&shard, database).await?;
-        let mut writer = Writer::new(Arc::clone(&shard), database.clone(), upkeep);
+        let replayed = log::replay(&shard, database, edition).await?;
+        let mut writer = Writer::new(Arc::clone(&shard), (database.clone(), edition), upkeep);
         let (batch_sender, batches) = sync_channel(WAITING_MAX);
         let (question_sender, questions) = mpsc::channel(WAITING_MAX);
         let threads = vec![

@@ -4,11 +4,12 @@
 //! manifests that rest on them, and all removed once the engine was flushed.
 
 use qdrant_edge::EdgeShard;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Row, params};
 use uuid::Uuid;
 
 use super::points::{self, Effect};
 use super::shard;
+use super::tables::Tables;
 use crate::change::PointId;
 use crate::database::Database;
 use crate::{Error, Result};
@@ -17,7 +18,7 @@ use crate::{Error, Result};
 const PAGE_SIZE: i64 = 256;
 
 /// Appends effects and says how many bytes they take.
-pub(super) fn append(connection: &Connection, effects: &[Effect]) -> Result<usize> {
+pub(super) fn append(connection: Tables<'_>, effects: &[Effect]) -> Result<usize> {
     let mut insert = connection
         .prepare_cached("INSERT INTO vector_log (point, payload, vector) VALUES (?1, ?2, ?3)")?;
     let mut bytes = 0;
@@ -43,7 +44,7 @@ pub(super) fn append(connection: &Connection, effects: &[Effect]) -> Result<usiz
 }
 
 /// Removes everything: the engine's disk has it.
-pub(super) fn empty(connection: &Connection) -> Result<()> {
+pub(super) fn empty(connection: Tables<'_>) -> Result<()> {
     connection
         .prepare_cached("DELETE FROM vector_log")?
         .execute([])?;
@@ -52,11 +53,13 @@ pub(super) fn empty(connection: &Connection) -> Result<()> {
 
 /// Brings what the last process left in the log into the engine's memory, and says how much that
 /// was. The log stays, until the engine is flushed.
-pub(super) async fn replay(shard: &EdgeShard, database: &Database) -> Result<usize> {
+pub(super) async fn replay(shard: &EdgeShard, database: &Database, edition: u32) -> Result<usize> {
     let mut last = 0;
     let mut count = 0;
     loop {
-        let rows = database.read(move |log| page(log, last)).await?;
+        let rows = database
+            .read(move |log| page(Tables::new(log, edition), last))
+            .await?;
         let Some((sequence, _)) = rows.last() else {
             return Ok(count);
         };
@@ -69,7 +72,7 @@ pub(super) async fn replay(shard: &EdgeShard, database: &Database) -> Result<usi
 }
 
 /// The next effects after this place.
-fn page(connection: &Connection, after: i64) -> Result<Vec<(i64, Effect)>> {
+fn page(connection: Tables<'_>, after: i64) -> Result<Vec<(i64, Effect)>> {
     let mut select = connection.prepare_cached(
         "SELECT sequence, point, payload, vector FROM vector_log
          WHERE sequence > ?1 ORDER BY sequence LIMIT ?2",
@@ -98,6 +101,7 @@ fn effect(row: &Row<'_>) -> Result<Effect> {
 
 #[cfg(test)]
 mod tests {
+    use rusqlite::Connection;
     use serde_json::json;
 
     use super::*;
@@ -106,7 +110,16 @@ mod tests {
     #[test]
     fn effects_come_back_in_their_order_as_they_were() {
         let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch(SCHEMA).unwrap();
+        for edition in [1, 2] {
+            there_and_back(Tables::new(&connection, edition));
+        }
+        assert_eq!(Tables::editions(&connection).unwrap(), [1, 2]);
+        Tables::new(&connection, 2).remove().unwrap();
+        assert_eq!(Tables::editions(&connection).unwrap(), [1]);
+    }
+
+    fn there_and_back(connection: Tables<'_>) {
+        connection.make(SCHEMA).unwrap();
         let id = PointId(Uuid::from_u128(7));
         let put = |number: f32| Effect::Put {
             id,
@@ -117,13 +130,13 @@ mod tests {
             vector: vec![number, -0.0, f32::MIN_POSITIVE],
         };
         let effects = [put(0.1), Effect::Delete(id), put(0.3)];
-        let bytes = append(&connection, &effects).unwrap();
+        let bytes = append(connection, &effects).unwrap();
         assert_eq!(bytes, 3 * 16 + 2 * (28 + 3 * 4));
-        let found = page(&connection, 0).unwrap();
+        let found = page(connection, 0).unwrap();
         let (places, found): (Vec<_>, Vec<_>) = found.into_iter().unzip();
         assert_eq!(found, effects);
-        assert_eq!(page(&connection, places[1]).unwrap().len(), 1);
-        empty(&connection).unwrap();
-        assert_eq!(page(&connection, 0).unwrap(), []);
+        assert_eq!(page(connection, places[1]).unwrap().len(), 1);
+        empty(connection).unwrap();
+        assert_eq!(page(connection, 0).unwrap(), []);
     }
 }

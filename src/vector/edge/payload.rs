@@ -28,13 +28,13 @@ const ENTRY_ID: &str = "id";
 const CONTENT: &str = "content";
 const RANK: &str = "rank";
 /// The stamp as integers, most significant first: the engine compares numbers as 64-bit floats, into
-/// which one packed version would not fit. Points from before there were editions have the first four.
+/// which one packed version would not fit. Points from before there were revisions have the first four.
 const STAMP: [&str; 6] = [
     "version_epoch",
     "version_seconds",
     "version_increment",
     "version_order",
-    "version_edition",
+    "version_revision",
     "version_digest",
 ];
 const VERSION_WORDS: usize = 4;
@@ -195,11 +195,11 @@ mod tests {
     }
 
     #[test]
-    fn a_payload_from_before_there_were_editions_is_read() {
+    fn a_payload_from_before_there_were_revisions_is_read() {
         let version = crate::change::Version::read(1, crate::change::Time::from_sequence(7));
         let point = point_of(&json!({"author_id": "a"}), version.into());
         let mut old = payload(&point);
-        old.retain(|name, _| !["version_edition", "version_digest"].contains(&name.as_str()));
+        old.retain(|name, _| !["version_revision", "version_digest"].contains(&name.as_str()));
         assert_eq!(read(point.id, old.clone(), Vec::new()), Some(point.clone()));
         old.shift_remove("version_order");
         assert_eq!(read(point.id, old, Vec::new()), None);

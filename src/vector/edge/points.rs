@@ -53,6 +53,7 @@ pub(super) fn is_of_points(write: &Write) -> bool {
         | Write::Floor { .. }
         | Write::Passed { .. }
         | Write::Acted(_)
+        | Write::Marked { .. }
         | Write::Watermark { .. }
         | Write::Collect { .. } => false,
     }

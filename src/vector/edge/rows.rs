@@ -1,13 +1,14 @@
-//! Manifests, floors and watermarks as rows, and the tables of the store.
+//! Manifests, floors and watermarks as rows, and the tables of one edition.
 //!
 //! Each write is one statement with its condition in it. Versions are blobs of sixteen bytes whose
 //! byte order is version order. A manifest has the twenty-four bytes of its stamp, which begin with
-//! those of its version; the sixteen of one from before there were editions are below every edition.
+//! those of its version; the sixteen of one from before there were revisions are below every revision.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, Row, params};
 use uuid::Uuid;
 
-use crate::change::{DocumentKey, Lane, Place, Version};
+use super::tables::Tables;
+use crate::change::{DocumentKey, Lane, Mark, Place, Version};
 use crate::feature::embed::Model;
 use crate::vector::{Control, Counts, Floor, Manifest, Select, Watermark, Write};
 use crate::{Error, Result};
@@ -41,12 +42,22 @@ CREATE TABLE IF NOT EXISTS vector_passed (
     lane TEXT NOT NULL,
     PRIMARY KEY (floor, kind, version, partition, lane)
 ) STRICT;
+CREATE TABLE IF NOT EXISTS vector_mark (
+    mark TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    lane TEXT NOT NULL,
+    PRIMARY KEY (mark, partition, lane)
+) STRICT;
 CREATE TABLE IF NOT EXISTS vector_watermark (
     partition INTEGER NOT NULL,
     lane TEXT NOT NULL,
     version BLOB NOT NULL,
     committed_ms INTEGER NOT NULL,
     PRIMARY KEY (partition, lane)
+) STRICT;
+CREATE TABLE IF NOT EXISTS index_register (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    register TEXT NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS vector_log (
     sequence INTEGER PRIMARY KEY,
@@ -57,7 +68,7 @@ CREATE TABLE IF NOT EXISTS vector_log (
 ";
 
 /// Performs a write of a row; leaves writes of points alone.
-pub(super) fn apply(connection: &Connection, write: &Write) -> Result<()> {
+pub(super) fn apply(connection: Tables<'_>, write: &Write) -> Result<()> {
     match write {
         Write::Manifest(manifest) => put_manifest(connection, manifest),
         Write::Floor { kind, version } => run(
@@ -82,6 +93,11 @@ pub(super) fn apply(connection: &Connection, write: &Write) -> Result<()> {
             "DELETE FROM vector_passed WHERE floor = ?1",
             params![floor.as_bytes()],
         ),
+        Write::Marked { mark, place } => run(
+            connection,
+            "INSERT OR IGNORE INTO vector_mark VALUES (?1, ?2, ?3)",
+            params![mark_name(*mark), place.partition, lane_name(place.lane)],
+        ),
         Write::Watermark { place, mark } => run(
             connection,
             "INSERT INTO vector_watermark VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE
@@ -104,12 +120,12 @@ pub(super) fn apply(connection: &Connection, write: &Write) -> Result<()> {
     }
 }
 
-fn run(connection: &Connection, sql: &str, params: impl rusqlite::Params) -> Result<()> {
+fn run(connection: Tables<'_>, sql: &str, params: impl rusqlite::Params) -> Result<()> {
     connection.prepare_cached(sql)?.execute(params)?;
     Ok(())
 }
 
-fn put_manifest(connection: &Connection, manifest: &Manifest) -> Result<()> {
+fn put_manifest(connection: Tables<'_>, manifest: &Manifest) -> Result<()> {
     let body = serde_json::to_string(manifest)
         .map_err(|error| malformed(&manifest.key, &error.to_string()))?;
     run(
@@ -129,7 +145,7 @@ fn put_manifest(connection: &Connection, manifest: &Manifest) -> Result<()> {
 
 /// Reads manifests; see the port.
 pub(super) fn manifests(
-    connection: &Connection,
+    connection: Tables<'_>,
     select: &Select<DocumentKey>,
 ) -> Result<Vec<Manifest>> {
     match select {
@@ -172,7 +188,7 @@ fn malformed(key: &DocumentKey, why: &str) -> Error {
 }
 
 /// Reads floors and watermarks.
-pub(super) fn control(connection: &Connection) -> Result<Control> {
+pub(super) fn control(connection: Tables<'_>) -> Result<Control> {
     let mut control = Control::default();
     let mut floors = connection.prepare_cached("SELECT kind, version FROM vector_floor")?;
     for floor in floors.query_map([], |row| Ok((row.get(0)?, version(row, 1)?)))? {
@@ -206,11 +222,16 @@ pub(super) fn control(connection: &Connection) -> Result<Control> {
         let (place, mark) = row?;
         control.watermarks.insert(place, mark);
     }
+    let mut marked = connection.prepare_cached("SELECT mark, partition, lane FROM vector_mark")?;
+    for row in marked.query_map([], |row| Ok((mark(row, 0)?, place(row, 1)?)))? {
+        let (mark, place) = row?;
+        control.marks.entry(mark).or_default().insert(place);
+    }
     Ok(control)
 }
 
 /// Counts manifests; the points are counted elsewhere.
-pub(super) fn counts(connection: &Connection) -> Result<Counts> {
+pub(super) fn counts(connection: Tables<'_>) -> Result<Counts> {
     let mut count =
         connection.prepare_cached("SELECT count(*) FROM vector_manifest WHERE deleted = ?1")?;
     let mut of = |deleted: bool| count.query_row([deleted], |row| row.get::<_, i64>(0));
@@ -222,27 +243,25 @@ pub(super) fn counts(connection: &Connection) -> Result<Counts> {
 }
 
 /// The model that the vectors were made with; none before the first start.
-pub(super) fn model(connection: &Connection) -> Result<Option<Model>> {
-    let model = connection
-        .query_row(
-            "SELECT digest, name, dimension FROM vector_model",
-            [],
-            |row| {
-                let dimension: u32 = row.get(2)?;
-                Ok(Model {
-                    digest: row.get(0)?,
-                    name: row.get(1)?,
-                    dimension: dimension as usize,
-                    token_limit: 0,
-                })
-            },
-        )
+pub(super) fn model(connection: Tables<'_>) -> Result<Option<Model>> {
+    let mut select =
+        connection.prepare_cached("SELECT digest, name, dimension FROM vector_model")?;
+    let model = select
+        .query_row([], |row| {
+            let dimension: u32 = row.get(2)?;
+            Ok(Model {
+                digest: row.get(0)?,
+                name: row.get(1)?,
+                dimension: dimension as usize,
+                token_limit: 0,
+            })
+        })
         .optional()?;
     Ok(model)
 }
 
 /// Stores the model, once.
-pub(super) fn put_model(connection: &Connection, model: &Model) -> Result<()> {
+pub(super) fn put_model(connection: Tables<'_>, model: &Model) -> Result<()> {
     let dimension = u32::try_from(model.dimension)
         .map_err(|_| Error::malformed("the model", "its vectors are too long"))?;
     run(
@@ -265,6 +284,20 @@ fn place(row: &Row<'_>, column: usize) -> rusqlite::Result<Place> {
         partition: row.get(column)?,
         lane,
     })
+}
+
+fn mark(row: &Row<'_>, column: usize) -> rusqlite::Result<Mark> {
+    Ok(match row.get_ref(column)?.as_str()? {
+        "begin" => Mark::Begin,
+        _ => Mark::End,
+    })
+}
+
+fn mark_name(mark: Mark) -> &'static str {
+    match mark {
+        Mark::Begin => "begin",
+        Mark::End => "end",
+    }
 }
 
 fn lane_name(lane: Lane) -> &'static str {

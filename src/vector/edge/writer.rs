@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use super::points::{self, Effect};
 use super::shard::{self, Failure, Upkeep};
+use super::tables::Tables;
 use super::{log, rows};
 use crate::Result;
 use crate::database::{Database, Durability};
@@ -63,6 +64,8 @@ impl Logged {
 pub(super) struct Writer {
     shard: Arc<EdgeShard>,
     database: Database,
+    /// Whose tables the rows are in.
+    edition: u32,
     upkeep: Upkeep,
     /// Effects in the engine's memory that are not in the log, because a commit failed.
     unlogged: Arc<Vec<Effect>>,
@@ -74,10 +77,15 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(shard: Arc<EdgeShard>, database: Database, upkeep: Upkeep) -> Self {
+    pub(super) fn new(
+        shard: Arc<EdgeShard>,
+        (database, edition): (Database, u32),
+        upkeep: Upkeep,
+    ) -> Self {
         Self {
             shard,
             database,
+            edition,
             upkeep,
             unlogged: Arc::default(),
             logged: Logged::default(),
@@ -175,12 +183,14 @@ impl Writer {
             return Ok(());
         }
         let effects = Arc::clone(&self.unlogged);
+        let edition = self.edition;
         let bytes = self
             .database
             .write_blocking(Durability::Ordered, move |transaction| {
-                let bytes = log::append(transaction, &effects)?;
+                let tables = Tables::new(transaction, edition);
+                let bytes = log::append(tables, &effects)?;
                 rows.iter()
-                    .try_for_each(|write| rows::apply(transaction, write))?;
+                    .try_for_each(|write| rows::apply(tables, write))?;
                 Ok(bytes)
             })?;
         self.logged.add(self.unlogged.len(), bytes);
@@ -207,8 +217,11 @@ impl Writer {
             shard.flush();
             Ok(())
         })?;
+        let edition = self.edition;
         self.database
-            .write_blocking(Durability::Ordered, |log| log::empty(log))?;
+            .write_blocking(Durability::Ordered, move |log| {
+                log::empty(Tables::new(log, edition))
+            })?;
         self.logged = Logged::default();
         Ok(())
     }

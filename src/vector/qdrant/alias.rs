@@ -3,6 +3,8 @@
 //! A re-index opens the next edition by its number and fills it, then [`switch`](QdrantStore::switch)
 //! moves the aliases of all types in one request: whoever reads by the plain names reads one edition
 //! or the other, and never a mix. Then [`remove`](QdrantStore::remove) deletes the old one.
+//!
+//! Our own readers and workers ask the register (`editions`), and open editions by their numbers.
 
 use std::collections::BTreeSet;
 
@@ -39,11 +41,16 @@ impl QdrantStore {
     /// # Errors
     /// As every request; see [`Error::recovery`].
     pub async fn current_edition(&self) -> Result<u32> {
+        Ok(self.aliased_edition().await?.unwrap_or(FIRST))
+    }
+
+    /// The edition that the aliases point at; none where there are none.
+    pub(super) async fn aliased_edition(&self) -> Result<Option<u32>> {
         let aliases = aliases(&self.link).await?;
         let editions = aliases
             .iter()
             .filter_map(|alias| self.names.edition(&alias.collection_name));
-        Ok(editions.max().unwrap_or(FIRST))
+        Ok(editions.max())
     }
 
     /// Makes an edition current: one request moves the aliases of its types, and takes away those of
@@ -53,12 +60,18 @@ impl QdrantStore {
     /// [`Error::NotFound`] if nothing was ever stored in it.
     pub async fn switch(&self, edition: u32) -> Result<()> {
         let types = control::types(&self.link, &self.names).await?;
-        let (new, old): (BTreeSet<_>, BTreeSet<_>) =
-            types.into_iter().partition(|(of, _)| *of == edition);
-        if new.is_empty() {
+        if !types.iter().any(|(of, _)| *of == edition) {
             let what = format!("edition {edition} of the index");
             return Err(Error::NotFound { what });
         }
+        self.point_aliases(edition).await
+    }
+
+    /// The same for an edition that may be empty.
+    pub(super) async fn point_aliases(&self, edition: u32) -> Result<()> {
+        let types = control::types(&self.link, &self.names).await?;
+        let (new, old): (BTreeSet<_>, BTreeSet<_>) =
+            types.into_iter().partition(|(of, _)| *of == edition);
         let has = |kind: &str| new.iter().any(|(_, has)| has == kind);
         let gone = old.iter().filter(|(_, kind)| !has(kind));
         let aliases = aliases(&self.link).await?;
@@ -80,7 +93,11 @@ impl QdrantStore {
                 alias_name: self.names.plain(*family, kind),
             })
         });
-        change(&self.link, deletes.chain(creates).collect()).await
+        let actions: Vec<_> = deletes.chain(creates).collect();
+        if actions.is_empty() {
+            return Ok(());
+        }
+        change(&self.link, actions).await
     }
 
     /// Deletes an edition that is not current, with everything in it.
@@ -94,18 +111,49 @@ impl QdrantStore {
                 "make another one current first",
             ));
         }
-        for (_, kind) in control::types(&self.link, &self.names)
-            .await?
-            .into_iter()
-            .filter(|(of, _)| *of == edition)
-        {
-            for family in Family::BOTH {
-                let name = self.names.real(family, &kind, edition);
+        self.delete_edition(edition).await
+    }
+
+    /// Deletes an edition, current or not. Repeatable.
+    pub(super) async fn delete_edition(&self, edition: u32) -> Result<()> {
+        for (of, _, name) in self.collections_there().await? {
+            if of == edition {
                 let deleted = self.link.client.delete_collection(name).await;
                 deleted.map_err(self.link.fault("delete a collection"))?;
             }
         }
         control::forget_edition(&self.link, &self.names, edition).await
+    }
+
+    /// The editions of which there is anything.
+    pub(super) async fn editions_there(&self) -> Result<BTreeSet<u32>> {
+        let mut editions = control::editions(&self.link, &self.names).await?;
+        let collections = self.collections_there().await?;
+        editions.extend(collections.into_iter().map(|(edition, ..)| edition));
+        Ok(editions)
+    }
+
+    /// The collections of every edition, recorded or not, with their edition and type. Only those of
+    /// types that were recorded in one of them: another index may have names that look like ours.
+    async fn collections_there(&self) -> Result<Vec<(u32, String, String)>> {
+        let types = control::types(&self.link, &self.names).await?;
+        let kinds: BTreeSet<String> = types.into_iter().map(|(_, kind)| kind).collect();
+        let all = self.link.client.list_collections().await;
+        let all = all.map_err(self.link.fault("list the collections"))?;
+        let all: BTreeSet<String> = all.collections.into_iter().map(|one| one.name).collect();
+        let editions: BTreeSet<u32> = all
+            .iter()
+            .filter_map(|name| self.names.edition(name))
+            .collect();
+        let mut ours = Vec::new();
+        for edition in editions {
+            for kind in &kinds {
+                let names = Family::BOTH.map(|family| self.names.real(family, kind, edition));
+                let there = names.into_iter().filter(|name| all.contains(name));
+                ours.extend(there.map(|name| (edition, kind.clone(), name)));
+            }
+        }
+        Ok(ours)
     }
 
     /// Gives a type's collections their aliases, where they have none.

@@ -5,10 +5,15 @@
 //! | `floor` | type | `type`, `version_*` |
 //! | `passed` | floor and queue that passed it | `floor_id`, `type`, `version_*`, `partition`, `lane` |
 //! | `watermark` | queue | `partition`, `lane`, `version_*`, `committed_high`, `committed_low` |
-//! | `type` | type of an edition, once its collections are there | `type`, `edition` |
-//! | `edition` | edition | `edition`, and the model: `name`, `digest`, `dimension` |
+//! | `mark` | queue that has passed an end of the filling | `mark`, `partition`, `lane` |
+//! | `type` | type, once its collections are there | `type` |
+//! | `edition` | | the model: `name`, `digest`, `dimension` |
+//! | `register` | | see `register` |
 //!
-//! Floors and watermarks hold for every edition: they say what the queues have brought.
+//! All but the register are of one edition of the index, which is in the field `edition`: what one has
+//! been told of the queues, another may not.
+
+use std::collections::BTreeSet;
 
 use qdrant_client::qdrant::points_update_operation::Operation;
 use qdrant_client::qdrant::{Filter, Value};
@@ -20,7 +25,7 @@ use super::name::Names;
 use super::operation;
 use super::payload::{self, Payload, Reader};
 use super::{read, write};
-use crate::change::{Lane, Place, PointId};
+use crate::change::{Lane, Mark, Place, PointId};
 use crate::feature::embed::Model;
 use crate::vector::{Control, Floor, Watermark, Write};
 use crate::{Error, Result};
@@ -32,7 +37,8 @@ pub(super) const FLOOR_ID: &str = "floor_id";
 
 const FLOOR: &str = "floor";
 const PASSED: &str = "passed";
-const MARK: &str = "watermark";
+const LEVEL: &str = "watermark";
+const MARK: &str = "mark";
 const TYPE: &str = "type";
 const EDITION: &str = "edition";
 
@@ -46,23 +52,29 @@ const DIMENSION: &str = "dimension";
 const NAMESPACE: Uuid = Uuid::from_u128(0x6c6f_636b_7374_6570_9f1d_3c52_70a1_0004);
 
 /// The id of what these words name.
-fn id(words: &[&str]) -> PointId {
+pub(super) fn id(words: &[&str]) -> PointId {
     PointId(Uuid::new_v5(&NAMESPACE, words.join("\0").as_bytes()))
 }
 
-/// The writes of control state; none for a write of anything else.
-pub(super) fn operation(write: &Write) -> Option<Operation> {
+/// The writes of an edition's control state; none for a write of anything else.
+pub(super) fn operation(write: &Write, edition: u32) -> Option<Operation> {
+    let number = edition.to_string();
+    let of = |what, fields| {
+        let mut payload = of(what, fields);
+        payload.insert(EDITION.to_owned(), i64::from(edition).into());
+        payload
+    };
     match write {
         Write::Floor { kind, version } => {
-            let mut payload = of(FLOOR, [(KIND, kind.as_str().into())]);
+            let mut payload = of(FLOOR, vec![(KIND, kind.as_str().into())]);
             payload.extend(payload::of_version(*version));
-            let point = operation::bare(id(&[FLOOR, kind]), payload);
+            let point = operation::bare(id(&[&number, FLOOR, kind]), payload);
             let lower = not_above(*version);
             Some(operation::upsert(vec![point], Some(lower)))
         }
         Write::Passed { floor, place } => {
             let floor_id = floor.id.to_string();
-            let fields = [
+            let fields = vec![
                 (FLOOR_ID, floor_id.as_str().into()),
                 (KIND, floor.kind.as_str().into()),
             ];
@@ -71,6 +83,7 @@ pub(super) fn operation(write: &Write) -> Option<Operation> {
             payload.extend(payload::of_version(floor.version));
             let version = floor.version.to_string();
             let words = [
+                &number,
                 PASSED,
                 &floor_id,
                 &floor.kind,
@@ -85,10 +98,18 @@ pub(super) fn operation(write: &Write) -> Option<Operation> {
         Write::Acted(floor) => Some(operation::delete(Filter::must([
             guard::equals(WHAT, PASSED),
             guard::equals(FLOOR_ID, &floor.to_string()),
+            guard::is(EDITION, edition.into()),
         ]))),
+        Write::Marked { mark, place } => {
+            let mut payload = of(MARK, vec![(MARK, mark_name(*mark).into())]);
+            payload.extend(of_place(*place));
+            let words = [&number, MARK, mark_name(*mark), &place_name(*place)];
+            let point = operation::bare(id(&words), payload);
+            Some(operation::upsert(vec![point], None))
+        }
         Write::Watermark { place, mark } => {
             let components = guard::watermark_components(*mark);
-            let mut payload = of(MARK, []);
+            let mut payload = of(LEVEL, Vec::new());
             payload.extend(of_place(*place));
             payload.extend(
                 WATERMARK
@@ -96,7 +117,7 @@ pub(super) fn operation(write: &Write) -> Option<Operation> {
                     .zip(components)
                     .map(|(name, part)| ((*name).to_owned(), i64::from(part).into())),
             );
-            let point = operation::bare(id(&[MARK, &place_name(*place)]), payload);
+            let point = operation::bare(id(&[&number, LEVEL, &place_name(*place)]), payload);
             let lower = at_or_below(&WATERMARK, &components);
             Some(operation::upsert(vec![point], Some(lower)))
         }
@@ -104,7 +125,7 @@ pub(super) fn operation(write: &Write) -> Option<Operation> {
     }
 }
 
-fn of<const N: usize>(what: &str, fields: [(&str, Value); N]) -> Payload {
+pub(super) fn of<'a>(what: &str, fields: impl IntoIterator<Item = (&'a str, Value)>) -> Payload {
     [(WHAT, what.into())]
         .into_iter()
         .chain(fields)
@@ -131,10 +152,20 @@ fn lane_name(lane: Lane) -> &'static str {
     }
 }
 
-/// Reads floors and watermarks.
-pub(super) async fn read(link: &Link, names: &Names) -> Result<Control> {
-    let here = [FLOOR, PASSED, MARK].map(str::to_owned);
-    let filter = Filter::must([guard::equals_one(WHAT, here.to_vec())]);
+fn mark_name(mark: Mark) -> &'static str {
+    match mark {
+        Mark::Begin => "begin",
+        Mark::End => "end",
+    }
+}
+
+/// Reads the control state of an edition.
+pub(super) async fn read(link: &Link, names: &Names, edition: u32) -> Result<Control> {
+    let here = [FLOOR, PASSED, LEVEL, MARK].map(str::to_owned);
+    let filter = Filter::must([
+        guard::equals_one(WHAT, here.to_vec()),
+        guard::is(EDITION, edition.into()),
+    ]);
     let mut control = Control::default();
     for payload in read::payloads(link, &names.control(), filter).await? {
         take(&mut control, Reader(payload)).ok_or_else(malformed)?;
@@ -151,6 +182,16 @@ fn malformed() -> Error {
 
 fn take(control: &mut Control, mut payload: Reader) -> Option<()> {
     let what = payload.text(WHAT)?;
+    if what == MARK {
+        let mark = match payload.text(MARK)?.as_str() {
+            "begin" => Mark::Begin,
+            "end" => Mark::End,
+            _ => return None,
+        };
+        let places = control.marks.entry(mark).or_default();
+        places.insert(payload.place()?);
+        return Some(());
+    }
     let version = payload.version()?;
     match what.as_str() {
         FLOOR => {
@@ -165,7 +206,7 @@ fn take(control: &mut Control, mut payload: Reader) -> Option<()> {
             let places = control.passing.entry(floor).or_default();
             places.insert(payload.place()?);
         }
-        MARK => {
+        LEVEL => {
             let [high, low] = [WATERMARK[VERSION.len()], WATERMARK[VERSION.len() + 1]];
             let high = u64::from(payload.component(high)?);
             let committed_ms = high << 32 | u64::from(payload.component(low)?);
@@ -212,7 +253,7 @@ pub(super) async fn record_type(
     edition: u32,
 ) -> Result<()> {
     let fields = [(KIND, kind.into()), (EDITION, i64::from(edition).into())];
-    let id = id(&[TYPE, &edition.to_string(), kind]);
+    let id = id(&[&edition.to_string(), TYPE, kind]);
     let point = operation::bare(id, of(TYPE, fields));
     let operations = vec![operation::upsert(vec![point], None)];
     write::send(link, &names.control(), operations).await
@@ -231,34 +272,57 @@ pub(super) async fn model(
         (DIGEST, given.digest.as_str().into()),
         (DIMENSION, dimension(given.dimension).into()),
     ];
-    let id = id(&[EDITION, &edition.to_string()]);
-    let point = operation::bare(id, of(EDITION, fields));
+    let point = operation::bare(model_id(edition), of(EDITION, fields));
     let first = vec![operation::upsert(vec![point], Some(operation::lacks(WHAT)))];
     write::send(link, &names.control(), first).await?;
-    let filter = Filter::must([guard::one_of([id])]);
+    let stored = stored_model(link, names, edition).await?;
+    stored.ok_or_else(malformed)
+}
+
+fn model_id(edition: u32) -> PointId {
+    id(&[&edition.to_string(), EDITION])
+}
+
+/// The model that was recorded for an edition; how many tokens it reads is not.
+pub(super) async fn stored_model(
+    link: &Link,
+    names: &Names,
+    edition: u32,
+) -> Result<Option<Model>> {
+    let filter = Filter::must([guard::one_of([model_id(edition)])]);
     let payloads = read::payloads(link, &names.control(), filter).await?;
-    let recorded = payloads.into_iter().next().and_then(|payload| {
-        let mut payload = Reader(payload);
+    let Some(payload) = payloads.into_iter().next() else {
+        return Ok(None);
+    };
+    let mut payload = Reader(payload);
+    let mut model = || {
         Some(Model {
             name: payload.text(NAME)?,
             digest: payload.text(DIGEST)?,
             dimension: payload.integer(DIMENSION)?.try_into().ok()?,
-            token_limit: given.token_limit,
+            token_limit: 0,
         })
-    });
-    recorded.ok_or_else(malformed)
+    };
+    model().map(Some).ok_or_else(malformed)
+}
+
+/// The editions of which anything is kept here.
+pub(super) async fn editions(link: &Link, names: &Names) -> Result<BTreeSet<u32>> {
+    let here = [TYPE, EDITION, FLOOR, PASSED, LEVEL, MARK].map(str::to_owned);
+    let filter = Filter::must([guard::equals_one(WHAT, here.to_vec())]);
+    let payloads = read::payloads(link, &names.control(), filter).await?;
+    let editions = payloads
+        .into_iter()
+        .map(|payload| Reader(payload).component(EDITION));
+    editions.collect::<Option<_>>().ok_or_else(malformed)
 }
 
 fn dimension(dimension: usize) -> i64 {
     i64::try_from(dimension).unwrap_or(i64::MAX)
 }
 
-/// Forgets the types and the model of an edition whose collections are deleted.
+/// Forgets everything of an edition whose collections are deleted.
 pub(super) async fn forget_edition(link: &Link, names: &Names, edition: u32) -> Result<()> {
-    let here = [TYPE, EDITION].map(str::to_owned);
-    let gone = Filter::must([
-        guard::equals_one(WHAT, here.to_vec()),
-        guard::is(EDITION, edition.into()),
-    ]);
+    let gone = Filter::must([guard::is(EDITION, edition.into())]);
     write::send(link, &names.control(), vec![operation::delete(gone)]).await
 }

@@ -20,7 +20,7 @@ pub(super) const STAMP: [&str; 6] = [
     VERSION[1],
     VERSION[2],
     VERSION[3],
-    "version_edition",
+    "version_revision",
     "version_digest",
 ];
 /// Components of a version: those that a stamp begins with.

@@ -99,7 +99,7 @@ impl Link {
             ),
             Code::NotFound => self.refused(
                 format!("a collection that was there is gone: {said}"),
-                "restore it from a snapshot, or fill it again with `lockstep snapshot` (`lockstep reindex` is not there yet)",
+                "restore it from a snapshot, or delete all collections of the index and fill a new one with `lockstep snapshot`",
             ),
             Code::Unimplemented => self.refused(
                 format!("it does not know how to {action}: {said}"),

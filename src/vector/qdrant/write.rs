@@ -51,22 +51,24 @@ fn phase(write: &Write) -> Phase {
     match write {
         Write::Raise { .. } | Write::Upsert(_) | Write::Sweep { .. } => Phase::Points,
         Write::Manifest(_) | Write::Collect { .. } => Phase::Manifests,
-        Write::Floor { .. } | Write::Passed { .. } | Write::Acted(_) | Write::Watermark { .. } => {
-            Phase::Control
-        }
+        Write::Floor { .. }
+        | Write::Passed { .. }
+        | Write::Acted(_)
+        | Write::Marked { .. }
+        | Write::Watermark { .. } => Phase::Control,
     }
 }
 
-/// The phases of a call, in its order.
-fn plan(writes: Vec<Write>) -> Vec<Operations> {
+/// The phases of a call, in its order; control state is of this edition.
+fn plan(writes: Vec<Write>, edition: u32) -> Vec<Operations> {
     let mut phases: Vec<(Phase, Operations)> = Vec::new();
     for write in writes {
         let phase = phase(&write);
         match phases.last_mut() {
-            Some((last, operations)) if *last == phase => add(operations, write),
+            Some((last, operations)) if *last == phase => add(operations, write, edition),
             _ => {
                 let mut operations = Operations::new();
-                add(&mut operations, write);
+                add(&mut operations, write, edition);
                 phases.push((phase, operations));
             }
         }
@@ -77,7 +79,7 @@ fn plan(writes: Vec<Write>) -> Vec<Operations> {
         .collect()
 }
 
-fn add(operations: &mut Operations, write: Write) {
+fn add(operations: &mut Operations, write: Write, edition: u32) {
     let mut push = |target, operation| operations.entry(target).or_default().push(operation);
     let vectors = |kind: &str| Target::Type(Family::Vector, kind.to_owned());
     let cleaned = |kind: &str| Target::Type(Family::Cleaned, kind.to_owned());
@@ -111,7 +113,7 @@ fn add(operations: &mut Operations, write: Write) {
             push(cleaned(&key.kind), operation::collect(&key, version));
         }
         other => {
-            if let Some(operation) = control::operation(&other) {
+            if let Some(operation) = control::operation(&other, edition) {
                 push(Target::Control, operation);
             }
         }
@@ -136,7 +138,8 @@ fn runs(points: Vec<Point>) -> Vec<(Point, Vec<Point>)> {
 
 impl QdrantStore {
     pub(super) async fn perform(&self, writes: Vec<Write>) -> Result<()> {
-        let phases = plan(self.without_absent(writes).await?);
+        let edition = self.edition_number().await?;
+        let phases = plan(self.without_absent(writes).await?, edition);
         let is_control = |target: &Target| *target == Target::Control;
         let mut made = if phases.iter().flat_map(BTreeMap::keys).all(is_control) {
             BTreeSet::new()
@@ -299,7 +302,7 @@ mod tests {
             point("b", 1, "three"),
             point("a", 2, "one"),
         ]);
-        let [phase] = &plan(vec![upsert])[..] else {
+        let [phase] = &plan(vec![upsert], 1)[..] else {
             panic!("one phase");
         };
         let counts: Vec<_> = phase.values().map(Vec::len).collect();
@@ -316,7 +319,7 @@ mod tests {
             Write::Acted(Uuid::nil()),
             Write::Acted(Uuid::nil()),
         ];
-        let targets: Vec<Vec<_>> = plan(writes)
+        let targets: Vec<Vec<_>> = plan(writes, 1)
             .into_iter()
             .map(|phase| phase.into_keys().collect())
             .collect();

@@ -1,6 +1,6 @@
 //! Manifests, floors and watermarks.
 
-use lockstep::change::{Lane, Place, Version};
+use lockstep::change::{Lane, Mark, Place, Version};
 use lockstep::vector::{Floor, Manifest, VectorStore, Watermark, Write};
 use serde_json::json;
 use uuid::Uuid;
@@ -67,6 +67,18 @@ pub(crate) async fn watermarks_are_raised_and_never_lowered<S: Subject>(subject:
         .collect();
     assert_eq!(found, [mark(2), mark(3), mark(9)]);
     assert_eq!(control.watermarks.len(), 3);
+}
+
+pub(crate) async fn queues_that_passed_a_mark_are_gathered<S: Subject>(subject: S) {
+    let passed = |mark, place| Write::Marked { mark, place };
+    write(&subject, [passed(Mark::Begin, PLACES[0])]).await;
+    write(&subject, [passed(Mark::Begin, PLACES[1])]).await;
+    write(&subject, [passed(Mark::Begin, PLACES[1])]).await;
+    write(&subject, [passed(Mark::End, PLACES[2])]).await;
+    let subject = subject.reopen().await;
+    let control = subject.store().control().await.unwrap();
+    assert_eq!(control.marks[&Mark::Begin], [PLACES[0], PLACES[1]].into());
+    assert_eq!(control.marks[&Mark::End], [PLACES[2]].into());
 }
 
 pub(crate) async fn queues_that_passed_a_floor_are_gathered_until_it_acts<S: Subject>(subject: S) {

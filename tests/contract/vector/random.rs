@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lockstep::change::{DocumentKey, Lane, Place, PointId, Version};
+use lockstep::change::{DocumentKey, Lane, Mark, Place, PointId, Version};
 use lockstep::document::Fields;
 use lockstep::vector::{
     Control, Entry, Floor, Manifest, Nearest, Point, Stamp, VectorStore, Watermark, Write,
@@ -134,6 +134,9 @@ impl Plain {
                 let watermark = self.control.watermarks.entry(*place).or_default();
                 *watermark = (*watermark).max(*mark);
             }
+            Write::Marked { mark, place } => {
+                self.control.marks.entry(*mark).or_default().insert(*place);
+            }
             other => panic!("{other:?} should have been applied before"),
         }
     }
@@ -172,7 +175,7 @@ impl Random {
 
     fn stamp(&mut self) -> Stamp {
         Stamp {
-            edition: self.pick(&[0, 0, 1, u32::MAX]),
+            revision: self.pick(&[0, 0, 1, u32::MAX]),
             digest: self.pick(&[0, 1, u32::MAX]),
             ..self.version().into()
         }
@@ -247,7 +250,11 @@ impl Random {
             lane: self.pick(&[Lane::Live, Lane::Backfill]),
         };
         let id = Uuid::from_u128(u128::from(self.below(3)));
-        match self.below(4) {
+        match self.below(5) {
+            4 => Write::Marked {
+                mark: self.pick(&[Mark::Begin, Mark::End]),
+                place,
+            },
             0 => Write::Floor { kind, version },
             1 => Write::Acted(id),
             2 => Write::Passed {

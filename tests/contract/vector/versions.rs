@@ -136,8 +136,8 @@ async fn manifests<S: Subject>(subject: &S, pairs: &[Pair]) {
 }
 
 pub(crate) async fn floors_and_collecting_know_versions_only<S: Subject>(subject: S) {
-    let later = |edition| Stamp {
-        edition,
+    let later = |revision| Stamp {
+        revision,
         digest: 5,
         ..at(2).into()
     };

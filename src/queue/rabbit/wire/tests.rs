@@ -42,6 +42,7 @@ fn any_change() -> impl Strategy<Value = Change> {
         Just(Operation::Replace),
         Just(Operation::Delete),
         Just(Operation::Snapshot),
+        Just(Operation::Fill),
     ];
     let id = prop_oneof![
         any::<i64>().prop_map(Value::from),

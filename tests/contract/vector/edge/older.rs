@@ -17,7 +17,7 @@ async fn format_2() -> Edge {
 }
 
 #[tokio::test]
-async fn a_folder_of_format_2_is_read_as_the_first_edition_of_its_versions() {
+async fn a_folder_of_format_2_is_read_as_the_first_revision_of_its_versions() {
     let subject = format_2().await;
     let stamps: Vec<_> = all_manifests(&subject)
         .await

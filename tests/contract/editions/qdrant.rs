@@ -1,0 +1,224 @@
+//! The editions on a Qdrant server over the suite, and what only several processes meet.
+
+use std::future::ready;
+use std::sync::Arc;
+
+use lockstep::feature::embed::Embedder as _;
+use lockstep::feature::embed::hash::HashEmbedder;
+use lockstep::reindex::{Configured, Edition, Editions as _, Event, Opening, or_moved};
+use lockstep::vector::qdrant::{QdrantEditions, Settings};
+use lockstep::vector::{VectorStore as _, Write};
+use lockstep::{Error, Recovery};
+use qdrant_client::Qdrant;
+use qdrant_client::qdrant::{Condition, CountPointsBuilder, Filter};
+use serde_json::{Value, json};
+
+use super::{Subject, happened, mark, marked};
+use crate::contract::vector::{at, key, tombstone};
+use crate::support::qdrant::Server;
+
+const DIMENSION: usize = 4;
+
+pub(crate) struct Served {
+    editions: QdrantEditions<HashEmbedder>,
+    server: Arc<Server>,
+}
+
+/// The index as a process with a model of so many values has it. A recipe of 0 stands for a model that is
+/// gone.
+fn with(server: &Arc<Server>, dimension: usize) -> Served {
+    let embedder = HashEmbedder::new(dimension);
+    let configured = Configured {
+        edition: Edition {
+            number: 0,
+            model: embedder.model().clone(),
+            pipeline: "p".to_owned(),
+            recipe: json!(dimension % 1000),
+        },
+        embedder: Arc::new(embedder),
+    };
+    let opener = |recipe: Value| -> Opening<'static, HashEmbedder> {
+        Box::pin(ready(match recipe.as_u64() {
+            Some(dimension) if dimension > 0 => {
+                Ok(HashEmbedder::new(usize::try_from(dimension).unwrap()))
+            }
+            _ => Err(Error::Stopped { part: "the model" }),
+        }))
+    };
+    Served {
+        editions: QdrantEditions::new(Settings::new(server.url()), configured, opener),
+        server: Arc::clone(server),
+    }
+}
+
+impl Subject for Served {
+    type Editions = QdrantEditions<HashEmbedder>;
+
+    async fn open() -> Self {
+        let served = with(&Arc::new(Server::start().await), DIMENSION);
+        served.editions.start().await.unwrap();
+        served
+    }
+
+    fn editions(&self) -> &Self::Editions {
+        &self.editions
+    }
+
+    async fn reopen(self) -> Self {
+        let again = with(&self.server, DIMENSION);
+        again.editions.start().await.unwrap();
+        again
+    }
+
+    async fn has_files(&self, number: u32) -> bool {
+        let client = Qdrant::from_url(&self.server.url()).skip_compatibility_check();
+        let client = client.build().unwrap();
+        let names = client.list_collections().await.unwrap().collections;
+        let suffix = format!("@{number}");
+        let filter = Filter::must([Condition::matches("edition", i64::from(number))]);
+        let count = CountPointsBuilder::new("lockstep_control")
+            .filter(filter)
+            .exact(true);
+        let count = client.count(count).await.unwrap().result.unwrap().count;
+        count > 0 || names.iter().any(|one| one.name.ends_with(&suffix))
+    }
+}
+
+super::suite!(Served);
+
+/// The aliases, and what they point at.
+async fn aliases(served: &Served) -> Vec<(String, String)> {
+    let client = Qdrant::from_url(&served.server.url()).skip_compatibility_check();
+    let client = client.build().unwrap();
+    let aliases = client.list_aliases().await.unwrap().aliases;
+    let mut found: Vec<_> = aliases
+        .into_iter()
+        .map(|one| (one.alias_name, one.collection_name))
+        .collect();
+    found.sort();
+    found
+}
+
+const FILLED: [Event; 3] = [Event::Copied, Event::Ended, Event::Clean];
+
+#[tokio::test]
+async fn other_programs_read_the_new_edition_after_one_request() {
+    let served = Served::open().await;
+    mark(&served, false, "old").await;
+    assert_eq!(aliases(&served).await[0].1, "cleaned_posts@1");
+    served.editions.begin().await.unwrap();
+    mark(&served, true, "new").await;
+    happened(&served, &FILLED).await;
+    served.server.script(|script| script.answered.clear());
+    happened(&served, &[Event::Switched]).await;
+    let requests = served.server.script(|script| {
+        let change = |name: &&&str| **name == "collections.update_aliases";
+        script.answered.iter().filter(change).count()
+    });
+    assert_eq!(requests, 1);
+    let now = aliases(&served).await;
+    assert_eq!(now[0].1, "cleaned_posts@2");
+    assert_eq!(now[1].1, "vector_posts@2");
+}
+
+#[tokio::test]
+async fn what_one_process_begins_another_one_fills_and_a_third_one_searches() {
+    let old = Served::open().await;
+    mark(&old, false, "old").await;
+    // Its settings name another model; the worker has to open that one by itself.
+    let new = with(&old.server, 8);
+    new.editions.start().await.unwrap();
+    let open = new.editions.open().await.unwrap();
+    assert_eq!(open.current.embedder.model().dimension, DIMENSION);
+    assert!(open.note(&new.editions.configured()).is_some());
+    assert!(new.editions.begin().await.unwrap());
+    let open = old.editions.open().await.unwrap();
+    assert_eq!(open.next.unwrap().embedder.model().dimension, 8);
+    mark(&old, true, "new").await;
+    happened(&new, &FILLED).await;
+    happened(&old, &[Event::Switched]).await;
+    for served in [&old, &new] {
+        assert_eq!(marked(served).await, (vec!["new".into()], None));
+        let current = served.editions.open().await.unwrap().current;
+        assert_eq!(current.embedder.model().dimension, 8);
+    }
+}
+
+#[tokio::test]
+async fn of_two_processes_that_change_the_register_at_once_one_is_told() {
+    let one = Served::open().await;
+    let two = with(&one.server, DIMENSION);
+    let (a, b) = tokio::join!(one.editions.begin(), two.editions.begin());
+    assert!(a.unwrap() ^ b.unwrap());
+    let register = one.editions.open().await.unwrap().register;
+    let (a, b) = tokio::join!(
+        one.editions.change(&register, Event::Copied),
+        two.editions.change(&register, Event::Abandoned)
+    );
+    assert!(a.unwrap() ^ b.unwrap());
+}
+
+#[tokio::test]
+async fn whoever_works_with_an_edition_that_others_remove_leaves_nothing_and_tries_again() {
+    let worker = Served::open().await;
+    mark(&worker, false, "old").await;
+    let person = with(&worker.server, DIMENSION);
+    person.editions.begin().await.unwrap();
+    let open = worker.editions.open().await.unwrap();
+    let next = open.next.as_ref().unwrap();
+    happened(&person, &[Event::Abandoned]).await;
+    person.editions.remove(2).await.unwrap();
+    let grave = tombstone(&key("late"), at(1));
+    let late = next
+        .store
+        .write(vec![Write::Manifest(Box::new(grave))])
+        .await;
+    let late = or_moved(&worker.editions, &open.register, late).await;
+    let error = late.unwrap_err();
+    assert!(matches!(error.recovery(), Recovery::Retry(_)), "{error:?}");
+    assert!(!worker.has_files(2).await);
+    assert_eq!(marked(&worker).await, (vec!["old".into()], None));
+}
+
+#[tokio::test]
+async fn a_switch_that_was_cut_off_after_the_aliases_is_taken_back_by_a_drop() {
+    let served = Served::open().await;
+    mark(&served, false, "old").await;
+    served.editions.begin().await.unwrap();
+    mark(&served, true, "new").await;
+    happened(&served, &FILLED).await;
+    // What is left of a process that was killed between the two.
+    let open = served.editions.open().await.unwrap();
+    open.current.store.switch(2).await.unwrap();
+    drop(open);
+    assert_eq!(marked(&served).await.0, ["old"]);
+    happened(&served, &[Event::Abandoned]).await;
+    served.editions.remove(2).await.unwrap();
+    assert_eq!(aliases(&served).await[0].1, "cleaned_posts@1");
+    assert_eq!(marked(&served).await, (vec!["old".into()], None));
+}
+
+#[tokio::test]
+async fn a_model_that_cannot_be_opened_stops_who_writes_and_nobody_who_searches() {
+    let served = Served::open().await;
+    mark(&served, false, "old").await;
+    // Its recipe is read as 0.
+    let elsewhere = with(&served.server, 1000);
+    elsewhere.editions.start().await.unwrap();
+    elsewhere.editions.begin().await.unwrap();
+    assert_eq!(marked(&served).await, (vec!["old".into()], None));
+    let error = served
+        .editions
+        .open()
+        .await
+        .unwrap()
+        .writable()
+        .unwrap_err();
+    assert_eq!(error.recovery(), Recovery::Stop);
+    let text = error.chain();
+    assert!(text.contains("lockstep reindex --drop"), "{text}");
+    happened(&elsewhere, &FILLED).await;
+    happened(&elsewhere, &[Event::Switched]).await;
+    let error = served.editions.open().await.unwrap_err();
+    assert!(error.chain().contains("cannot be opened here"), "{error:?}");
+}

@@ -12,8 +12,8 @@ TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 export LOCKSTEP_TEST_MODEL ?= $(TARGET)/lockstep-model/all-MiniLM-L6-v2
 
 .PHONY: help run stop test test-services check format lint docs deny advisories structure model setup setup-test \
-	install-tools test-crash local-start local-stop local-ingest-data local-test-retriever bench-runtimes bench-extraction bench-crawl \
-	fuzz-extraction clean-data
+	install-tools test-crash local-start local-stop local-ingest-data local-test-retriever bench-runtimes bench-extraction \
+	bench-crawl fuzz-extraction clean-data
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -86,6 +86,9 @@ bench-runtimes: setup-test ## Which runtime embeds fastest here, the ones not ch
 
 bench-extraction: setup ## How well articles are found, on the pages in EXTRACTION=, beside other extractors
 	benches/extraction/run
+
+bench-crawl: setup ## Small pages on loopback, crawled by us and read by a Python trafilatura (PAGES=10000)
+	benches/crawl/run
 
 SECONDS_OF_FUZZ = $(or $(SECONDS),60)
 SEED ?= 1

@@ -24,7 +24,7 @@ use crate::command::{Handler as _, Reporter, Request, Response, Status};
 use crate::config::{self, Config, Environment};
 use crate::run::Work as _;
 use crate::serve::Client;
-use crate::{Error, Result, run, shutdown, simulate, telemetry};
+use crate::{Error, Result, doctor, run, shutdown, simulate, telemetry};
 
 use arguments::{Arguments, Ask, Command, Crawl, What};
 pub use exit::Exit;
@@ -84,6 +84,7 @@ fn execute(arguments: Arguments, environment: &Environment) -> Result<Exit> {
                     .map_or(Exit::Interrupted, |()| Exit::Done))
             })
         }
+        Command::Doctor => diagnose(config::read(place, environment)?, json),
         Command::Config(what) => {
             let shown = config::Shown::from(config::read(place, environment)?);
             print(&match (json, what) {
@@ -132,6 +133,26 @@ fn asked(config: Config, ask: Ask, json: bool) -> Result<Exit> {
         Some(response) => show(&response, json),
         None => Ok(Exit::Interrupted),
     }
+}
+
+/// Looks at everything, where the settings are right at all.
+fn diagnose(reading: config::Reading, json: bool) -> Result<Exit> {
+    let diagnosis = if reading.faults.is_empty() {
+        let config = quiet(reading.config)?;
+        runtime()?.block_on(Box::pin(run::doctor(config)))?
+    } else {
+        doctor::misread(&reading.faults)
+    };
+    print(&if json {
+        render::pretty(&diagnosis)?
+    } else {
+        render::diagnosis(&diagnosis)
+    })?;
+    Ok(if diagnosis.is_healthy() {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
 }
 
 /// A command's own work is told by its answer; the log is for what goes wrong.

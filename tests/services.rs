@@ -1,6 +1,8 @@
 //! Capture and a worker on real servers, each a process, and the commands that ask about them.
 
 mod crawling;
+mod doctor;
+mod metrics;
 mod reindex;
 
 use std::path::Path;

@@ -79,6 +79,9 @@ pub(super) enum Command {
         #[arg(long, value_name = "LIST", value_parser = partitions::read)]
         partitions: Option<Partitions>,
     },
+    /// Look at everything that is needed here, and say how to mend what is not as it should be
+    #[command(after_help = "Examples:\n  lockstep doctor\n  lockstep doctor --json")]
+    Doctor,
     /// Check the settings, or show them and where each comes from
     #[command(subcommand)]
     Config(What),

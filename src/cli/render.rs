@@ -2,10 +2,12 @@
 
 mod authors;
 mod crawls;
+mod doctor;
 mod reports;
 mod services;
 mod settings;
 
+pub(super) use doctor::diagnosis;
 pub(super) use services::stance;
 pub(super) use settings::{faults, settings};
 

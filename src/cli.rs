@@ -85,19 +85,7 @@ fn execute(arguments: Arguments, environment: &Environment) -> Result<Exit> {
             })
         }
         Command::Doctor => diagnose(config::read(place, environment)?, json),
-        Command::Config(what) => {
-            let shown = config::Shown::from(config::read(place, environment)?);
-            print(&match (json, what) {
-                (true, _) => render::pretty(&shown)?,
-                (false, What::Check) => render::faults(&shown),
-                (false, What::Show) => render::settings(&shown),
-            })?;
-            Ok(if shown.faults.is_empty() {
-                Exit::Done
-            } else {
-                Exit::Usage
-            })
-        }
+        Command::Config(what) => settings(config::read(place, environment)?, &what, json),
         Command::Control(control) => {
             let config = quiet(config::load(place, environment)?)?;
             let stance = runtime()?.block_on(run::control(&config, control.order()))?;
@@ -117,6 +105,21 @@ fn execute(arguments: Arguments, environment: &Environment) -> Result<Exit> {
             asked(config, ask, json)
         }
     }
+}
+
+/// Says what the settings are, or what is wrong with them.
+fn settings(reading: config::Reading, what: &What, json: bool) -> Result<Exit> {
+    let shown = config::Shown::from(reading);
+    print(&match (json, what) {
+        (true, _) => render::pretty(&shown)?,
+        (false, What::Check) => render::faults(&shown),
+        (false, What::Show) => render::settings(&shown),
+    })?;
+    Ok(if shown.faults.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Usage
+    })
 }
 
 /// Asks for something, or for every line of a list.

@@ -85,7 +85,7 @@ fn execute(arguments: Arguments, environment: &Environment) -> Result<Exit> {
             })
         }
         Command::Doctor => diagnose(config::read(place, environment)?, json),
-        Command::Config(what) => settings(config::read(place, environment)?, &what, json),
+        Command::Config(what) => settings(config::read(place, environment)?, what, json),
         Command::Control(control) => {
             let config = quiet(config::load(place, environment)?)?;
             let stance = runtime()?.block_on(run::control(&config, control.order()))?;
@@ -107,8 +107,8 @@ fn execute(arguments: Arguments, environment: &Environment) -> Result<Exit> {
     }
 }
 
-/// Says what the settings are, or what is wrong with them.
-fn settings(reading: config::Reading, what: &What, json: bool) -> Result<Exit> {
+/// Says what is wrong with the settings, or what they are.
+fn settings(reading: config::Reading, what: What, json: bool) -> Result<Exit> {
     let shown = config::Shown::from(reading);
     print(&match (json, what) {
         (true, _) => render::pretty(&shown)?,

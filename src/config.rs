@@ -38,7 +38,7 @@ pub use load::{Place, Reading, load, names, read};
 pub use model::{Backend, Model};
 pub use origin::{Fault, Origin};
 pub use services::{Queue, SECRETS, Secret, Source, Vector};
-pub use shown::Shown;
+pub use shown::{Setting, Shown};
 
 /// The whole tree.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -242,6 +242,10 @@ pub struct Crawl {
     pub allow_private: bool,
     /// Hosts that may be asked though their addresses are private.
     pub allow_hosts: Vec<String>,
+    /// The token that is shown to GitHub; empty for none.
+    pub github_token: Secret,
+    /// The GitHub that the token is for.
+    pub github_url: String,
 }
 
 impl Default for Crawl {
@@ -265,6 +269,8 @@ impl Default for Crawl {
             contact: limits.contact.unwrap_or_default(),
             allow_private: limits.allow_private,
             allow_hosts: limits.allow_hosts,
+            github_token: Secret::default(),
+            github_url: limits.github_url,
         }
     }
 }
@@ -285,6 +291,9 @@ impl Crawl {
             allow_private: self.allow_private,
             allow_hosts: self.allow_hosts.clone(),
             manners: crawl::Manners::default(),
+            github_token: crawl::Token::new(self.github_token.expose()),
+            github_url: self.github_url.clone(),
+            clones: None,
             tmp,
         }
     }
@@ -357,6 +366,14 @@ impl Config {
     /// The folder of the model's files.
     pub fn model_folder(&self) -> PathBuf {
         self.model.folder_in(&self.data)
+    }
+
+    /// The limits of a crawl that keeps its clones in the data folder; they are read in `tmp`.
+    pub fn crawling(&self, tmp: PathBuf) -> crawl::Settings {
+        crawl::Settings {
+            clones: Some(self.data.join("clones")),
+            ..self.crawl.settings(tmp)
+        }
     }
 
     /// The types, and those of the file as collections that are read too.
@@ -438,6 +455,10 @@ impl Config {
             faults.push(("serve.listen", why));
         }
         faults.extend(self.metrics.fault());
+        if !crawl::is_github(&self.crawl.github_url) {
+            let why = "it should be as https://github.com".to_owned();
+            faults.push(("crawl.github_url", why));
+        }
         faults.extend(self.model.faults());
         faults
     }

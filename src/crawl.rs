@@ -5,7 +5,7 @@
 //!                      page ────────fetch──────┴─> platform ─> post ──────────┐
 //!                      archive ─────zip──────> platform ─> post, article ─────┤
 //!                      folder ──────walk─────> encoding ─> page ─> article ───┤
-//!                      repository ──git──────> sift ─> bundle ─> repository ──┤
+//! account ──API──────> repository ──git──────> sift ─> bundle ─> repository ──┤
 //!                                                                             v
 //!                             source <──save what differs, delete what vanished── reconcile
 //! ```
@@ -19,11 +19,15 @@
 //! - The `_id` of a document follows from its link alone ([`key_of_link`]).
 //! - Memory is bounded: documents pass through in batches.
 
+mod account;
 mod address;
 mod again;
 mod archive;
+mod attributes;
 mod bundle;
+mod clone;
 mod delay;
+mod denial;
 mod encoding;
 mod feed;
 mod fetch;
@@ -32,12 +36,14 @@ mod harvest;
 mod link;
 pub mod links;
 mod listing;
+mod locate;
 mod manners;
 mod page;
 mod pages;
 mod platform;
 mod reconcile;
 mod record;
+mod remote;
 mod repository;
 pub mod schedule;
 mod settings;
@@ -59,7 +65,8 @@ use url::Url;
 
 pub use manners::Manners;
 pub use page::{Page, extract};
-pub use settings::Settings;
+pub(crate) use settings::is_github;
+pub use settings::{Settings, Token};
 pub use target::{Kind, check, kinds};
 
 use crate::change::DocumentKey;
@@ -82,6 +89,9 @@ pub struct Request {
     pub author: String,
     /// What to read it as, instead of the automatic choice.
     pub as_kind: Option<Kind>,
+    /// The branch, tag or commit of a repository, instead of the one that is checked out.
+    #[serde(default)]
+    pub reference: Option<String>,
 }
 
 /// Something that was left out.
@@ -191,6 +201,7 @@ async fn brought<S: Source + Logbook>(
         author: author.user,
         root,
     };
+    check(request.reference.as_deref(), &target)?;
     let mut writer = Writer::new(source, progress);
     if author.is_new {
         writer.add(context.author.document()).await?;
@@ -227,18 +238,30 @@ async fn brought<S: Source + Logbook>(
         }
         Target::Checkout(path) => {
             let repository = described("git", &path, &context.root);
-            read_head(writer, path, repository, context).await
+            let state = (path, request.reference.clone());
+            read_state(&mut writer, state, repository, &context).await?;
+            writer.finish(Some(&context.root)).await
         }
         Target::Remote(url) => {
-            let clone = git::clone(&url, settings).await?;
-            let github = url
-                .host_str()
-                .is_some_and(|host| host.ends_with("github.com"));
-            let platform = if github { "github" } else { "git" };
-            let repository = described(platform, Path::new(url.path()), &context.root);
-            read_head(writer, clone.path().to_owned(), repository, context).await
+            let reference = request.reference.as_deref();
+            Box::pin(remote::repository(writer, (&url, reference), &context)).await
         }
+        Target::Account(account) => Box::pin(remote::account(writer, &account, &context)).await,
     }
+}
+
+/// A state of a repository can be chosen by a name that a state can have, and of nothing else.
+fn check(reference: Option<&str>, target: &Target) -> Result<()> {
+    let Some(name) = reference else { return Ok(()) };
+    let why = match target {
+        Target::Checkout(_) | Target::Remote(_) if git::is_reference(name) => return Ok(()),
+        Target::Checkout(_) | Target::Remote(_) => "no branch, tag or commit can have this name",
+        _ => "only one repository has branches and tags: leave --ref out, or give its own link",
+    };
+    Err(Error::Config {
+        setting: format!("--ref {name}"),
+        why: why.to_owned(),
+    })
 }
 
 /// The keys that a link or path may have been stored under, whether or not it is there any more.
@@ -257,7 +280,7 @@ pub fn keys_of(text: &str) -> Vec<DocumentKey> {
     vec![
         key_of_link(kind::ARTICLES, &platform::identity(&link)),
         key_of_link(kind::POSTS, &platform::identity(&link)),
-        key_of_link(kind::REPOSITORIES, &repository_link(&link)),
+        key_of_link(kind::REPOSITORIES, &platform::repository_identity(&link)),
     ]
 }
 
@@ -307,18 +330,23 @@ async fn read_archive<S: Source + Logbook, P: Progress>(
     writer.finish_all(&roots).await
 }
 
-async fn read_head<S: Source + Logbook, P: Progress>(
-    mut writer: Writer<'_, S, P>,
-    path: PathBuf,
+/// Reads a committed state: of a branch or tag, else the one that is checked out.
+async fn read_state<S: Source + Logbook, P: Progress>(
+    writer: &mut Writer<'_, S, P>,
+    (path, reference): (PathBuf, Option<String>),
     repository: Repository,
-    context: Context,
-) -> Result<Report> {
-    let root = context.root.clone();
-    pour(&mut writer, move |out| {
-        git::head(&path, &repository, &context, out)
+    context: &Context,
+) -> Result<()> {
+    let context = context.clone();
+    pour(writer, move |out| {
+        git::state(
+            (path.as_path(), reference.as_deref()),
+            &repository,
+            &context,
+            out,
+        )
     })
-    .await?;
-    writer.finish(Some(&root)).await
+    .await
 }
 
 fn described(platform: &'static str, path: &Path, link: &str) -> Repository {
@@ -326,6 +354,7 @@ fn described(platform: &'static str, path: &Path, link: &str) -> Repository {
         platform,
         name: repository::name_of(path),
         link: link.to_owned(),
+        identity: link.to_owned(),
     }
 }
 
@@ -350,6 +379,10 @@ fn resolve(target: Target) -> Result<(Target, String)> {
         Target::Listing(listing) => {
             let root = normalised(&listing.home);
             (Target::Listing(listing), root)
+        }
+        Target::Account(account) => {
+            let root = normalised(&account.home);
+            (Target::Account(account), root)
         }
         Target::Remote(url) => {
             let root = repository_link(&url);

@@ -278,7 +278,7 @@ async fn open(
         requests,
         clock,
         types: Arc::clone(&config.types),
-        crawling: config.crawl.settings(folder.temporary()),
+        crawling: config.crawling(folder.temporary()),
         metrics: Arc::new(Metrics::new(Arc::clone(&counters))),
         counters,
         about,

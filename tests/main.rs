@@ -45,5 +45,6 @@ mod support {
     pub(crate) mod services;
     pub(crate) mod wire;
 }
+mod tutorial;
 mod types;
 mod wire;

@@ -21,7 +21,7 @@ use crate::source::{Checkpoints, Source};
 use crate::vector::VectorStore;
 use crate::{Error, Result, author, crawl, verify};
 
-use super::answer::{Deleted, Dropped, Response, Resynced, Retried};
+use super::answer::{Deleted, Dropped, ParkedList, Response, Resynced, Retried};
 use super::reindex::Driving;
 use super::settle::Until;
 use super::{Handler, Reporter, Request, parked, settle, status};
@@ -119,11 +119,7 @@ impl<R: Rooms> Handler for Commands<R> {
                 Ok(Response::Delete(deleted))
             }
             Request::Status {} => Ok(Response::Status(Box::new(status::status(self).await?))),
-            Request::ParkedList {} => {
-                self.forget_overtaken().await?;
-                let list = parked::list(self.queue.as_ref()).await?;
-                Ok(Response::ParkedList(list))
-            }
+            Request::ParkedList {} => self.parked().await.map(Response::ParkedList),
             Request::ParkedShow { id } => {
                 let message = parked::find(self.queue.as_ref(), &id).await?;
                 Ok(Response::ParkedShow(Box::new(message.into())))
@@ -158,6 +154,11 @@ impl<R: Rooms> Handler for Commands<R> {
 }
 
 impl<R: Rooms> Commands<R> {
+    async fn parked(&self) -> Result<ParkedList> {
+        self.forget_overtaken().await?;
+        parked::list(self.queue.as_ref()).await
+    }
+
     /// Waits until every edit and everything that was read again is in the index; returns at once
     /// where that is so already.
     ///

@@ -204,32 +204,27 @@ fn variable_value(
 ) -> Result<Option<(Value, String)>, Fault> {
     let plain = variable_of(name);
     let text = environment.text(&plain)?;
-    if let Some(by_file) = file_variable_of(name) {
-        if let Some(path) = environment.os(&by_file) {
-            if text.is_some() {
-                let why = format!("{plain} is set too: keep one of them");
-                return Err(Fault::of(variable(&by_file), why));
-            }
-            let read = std::fs::read_to_string(path);
-            let text = read.map_err(|error| {
-                let why = format!("{}: {error}", path.display());
-                Fault::of(variable(&by_file), why)
-            })?;
-            // Editors end a file with a line break, and no secret does.
-            let text = text.trim_end_matches(['\r', '\n']).to_owned();
-            return Ok(Some((Value::String(text), by_file)));
+    if let Some(by_file) = file_variable_of(name)
+        && let Some(path) = environment.os(&by_file)
+    {
+        let fault = |why| Fault::of(variable(&by_file), why);
+        if text.is_some() {
+            return Err(fault(format!("{plain} is set too: keep one of them")));
         }
+        let read = std::fs::read_to_string(path);
+        let text = read.map_err(|error| fault(format!("{}: {error}", path.display())))?;
+        // Editors end a file with a line break, and no secret does.
+        let text = text.trim_end_matches(['\r', '\n']).to_owned();
+        return Ok(Some((Value::String(text), by_file)));
     }
     let Some(text) = text else {
         return Ok(None);
     };
-    match typed(default, text) {
-        Some(value) => Ok(Some((value, plain))),
-        None => {
-            let why = format!("{text:?} is no {}", default.type_str());
-            Err(Fault::of(variable(&plain), why))
-        }
+    if let Some(value) = typed(default, text) {
+        return Ok(Some((value, plain)));
     }
+    let why = format!("{text:?} is no {}", default.type_str());
+    Err(Fault::of(variable(&plain), why))
 }
 
 /// Whether a setting is right by itself, so that one fault does not hide another.

@@ -11,7 +11,7 @@ use super::origin::Fault;
 use crate::crawl::schedule::Watch;
 use crate::crawl::{self, Kind, Request};
 
-const SETTINGS: [&str; 4] = ["link", "author", "every", "as"];
+const SETTINGS: [&str; 5] = ["link", "author", "every", "as", "ref"];
 /// Between two crawls of one link at least; what is asked more often is asked too often.
 const EVERY_MIN: Duration = Duration::from_mins(1);
 /// And at most: ten years.
@@ -105,6 +105,10 @@ fn watch(entry: &Table, fault: &mut impl FnMut(&str, &str)) -> Option<Watch> {
         None => None,
     };
     let as_kind = as_kind.filter(|name| !name.is_empty());
+    let reference = match entry.get("ref") {
+        Some(_) => Some(text("ref", "ref = \"main\"")),
+        None => None,
+    };
     if let Some(name) = as_kind.as_deref()
         && !crawl::kinds().any(|kind| kind == name)
     {
@@ -123,6 +127,7 @@ fn watch(entry: &Table, fault: &mut impl FnMut(&str, &str)) -> Option<Watch> {
         target,
         author,
         as_kind: as_kind.as_deref().map(Kind::of),
+        reference,
     };
     if is_right {
         let is_link = request.target.contains("://");

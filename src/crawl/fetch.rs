@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{
-    CONTENT_TYPE, ETAG, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, LOCATION,
-    RETRY_AFTER,
+    AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, LAST_MODIFIED, LOCATION, RETRY_AFTER,
 };
 use reqwest::{Client, Response, StatusCode};
 use robotxt::{AccessResult, Robots};
@@ -155,7 +155,7 @@ impl Fetcher {
             self.obey(&url).await.map_err(fail)?;
             // What is known holds for where it stood; elsewhere is another page.
             let known = known.filter(|known| known.at == url.as_str());
-            let (step, _turn) = self.ask(&url, known).await.map_err(fail)?;
+            let (step, _turn) = self.ask_in_turn(&url, known).await.map_err(fail)?;
             match step {
                 Step::Moved(next) => url = next,
                 Step::Same => return Ok(None),
@@ -179,6 +179,28 @@ impl Fetcher {
         ))))
     }
 
+    /// Asks an interface for programs, to which robots.txt does not apply; follows no redirect.
+    ///
+    /// # Errors
+    /// Why there is no answer. What the answer is worth is for the caller to judge.
+    pub(crate) async fn ask(&self, url: &Url, headers: HeaderMap) -> Result<Response, String> {
+        self.guard.permit(url)?;
+        let request = self.client.get(url.clone()).headers(headers);
+        request.send().await.map_err(said)
+    }
+
+    /// The body of such an answer, within the limit for pages.
+    pub(crate) async fn body(&self, response: Response, link: &Url) -> Result<Vec<u8>> {
+        read(response, self.page_bytes_max, link).await
+    }
+
+    /// A name and password as a header has them.
+    pub(crate) fn basic(&self, url: &Url, name: &str, password: &str) -> Option<HeaderValue> {
+        let request = self.client.get(url.clone());
+        let request = request.basic_auth(name, Some(password)).build().ok()?;
+        request.headers().get(AUTHORIZATION).cloned()
+    }
+
     /// Asks the host's robots.txt; one that cannot be read forbids everything, a missing one nothing.
     async fn obey(&self, url: &Url) -> Result<(), Stop> {
         let robots = match self.manners.robots(url) {
@@ -197,7 +219,7 @@ impl Fetcher {
         let (mut robots, mut delay_ms) = (Robots::allow_all(), 0);
         for _ in 0..=REDIRECTS_MAX {
             self.guard.permit(&at).map_err(Stop::Why)?;
-            let (step, _turn) = self.ask(&at, None).await?;
+            let (step, _turn) = self.ask_in_turn(&at, None).await?;
             match step {
                 Step::Moved(next) => at = next,
                 Step::Same => break,
@@ -225,7 +247,7 @@ impl Fetcher {
 
     /// Asks when it is the host's turn, and again where it asks for patience; nobody else asks it while
     /// the turn is held.
-    async fn ask(&self, url: &Url, known: Option<&Page>) -> Result<(Step, Turn), Stop> {
+    async fn ask_in_turn(&self, url: &Url, known: Option<&Page>) -> Result<(Step, Turn), Stop> {
         let mut until_ms = 0;
         for _ in 0..ATTEMPTS_MAX {
             let turn = self.manners.turn(url, self.wait_ms_max).await;

@@ -76,6 +76,7 @@ fn request(
         target: link.to_owned(),
         author: author.ok_or("it names no author, and neither does --author")?,
         as_kind: kind.cloned(),
+        reference: None,
     };
     // What is neither a link nor a path of this machine is a slip.
     let is_link = link.contains("://") || link.contains(':');

@@ -94,6 +94,12 @@ impl<'a, S: Source + Logbook, P: Progress> Writer<'a, S, P> {
         Ok(())
     }
 
+    /// Counts something of many that could not be read at all.
+    pub(crate) fn miss(&mut self, skipped: Skipped) {
+        self.skip(skipped);
+        self.count();
+    }
+
     /// Takes a document.
     pub(crate) async fn add(&mut self, document: Document) -> Result<()> {
         if document.key.kind != kind::USERS {

@@ -170,7 +170,7 @@ impl Parts {
             requests,
             clock: self.clock.clone(),
             types: Arc::clone(&config.types),
-            crawling: config.crawl.settings(temporary(config)),
+            crawling: config.crawling(temporary(config)),
             metrics: Arc::clone(&self.metrics),
             counters: Arc::clone(&self.counters),
             about: About {

@@ -21,6 +21,9 @@ pub(in crate::cli) struct Crawl {
     /// Read it as this, instead of what it looks like
     #[arg(long = "as", value_name = "KIND", value_parser = PossibleValuesParser::new(crawl::kinds()))]
     as_kind: Option<String>,
+    /// The branch, tag or commit of a repository, instead of its default branch
+    #[arg(long = "ref", value_name = "NAME")]
+    reference: Option<String>,
     /// Every link of a file, one a line, an author after it where --author is not theirs; goes on where
     /// the last run of it was interrupted
     #[arg(long, value_name = "FILE")]
@@ -51,6 +54,7 @@ impl Crawl {
             target: absolute(self.link.clone().ok_or_else(|| missing("link"))?)?,
             author: self.author()?.ok_or_else(|| missing("--author"))?,
             as_kind: self.kind(),
+            reference: self.reference.clone(),
         };
         Ok(Request::Crawl {
             what,

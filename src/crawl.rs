@@ -67,7 +67,7 @@ pub use manners::Manners;
 pub use page::{Page, extract};
 pub(crate) use settings::is_github;
 pub use settings::{Settings, Token};
-pub use target::{Kind, check, kinds};
+pub use target::{Kind, examine, kinds};
 
 use crate::change::DocumentKey;
 use crate::document::{Repository, key_of_link, kind};

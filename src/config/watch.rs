@@ -138,7 +138,7 @@ fn watch(entry: &Table, fault: &mut impl FnMut(&str, &str)) -> Option<Watch> {
             );
             return None;
         }
-        if let Err(error) = crawl::check(&request) {
+        if let Err(error) = crawl::examine(&request) {
             fault("link", &error.to_string());
             return None;
         }

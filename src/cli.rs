@@ -122,6 +122,22 @@ fn settings(reading: config::Reading, what: What, json: bool) -> Result<Exit> {
     })
 }
 
+/// Asks for something, or for every line of a list.
+fn asked(config: Config, ask: Ask, json: bool) -> Result<Exit> {
+    if let Ask::Crawl(crawl) = &ask
+        && let Some(path) = &crawl.links
+    {
+        let list = list((crawl, path), &config, json)?;
+        return runtime()?.block_on(listed(config, list));
+    }
+    let request = ask.request()?;
+    let answer = shutdown::until_insisted(|shutdown| answer(config, request, shutdown));
+    match runtime()?.block_on(answer)?.flatten() {
+        Some(response) => show(&response, json),
+        None => Ok(Exit::Interrupted),
+    }
+}
+
 /// Looks at everything, where the settings are right at all.
 fn diagnose(reading: config::Reading, json: bool) -> Result<Exit> {
     let diagnosis = if reading.faults.is_empty() {
@@ -140,22 +156,6 @@ fn diagnose(reading: config::Reading, json: bool) -> Result<Exit> {
     } else {
         Exit::Failed
     })
-}
-
-/// Asks for something, or for every line of a list.
-fn asked(config: Config, ask: Ask, json: bool) -> Result<Exit> {
-    if let Ask::Crawl(crawl) = &ask
-        && let Some(path) = &crawl.links
-    {
-        let list = list((crawl, path), &config, json)?;
-        return runtime()?.block_on(listed(config, list));
-    }
-    let request = ask.request()?;
-    let answer = shutdown::until_insisted(|shutdown| answer(config, request, shutdown));
-    match runtime()?.block_on(answer)?.flatten() {
-        Some(response) => show(&response, json),
-        None => Ok(Exit::Interrupted),
-    }
 }
 
 /// A command's own work is told by its answer; the log is for what goes wrong.

@@ -290,10 +290,10 @@ impl Crawl {
             contact: Some(self.contact.clone()).filter(|contact| !contact.is_empty()),
             allow_private: self.allow_private,
             allow_hosts: self.allow_hosts.clone(),
+            manners: crawl::Manners::default(),
             github_token: crawl::Token::new(self.github_token.expose()),
             github_url: self.github_url.clone(),
             clones: None,
-            manners: crawl::Manners::default(),
             tmp,
         }
     }

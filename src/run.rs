@@ -111,8 +111,8 @@ pub async fn up(
         let opened = open(&config, &folder, address, Unreadable::Refuse);
         let (commands, requests) = Box::pin(opened).await?;
         start(&mut roles, &config, &commands, requests);
-        tell(&mut roles, &config, &commands).await?;
         watch(&mut roles, &config, &commands);
+        tell(&mut roles, &config, &commands).await?;
         door.serve(&mut roles, commands, &folder)?;
     }
     tracing::info!(address, data = %config.data.display(), "lockstep is up");

@@ -117,6 +117,7 @@ pub(super) enum Ask {
   lockstep crawl https://medium.com/@ada --author \"Ada Lovelace\"
   lockstep crawl https://letters.example.org --as substack --author \"Ada Lovelace\"
   lockstep crawl ./book --author \"Ada Lovelace\"
+  lockstep crawl https://example.org/engine.git --author \"Ada Lovelace\"
   lockstep crawl https://github.com/ada/engine --ref v1.2 --author \"Ada Lovelace\"
   lockstep crawl https://github.com/ada --author \"Ada Lovelace\"
   lockstep crawl --links links.txt --author \"Ada Lovelace\"

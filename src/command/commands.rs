@@ -98,19 +98,12 @@ pub struct About {
 impl<R: Rooms> Handler for Commands<R> {
     async fn handle(&self, request: Request, report: Reporter) -> Result<Response> {
         match request {
-            Request::Crawl { what, wait } => {
-                let crawled = self.crawl(&what, &report).await?;
-                self.wait(wait, Until::Edits, &report).await?;
-                Ok(Response::Crawl(crawled))
-            }
+            Request::Crawl { what, wait } => self.crawl_and_wait(&what, wait, &report).await,
             Request::LinksStart { list, anew } => self.start_links(&list, anew).await,
             Request::CrawlLink { what, since_ms } => {
                 self.crawl_link(&what, since_ms, &report).await
             }
-            Request::LinksEnd { list, wait } => {
-                self.wait(wait, Until::Edits, &report).await?;
-                self.end_links(&list).await
-            }
+            Request::LinksEnd { list, wait } => self.end_links(&list, wait, &report).await,
             Request::CrawlList {} => self.history().await,
             Request::Search(query) => self.search(&query).await.map(Response::Search),
             Request::Delete { target, wait } => {
@@ -120,15 +113,9 @@ impl<R: Rooms> Handler for Commands<R> {
             }
             Request::Status {} => Ok(Response::Status(Box::new(status::status(self).await?))),
             Request::ParkedList {} => self.parked().await.map(Response::ParkedList),
-            Request::ParkedShow { id } => {
-                let message = parked::find(self.queue.as_ref(), &id).await?;
-                Ok(Response::ParkedShow(Box::new(message.into())))
-            }
+            Request::ParkedShow { id } => self.show(&id).await,
             Request::ParkedRetry { id, wait } => self.retry(id.as_deref(), wait, &report).await,
-            Request::ParkedDrop { id } => {
-                let messages = parked::forget(self.queue.as_ref(), id.as_deref()).await?;
-                Ok(Response::ParkedDrop(Dropped { messages }))
-            }
+            Request::ParkedDrop { id } => self.forget(id.as_deref()).await,
             Request::Explain { target } => self.explain(&target).await,
             Request::AuthorList {} => self.authors().await,
             Request::AuthorRename { author, name, wait } => {
@@ -154,6 +141,27 @@ impl<R: Rooms> Handler for Commands<R> {
 }
 
 impl<R: Rooms> Commands<R> {
+    async fn crawl_and_wait(
+        &self,
+        what: &crawl::Request,
+        wait: bool,
+        report: &Reporter,
+    ) -> Result<Response> {
+        let crawled = self.crawl(what, report).await?;
+        self.wait(wait, Until::Edits, report).await?;
+        Ok(Response::Crawl(crawled))
+    }
+
+    async fn show(&self, id: &str) -> Result<Response> {
+        let message = parked::find(self.queue.as_ref(), id).await?;
+        Ok(Response::ParkedShow(Box::new(message.into())))
+    }
+
+    async fn forget(&self, id: Option<&str>) -> Result<Response> {
+        let messages = parked::forget(self.queue.as_ref(), id).await?;
+        Ok(Response::ParkedDrop(Dropped { messages }))
+    }
+
     async fn parked(&self) -> Result<ParkedList> {
         self.forget_overtaken().await?;
         parked::list(self.queue.as_ref()).await
@@ -184,7 +192,7 @@ impl<R: Rooms> Commands<R> {
         Ok(())
     }
 
-    async fn wait(&self, wait: bool, until: Until, report: &Reporter) -> Result<()> {
+    pub(super) async fn wait(&self, wait: bool, until: Until, report: &Reporter) -> Result<()> {
         if wait {
             settle::caught_up(self, until, report).await
         } else {

@@ -106,12 +106,8 @@ impl<R: Rooms> Handler for Commands<R> {
             Request::LinksEnd { list, wait } => self.end_links(&list, wait, &report).await,
             Request::CrawlList {} => self.history().await,
             Request::Search(query) => self.search(&query).await.map(Response::Search),
-            Request::Delete { target, wait } => {
-                let deleted = self.delete(&target).await?;
-                self.wait(wait, Until::Edits, &report).await?;
-                Ok(Response::Delete(deleted))
-            }
-            Request::Status {} => Ok(Response::Status(Box::new(status::status(self).await?))),
+            Request::Delete { target, wait } => self.delete_and_wait(&target, wait, &report).await,
+            Request::Status {} => self.status().await,
             Request::ParkedList {} => self.parked().await.map(Response::ParkedList),
             Request::ParkedShow { id } => self.show(&id).await,
             Request::ParkedRetry { id, wait } => self.retry(id.as_deref(), wait, &report).await,
@@ -130,11 +126,7 @@ impl<R: Rooms> Handler for Commands<R> {
                 let options = verify::Options { vectors, repair };
                 self.verify(options, &report).await
             }
-            Request::Resync { target, wait } => {
-                let documents = self.resync(&target).await?;
-                self.wait(wait, Until::Everything, &report).await?;
-                Ok(Response::Resync(Resynced { documents }))
-            }
+            Request::Resync { target, wait } => self.resync_and_wait(&target, wait, &report).await,
             Request::Reindex(what) => self.reindex(what, &report).await,
         }
     }
@@ -150,6 +142,33 @@ impl<R: Rooms> Commands<R> {
         let crawled = self.crawl(what, report).await?;
         self.wait(wait, Until::Edits, report).await?;
         Ok(Response::Crawl(crawled))
+    }
+
+    async fn delete_and_wait(
+        &self,
+        target: &str,
+        wait: bool,
+        report: &Reporter,
+    ) -> Result<Response> {
+        let deleted = self.delete(target).await?;
+        self.wait(wait, Until::Edits, report).await?;
+        Ok(Response::Delete(deleted))
+    }
+
+    async fn resync_and_wait(
+        &self,
+        target: &str,
+        wait: bool,
+        report: &Reporter,
+    ) -> Result<Response> {
+        let documents = self.resync(target).await?;
+        self.wait(wait, Until::Everything, report).await?;
+        Ok(Response::Resync(Resynced { documents }))
+    }
+
+    async fn status(&self) -> Result<Response> {
+        let status = status::status(self).await?;
+        Ok(Response::Status(Box::new(status)))
     }
 
     async fn show(&self, id: &str) -> Result<Response> {

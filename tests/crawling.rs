@@ -12,6 +12,7 @@ use lockstep::command::{History, Request, Response as Answer};
 use lockstep::crawl::{self, schedule::Watch};
 use lockstep::telemetry::Counted;
 use serde_json::Value;
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -95,10 +96,12 @@ fn allowed() -> [(&'static str, String); 1] {
     [("LOCKSTEP_CRAWL_ALLOW_HOSTS", "127.0.0.1".to_owned())]
 }
 
-fn list(folder: &Path, text: &str) -> PathBuf {
-    let path = folder.join("links.txt");
+/// A list in a folder of its own: a data folder holds nothing else.
+fn list(text: &str) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("links.txt");
     std::fs::write(&path, text).unwrap();
-    path
+    (folder, path)
 }
 
 fn crawl_list(data: &Path, path: &Path, more: &[&str]) -> Ended {
@@ -143,7 +146,7 @@ async fn a_list_is_crawled_line_by_line_and_a_bad_line_stops_no_other() {
         served.link("/two"),
         served.link("/gone"),
     );
-    let path = list(data.path(), &text);
+    let (_folder, path) = list(&text);
     let ended = crawl_list(data.path(), &path, &["--json"]);
     assert_eq!(ended.code, Some(1), "{ended:?}");
     let told = lines(&ended);
@@ -205,7 +208,7 @@ async fn a_list_whose_run_was_killed_goes_on_with_what_is_not_done() {
     let links: Vec<_> = ["/1", "/2", "/3", "/4"]
         .map(|path| served.link(path))
         .into();
-    let path = list(data.path(), &links.join("\n"));
+    let (_folder, path) = list(&links.join("\n"));
     served.hold(Some("/3"));
     let mut child = {
         let mut command = program(data.path());

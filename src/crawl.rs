@@ -52,7 +52,7 @@ pub use page::{Page, extract};
 pub use settings::Settings;
 pub use target::{Kind, kinds};
 
-use crate::change::DocumentKey;
+use crate::change::{DocumentKey, Version};
 use crate::document::{Repository, key_of_link, kind};
 use crate::source::Source;
 use crate::{Error, Result, author};
@@ -106,6 +106,9 @@ pub struct Report {
     pub skipped: Vec<Skipped>,
     /// Every document that was found, written or not, in order.
     pub keys: Vec<DocumentKey>,
+    /// Everything that was written is at this version or below, where nobody waited for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<Version>,
 }
 
 /// Hears how far a crawl has come. Calls are cheap and frequent.

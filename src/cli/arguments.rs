@@ -3,6 +3,7 @@
 mod author;
 mod control;
 mod partitions;
+mod search;
 
 use std::path::PathBuf;
 
@@ -13,12 +14,12 @@ use url::Url;
 
 use crate::command::{Reindex, Request};
 use crate::config::Place;
-use crate::search::Query;
 use crate::{Error, Result, crawl};
 
 use author::Author;
 pub(super) use control::Control;
 pub(super) use partitions::Partitions;
+use search::Search;
 
 const DATA_HELP: &str =
     "The folder that holds all data [env: LOCKSTEP_DATA; default: the platform's data folder]";
@@ -33,6 +34,8 @@ Exit codes:
   4  verify: source and index differ
   5  the data folder cannot be used: held by a process that does not answer, of a newer format, \
 or damaged
+  6  search --at-least: not everything up to that version is searchable yet; what is there was shown
+  7  search --at-least: the change of that version is parked; what is there was shown
   130  a signal ended it
 
 Every command works on the data folder: through the running process when there is one, otherwise \
@@ -121,24 +124,15 @@ pub(super) enum Ask {
         #[command(flatten)]
         wait: Wait,
     },
-    /// Find text by meaning
+    /// Find text by meaning and by words
     #[command(after_help = "Examples:
   lockstep search \"how do I share state between threads\"
   lockstep search \"retry delay\" --type repositories --limit 3
-  lockstep search \"analytical engine\" --author \"Ada Lovelace\" --json")]
-    Search {
-        /// The question, in your own words
-        text: String,
-        /// Only this author's: a full name or an id
-        #[arg(long)]
-        author: Option<String>,
-        /// Only this type; may be given several times
-        #[arg(long = "type", value_name = "TYPE")]
-        kinds: Vec<String>,
-        /// How many documents at most
-        #[arg(long, default_value_t = 10)]
-        limit: usize,
-    },
+  lockstep search \"analytical engine\" --author \"Ada Lovelace\" --json
+  lockstep search \"ENOSPC\" --mode words
+  lockstep search \"borrowing\" --since 2024-01-01 --platform medium --language en --diverse
+  lockstep search \"talking stick\" --at-least 1.0.57.0 --wait 5")]
+    Search(Search),
     /// Delete a document from source and index
     #[command(after_help = "Examples:\n  lockstep delete https://example.org/an-article")]
     Delete {
@@ -277,17 +271,7 @@ impl Ask {
                     wait: !wait.no_wait,
                 }
             }
-            Self::Search {
-                text,
-                author,
-                kinds,
-                limit,
-            } => Request::Search(Query {
-                text,
-                author,
-                kinds,
-                limit,
-            }),
+            Self::Search(search) => search.request(),
             Self::Delete { target, wait } => Request::Delete {
                 target: named(target)?,
                 wait: !wait.no_wait,

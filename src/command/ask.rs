@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use crate::capture::Resync;
 use crate::change::DocumentKey;
@@ -16,7 +17,7 @@ use crate::verify::{self, Ports, Stage};
 use crate::{Error, Result, author, crawl, explain, search};
 
 use super::commands::{Commands, Rooms};
-use super::{Reporter, Response};
+use super::{Reporter, Response, settle};
 
 type RoomPorts<'a, R> = Ports<
     'a,
@@ -41,6 +42,14 @@ impl<R: Rooms> Commands<R> {
     }
 
     pub(super) async fn search(&self, query: &search::Query) -> Result<search::Answer> {
+        query.check()?;
+        let at_least = match query.at_least {
+            Some(version) => {
+                let wait = Duration::from_millis(query.wait_ms.unwrap_or(search::WAIT_MS));
+                Some(settle::reached(self, version, wait).await?)
+            }
+            None => None,
+        };
         let depth = self.queue.depth().await?;
         let standing = search::Standing {
             places: 2 * usize::try_from(self.queue.partitions()).unwrap_or(usize::MAX / 2),
@@ -55,7 +64,10 @@ impl<R: Rooms> Commands<R> {
                 // Others have removed it.
                 continue;
             }
-            return Ok(answer?.noted(open.note(&self.editions.configured())));
+            return Ok(search::Answer {
+                at_least,
+                ..answer?.noted(open.note(&self.editions.configured()))
+            });
         }
     }
 

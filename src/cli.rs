@@ -19,29 +19,26 @@ use clap::{CommandFactory as _, Parser as _};
 use tokio::runtime::Runtime;
 
 use crate::command::{Handler as _, Reporter, Request, Response, Status};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Environment};
 use crate::serve::Client;
-use crate::{Error, Result, run, shutdown, simulate, telemetry};
+use crate::{Error, Result, doctor, run, shutdown, simulate, telemetry};
 
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Command, What};
 pub use exit::Exit;
 
-/// Reads the command, does it, and says how it went. `lookup` answers for the environment.
-pub fn main(
-    arguments: impl IntoIterator<Item = OsString>,
-    lookup: impl Fn(&str) -> Option<String>,
-) -> ExitCode {
+/// Reads the command, does it, and says how it went.
+pub fn main(arguments: impl IntoIterator<Item = OsString>, environment: &Environment) -> ExitCode {
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => return exit::usage(&error),
     };
-    match execute(arguments, lookup) {
+    match execute(arguments, environment) {
         Ok(exit) => exit.into(),
         Err(error) => exit::fail(&error).into(),
     }
 }
 
-fn execute(arguments: Arguments, lookup: impl Fn(&str) -> Option<String>) -> Result<Exit> {
+fn execute(arguments: Arguments, environment: &Environment) -> Result<Exit> {
     let json = arguments.json;
     let place = arguments.place();
     match arguments.command {
@@ -51,16 +48,16 @@ fn execute(arguments: Arguments, lookup: impl Fn(&str) -> Option<String>) -> Res
             print(&String::from_utf8_lossy(&text))
         }
         Command::Simulate { seed, steps } => {
-            quiet(config::load(place, lookup)?)?;
+            quiet(config::load(place, environment)?)?;
             simulated(&simulate::run(seed, steps, None), json)
         }
         Command::Up => {
-            let config = config::load(place, lookup)?;
+            let config = config::load(place, environment)?;
             telemetry::start(&config.log)?;
             runtime()?.block_on(up(config))
         }
         Command::Capture => {
-            let config = config::load(place, lookup)?;
+            let config = config::load(place, environment)?;
             telemetry::start(&config.log)?;
             // It reads and publishes in one task; a thread more costs memory, and the client of the
             // queue has one of its own.
@@ -72,7 +69,7 @@ fn execute(arguments: Arguments, lookup: impl Fn(&str) -> Option<String>) -> Res
             })
         }
         Command::Feature { partitions } => {
-            let config = config::load(place, lookup)?;
+            let config = config::load(place, environment)?;
             telemetry::start(&config.log)?;
             let partitions = partitions.map(|list| list.0);
             runtime()?.block_on(async {
@@ -83,8 +80,22 @@ fn execute(arguments: Arguments, lookup: impl Fn(&str) -> Option<String>) -> Res
                     .map_or(Exit::Interrupted, |()| Exit::Done))
             })
         }
+        Command::Doctor => diagnose(config::read(place, environment)?, json),
+        Command::Config(what) => {
+            let shown = config::Shown::from(config::read(place, environment)?);
+            print(&match (json, what) {
+                (true, _) => render::pretty(&shown)?,
+                (false, What::Check) => render::faults(&shown),
+                (false, What::Show) => render::settings(&shown),
+            })?;
+            Ok(if shown.faults.is_empty() {
+                Exit::Done
+            } else {
+                Exit::Usage
+            })
+        }
         Command::Control(control) => {
-            let config = quiet(config::load(place, lookup)?)?;
+            let config = quiet(config::load(place, environment)?)?;
             let stance = runtime()?.block_on(run::control(&config, control.order()))?;
             print(&if json {
                 render::pretty(&stance)?
@@ -93,7 +104,7 @@ fn execute(arguments: Arguments, lookup: impl Fn(&str) -> Option<String>) -> Res
             })
         }
         Command::Ask(ask) => {
-            let config = quiet(config::load(place, lookup)?)?;
+            let config = quiet(config::load(place, environment)?)?;
             let request = ask.request()?;
             let answer = shutdown::until_insisted(|shutdown| answer(config, request, shutdown));
             match runtime()?.block_on(answer)?.flatten() {
@@ -102,6 +113,26 @@ fn execute(arguments: Arguments, lookup: impl Fn(&str) -> Option<String>) -> Res
             }
         }
     }
+}
+
+/// Looks at everything, where the settings are right at all.
+fn diagnose(reading: config::Reading, json: bool) -> Result<Exit> {
+    let diagnosis = if reading.faults.is_empty() {
+        let config = quiet(reading.config)?;
+        runtime()?.block_on(Box::pin(run::doctor(config)))?
+    } else {
+        doctor::misread(&reading.faults)
+    };
+    print(&if json {
+        render::pretty(&diagnosis)?
+    } else {
+        render::diagnosis(&diagnosis)
+    })?;
+    Ok(if diagnosis.is_healthy() {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
 }
 
 /// A command's own work is told by its answer; the log is for what goes wrong.

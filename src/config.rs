@@ -2,17 +2,22 @@
 //!
 //! ```text
 //! lockstep.toml ──┐
-//!                 ├──> each setting by itself ──> Config ──> bounds ──> every fault at once
-//! LOCKSTEP_… ─────┘
+//!                 ├──> Reading: the settings, where each came from, what is wrong ──> Config | error
+//! LOCKSTEP_… ─────┘                                                              └──> config show
 //! ```
 //!
 //! The setting `crawl.bytes_max` is the environment's `LOCKSTEP_CRAWL_BYTES_MAX`, which wins over the
 //! file. Where the data folder lies is no setting of the file, because the file lies in it.
 
+mod environment;
+mod file;
 mod load;
 mod model;
 mod nearest;
+mod origin;
+mod seed;
 mod services;
+mod shown;
 mod types;
 
 use std::net::SocketAddr;
@@ -26,9 +31,12 @@ use crate::capture::LostHistory;
 use crate::crawl;
 use crate::feature::types::Types;
 
-pub use load::{Place, environment, load, names};
+pub use environment::{Environment, variable_of};
+pub use load::{Place, Reading, load, names, read};
 pub use model::{Backend, Model};
-pub use services::{Queue, Secret, Source, Vector};
+pub use origin::{Fault, Origin};
+pub use services::{Queue, SECRETS, Secret, Source, Vector};
+pub use shown::Shown;
 
 /// The whole tree.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -55,6 +63,8 @@ pub struct Config {
     pub crawl: Crawl,
     /// What the process says about itself.
     pub log: Log,
+    /// Where a scraper and a supervisor may ask the process how it is.
+    pub metrics: Told,
     /// What the fields of documents mean, by type; made of `[types.<type>]` when all is read.
     #[serde(skip)]
     pub types: Arc<Types>,
@@ -257,6 +267,27 @@ impl Crawl {
     }
 }
 
+/// Where a scraper and a supervisor may ask the process how it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Told {
+    /// Where `/metrics`, `/livez` and `/readyz` are answered, to anybody; empty: nowhere.
+    pub listen: String,
+}
+
+impl Told {
+    /// The address, where there is one.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.listen.parse().ok()
+    }
+
+    fn fault(&self) -> Option<(&'static str, String)> {
+        let is_wrong = !self.listen.is_empty() && self.address().is_none();
+        let why = || format!("{:?} is no address, as 127.0.0.1:9464", self.listen);
+        is_wrong.then(|| ("metrics.listen", why()))
+    }
+}
+
 /// What the process says about itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -357,20 +388,19 @@ impl Config {
         [self.model.bounds(), self.capture.bounds(), own].concat()
     }
 
-    /// Every bound that is broken, as `setting: why`.
-    fn faults(&self) -> Vec<String> {
-        let mut faults: Vec<String> = self
-            .bounds()
-            .into_iter()
-            .filter(|(_, value, low, high)| value < low || value > high)
-            .map(|(name, value, low, high)| format!("{name}: {value} is not in {low} to {high}"))
-            .collect();
-        if !self.serve.listen.ip().is_loopback() {
-            let ip = self.serve.listen.ip();
-            faults.push(format!(
-                "serve.listen: {ip} is no loopback address, use 127.0.0.1 or ::1"
-            ));
+    /// Every setting that is out of its bounds, and why.
+    fn faults(&self) -> Vec<(&'static str, String)> {
+        let out = |(name, value, low, high)| {
+            let is_out = value < low || value > high;
+            is_out.then(|| (name, format!("{value} is not in {low} to {high}")))
+        };
+        let mut faults: Vec<_> = self.bounds().into_iter().filter_map(out).collect();
+        let ip = self.serve.listen.ip();
+        if !ip.is_loopback() {
+            let why = format!("{ip} is no loopback address, use 127.0.0.1 or ::1");
+            faults.push(("serve.listen", why));
         }
+        faults.extend(self.metrics.fault());
         faults.extend(self.model.faults());
         faults
     }

@@ -2,10 +2,7 @@
 
 use std::process::ExitCode;
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one lookup that is handed to the settings"
-)]
 fn main() -> ExitCode {
-    lockstep::cli::main(std::env::args_os(), |name| std::env::var(name).ok())
+    let environment = std::env::vars_os().collect();
+    lockstep::cli::main(std::env::args_os(), &environment)
 }

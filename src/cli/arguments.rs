@@ -4,6 +4,7 @@ mod author;
 mod control;
 mod partitions;
 mod search;
+mod settings;
 
 use std::path::PathBuf;
 
@@ -20,6 +21,7 @@ use author::Author;
 pub(super) use control::Control;
 pub(super) use partitions::Partitions;
 use search::Search;
+pub(super) use settings::What;
 
 const DATA_HELP: &str =
     "The folder that holds all data [env: LOCKSTEP_DATA; default: the platform's data folder]";
@@ -43,7 +45,7 @@ by itself, until the index has caught up. Where source.url and queue.url are set
 and `capture`, `feature`, `position`, `pause`, `resume` and `snapshot` are about them.
 
 Settings are read from lockstep.toml in the data folder and from LOCKSTEP_… variables; \
-docs/configuration.md lists them.";
+docs/configuration.md lists them, and `lockstep config show` says what holds here.";
 
 /// Keeps a vector index in lockstep with a document store.
 #[derive(Debug, Parser)]
@@ -79,6 +81,12 @@ pub(super) enum Command {
         #[arg(long, value_name = "LIST", value_parser = partitions::read)]
         partitions: Option<Partitions>,
     },
+    /// Look at everything that is needed here, and say how to mend what is not as it should be
+    #[command(after_help = "Examples:\n  lockstep doctor\n  lockstep doctor --json")]
+    Doctor,
+    /// Check the settings, or show them and where each comes from
+    #[command(subcommand)]
+    Config(What),
     #[command(flatten)]
     Control(Control),
     #[command(flatten)]

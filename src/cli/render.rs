@@ -1,11 +1,15 @@
 //! Answers as text for people, and as JSON.
 
 mod authors;
+mod doctor;
 mod reports;
 mod searches;
 mod services;
+mod settings;
 
+pub(super) use doctor::diagnosis;
 pub(super) use services::stance;
+pub(super) use settings::{faults, settings};
 
 use std::fmt::Write as _;
 

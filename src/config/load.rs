@@ -1,12 +1,21 @@
 //! File and environment to a checked [`Config`].
+//!
+//! ```text
+//! the first system's variables ──┐
+//! lockstep.toml ─────────────────┼──> each by itself ──> Config ──> bounds ──> every fault at once
+//! LOCKSTEP_…, LOCKSTEP_…_FILE ───┘        the later one wins
+//! ```
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
+use super::environment::{self, Environment, file_variable_of, variable, variable_of};
+use super::file::File;
 use super::nearest::suggestion;
-use super::{Config, types};
+use super::origin::{Fault, Origin};
+use super::{Config, seed, types};
 use crate::feature::types::Types;
 use crate::{Error, Result};
 
@@ -19,52 +28,99 @@ pub struct Place {
     pub file: Option<PathBuf>,
 }
 
-/// Reads and checks every setting. `lookup` answers for the environment.
+/// Every setting that was given, right or wrong.
+#[derive(Debug)]
+pub struct Reading {
+    /// What holds; a setting with a fault may have its default there.
+    pub config: Config,
+    /// Where each setting that was given came from.
+    pub origins: BTreeMap<String, Origin>,
+    /// What is wrong.
+    pub faults: Vec<Fault>,
+}
+
+/// A setting from somewhere.
+#[derive(Debug)]
+pub(super) struct Given {
+    /// As `section.name`.
+    pub(super) name: String,
+    pub(super) value: Value,
+    pub(super) from: Origin,
+}
+
+/// Reads and checks every setting.
 ///
 /// # Errors
-/// [`Error::Config`] that names every fault, and [`Error::Data`] for a file that cannot be read.
-pub fn load(place: Place, lookup: impl Fn(&str) -> Option<String>) -> Result<Config> {
-    let data = data_folder(place.data, &lookup)?;
-    let mut faults = Vec::new();
-    let mut config = Table::new();
-    let mut given = BTreeMap::new();
-    let file = place
+/// [`Error::Config`] that names every fault, and [`Error::Data`] for a folder that has no place.
+pub fn load(place: Place, environment: &Environment) -> Result<Config> {
+    let reading = read(place, environment)?;
+    if reading.faults.is_empty() {
+        return Ok(reading.config);
+    }
+    let faults: Vec<String> = reading.faults.iter().map(Fault::to_string).collect();
+    Err(fault(&faults))
+}
+
+/// Reads every setting and tells what is wrong.
+///
+/// # Errors
+/// No data folder can be named.
+pub fn read(place: Place, environment: &Environment) -> Result<Reading> {
+    let data = data_folder(place.data, environment)?;
+    let mut faults = environment.strangers();
+    let named = place
         .file
-        .or_else(|| lookup("LOCKSTEP_CONFIG").map(PathBuf::from));
-    if let Some((path, text)) = read(&data, file)? {
-        let origin = path.display().to_string();
-        match text.parse::<Table>() {
-            Ok(mut table) => {
-                given = types::take(&mut table, &origin, &mut faults);
-                take(&mut config, &origin, table, &mut faults);
+        .or_else(|| environment.os(environment::CONFIG).map(PathBuf::from));
+    let mut file = file(&data, named).unwrap_or_else(|fault| {
+        faults.push(fault);
+        File::default()
+    });
+    let types = types::take(&mut file, &mut faults);
+    let table = std::mem::take(&mut file.table);
+    let mut given = seed::given(environment, &mut faults);
+    given.extend(leaves("", table).into_iter().map(|(name, value)| Given {
+        from: file.origin(&name),
+        name,
+        value,
+    }));
+    given.extend(variables(environment, &mut faults));
+    let mut right = Table::new();
+    let mut origins = BTreeMap::new();
+    for given in given {
+        match alone(&given) {
+            Ok(()) => {
+                set(&mut right, &given.name, given.value);
+                origins.insert(given.name, given.from);
             }
-            Err(error) => faults.push(format!("{}: {}", path.display(), one_line(error.message()))),
+            Err(why) => faults.push(Fault {
+                setting: Some(given.name),
+                from: given.from,
+                why,
+            }),
         }
     }
-    for (name, default) in names() {
-        let variable = environment(&name);
-        let Some(text) = lookup(&variable) else {
-            continue;
-        };
-        match typed(&default, &text) {
-            Some(value) => take(&mut config, &variable, nested(&name, value), &mut faults),
-            None => faults.push(format!("{variable}: {text:?} is no {}", default.type_str())),
-        }
-    }
-    let mut config: Config = config
+    let mut config: Config = right
         .try_into()
         .map_err(|error| fault(&[one_line(&error.to_string())]))?;
     config.data = data;
-    faults.extend(config.faults());
-    match Types::new(&given) {
-        Ok(types) => config.take_types(types, given.into_keys()),
-        Err(found) => faults.extend(found),
+    let together = config.faults().into_iter().map(|(setting, why)| {
+        let from = origins.get(setting).cloned().unwrap_or(Origin::Default);
+        let setting = Some(setting.to_owned());
+        Fault { setting, from, why }
+    });
+    faults.extend(together);
+    match Types::new(&types) {
+        Ok(read) => config.take_types(read, types.into_keys()),
+        Err(found) => faults.extend(found.into_iter().map(|fault| {
+            let name = fault.split(": ").next().unwrap_or_default();
+            Fault::of(file.origin(name), fault.clone())
+        })),
     }
-    if faults.is_empty() {
-        Ok(config)
-    } else {
-        Err(fault(&faults))
-    }
+    Ok(Reading {
+        config,
+        origins,
+        faults,
+    })
 }
 
 /// Every setting's name, as `section.name`, with its default.
@@ -72,14 +128,13 @@ pub fn load(place: Place, lookup: impl Fn(&str) -> Option<String>) -> Result<Con
 /// # Panics
 /// Never: the default tree is plain numbers and texts.
 pub fn names() -> Vec<(String, Value)> {
-    let defaults = Table::try_from(Config::default())
-        .expect("defaults should be TOML: they are plain numbers and texts");
-    leaves("", defaults)
+    values(&Config::default())
 }
 
-/// The environment's name of a setting.
-pub fn environment(name: &str) -> String {
-    format!("LOCKSTEP_{}", name.replace('.', "_").to_uppercase())
+/// Every setting's name and value.
+pub(super) fn values(config: &Config) -> Vec<(String, Value)> {
+    let tree = Table::try_from(config).expect("settings should be TOML: plain numbers and texts");
+    leaves("", tree)
 }
 
 fn fault(faults: &[String]) -> Error {
@@ -89,16 +144,16 @@ fn fault(faults: &[String]) -> Error {
     }
 }
 
-fn data_folder(given: Option<PathBuf>, lookup: impl Fn(&str) -> Option<String>) -> Result<PathBuf> {
+fn data_folder(given: Option<PathBuf>, environment: &Environment) -> Result<PathBuf> {
     let by_convention = || {
         directories::ProjectDirs::from("", "", "lockstep").map(|dirs| dirs.data_dir().to_owned())
     };
+    let by_variable = environment
+        .os(environment::DATA)
+        .filter(|text| !text.is_empty())
+        .map(PathBuf::from);
     let folder = given
-        .or_else(|| {
-            lookup("LOCKSTEP_DATA")
-                .filter(|text| !text.is_empty())
-                .map(PathBuf::from)
-        })
+        .or(by_variable)
         .or_else(by_convention)
         .ok_or_else(|| fault(&["--data: there is no home folder, so name one".into()]))?;
     std::path::absolute(&folder).map_err(|error| Error::Data {
@@ -107,36 +162,85 @@ fn data_folder(given: Option<PathBuf>, lookup: impl Fn(&str) -> Option<String>) 
     })
 }
 
-/// The file's text; none where it was not named and is not there.
-fn read(data: &Path, named: Option<PathBuf>) -> Result<Option<(PathBuf, String)>> {
+/// The file's settings; none where it was not named and is not there.
+fn file(data: &Path, named: Option<PathBuf>) -> Result<File, Fault> {
     let required = named.is_some();
     let path = named.unwrap_or_else(|| data.join("lockstep.toml"));
     match std::fs::read_to_string(&path) {
-        Ok(text) => Ok(Some((path, text))),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => Ok(None),
-        Err(error) => Err(Error::Config {
-            setting: path.display().to_string(),
-            why: error.to_string(),
-        }),
+        Ok(text) => File::parse(&path, &text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => {
+            Ok(File::default())
+        }
+        Err(error) => Err(Fault::of(
+            Origin::File { path, line: None },
+            error.to_string(),
+        )),
     }
 }
 
-/// Takes over each setting that is right by itself, so that one fault does not hide another.
-fn take(config: &mut Table, origin: &str, given: Table, faults: &mut Vec<String>) {
-    for (name, value) in leaves("", given) {
-        let alone = nested(&name, value.clone());
-        match alone.try_into::<Config>() {
-            Ok(_) => set(config, &name, value),
-            Err(error) => {
-                let known = names();
-                let known = known.iter().map(|(name, _)| name.as_str());
-                let why = match error.message() {
-                    unknown if unknown.starts_with("unknown field") => suggestion(&name, known),
-                    why => one_line(why),
-                };
-                faults.push(format!("{origin}: {name}: {why}"));
-            }
+/// The settings that our own variables give.
+fn variables(environment: &Environment, faults: &mut Vec<Fault>) -> Vec<Given> {
+    let mut given = Vec::new();
+    for (name, default) in names() {
+        match variable_value(environment, &name, &default) {
+            Ok(Some((value, variable_name))) => given.push(Given {
+                name,
+                value,
+                from: variable(&variable_name),
+            }),
+            Ok(None) => {}
+            Err(fault) => faults.push(fault),
         }
+    }
+    given
+}
+
+fn variable_value(
+    environment: &Environment,
+    name: &str,
+    default: &Value,
+) -> Result<Option<(Value, String)>, Fault> {
+    let plain = variable_of(name);
+    let text = environment.text(&plain)?;
+    if let Some(by_file) = file_variable_of(name) {
+        if let Some(path) = environment.os(&by_file) {
+            if text.is_some() {
+                let why = format!("{plain} is set too: keep one of them");
+                return Err(Fault::of(variable(&by_file), why));
+            }
+            let read = std::fs::read_to_string(path);
+            let text = read.map_err(|error| {
+                let why = format!("{}: {error}", path.display());
+                Fault::of(variable(&by_file), why)
+            })?;
+            // Editors end a file with a line break, and no secret does.
+            let text = text.trim_end_matches(['\r', '\n']).to_owned();
+            return Ok(Some((Value::String(text), by_file)));
+        }
+    }
+    let Some(text) = text else {
+        return Ok(None);
+    };
+    match typed(default, text) {
+        Some(value) => Ok(Some((value, plain))),
+        None => {
+            let why = format!("{text:?} is no {}", default.type_str());
+            Err(Fault::of(variable(&plain), why))
+        }
+    }
+}
+
+/// Whether a setting is right by itself, so that one fault does not hide another.
+fn alone(given: &Given) -> Result<(), String> {
+    match nested(&given.name, given.value.clone()).try_into::<Config>() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(match error.message() {
+            unknown if unknown.starts_with("unknown field") => {
+                let known = names();
+                suggestion(&given.name, known.iter().map(|(name, _)| name.as_str()))
+            }
+            why => one_line(why),
+        }),
     }
 }
 
@@ -214,12 +318,11 @@ mod tests {
             data: Some(folder.path().to_owned()),
             file: None,
         };
-        load(place, |name| {
-            variables
-                .iter()
-                .find(|(known, _)| *known == name)
-                .map(|(_, text)| (*text).to_owned())
-        })
+        load(place, &variables.iter().copied().collect())
+    }
+
+    fn told(file: &str, variables: &[(&str, &str)]) -> String {
+        load_with(file, variables).unwrap_err().to_string()
     }
 
     #[test]
@@ -292,7 +395,68 @@ mod tests {
             data: Some(folder.path().to_owned()),
             file: Some(folder.path().join("other.toml")),
         };
-        assert!(load(place, |_| None).is_err());
+        assert!(load(place, &Environment::default()).is_err());
+    }
+
+    #[test]
+    fn a_fault_is_told_with_its_line() {
+        let file =
+            "[queue]\npartitions = 0\n\n[crawl]\nbyte_max = 3\n[types.notes]\ntexts = ['x']\n";
+        let told = told(file, &[]);
+        for part in [
+            "lockstep.toml:2: queue.partitions: 0",
+            "lockstep.toml:5: crawl.byte_max",
+            "lockstep.toml:7: types.notes.texts",
+        ] {
+            assert!(told.contains(part), "{part} in {told}");
+        }
+        let told = self::told("[queue]\npartitions = = 3\n", &[]);
+        assert!(told.contains("lockstep.toml:2: "), "{told}");
+    }
+
+    #[test]
+    fn a_variable_that_is_none_is_told_with_the_one_that_was_meant() {
+        let variables = [
+            ("LOCKSTEP_QUEUE_PARTITION", "3"),
+            ("LOCKSTEP_TEST_SEED", "1"),
+            ("LOCKSTEP_QUEUE_NAME_FILE", "/name"),
+        ];
+        let told = told("", &variables);
+        assert!(
+            told.contains("LOCKSTEP_QUEUE_PARTITION: there is no such variable; did you mean `LOCKSTEP_QUEUE_PARTITIONS`?"),
+            "{told}"
+        );
+        // Only a secret is read from a file.
+        assert!(told.contains("LOCKSTEP_QUEUE_NAME_FILE"), "{told}");
+        assert!(!told.contains("LOCKSTEP_TEST_SEED"), "{told}");
+    }
+
+    #[test]
+    fn a_secret_may_stand_in_a_file_of_its_own() {
+        let secret = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(secret.path(), "amqp://ada:hunter2@mq\n").unwrap();
+        let path = secret.path().to_str().unwrap();
+        let by_file = ("LOCKSTEP_QUEUE_URL_FILE", path);
+        let config = load_with("", &[by_file]).unwrap();
+        assert_eq!(config.queue.url.expose(), "amqp://ada:hunter2@mq");
+        let told = told("", &[by_file, ("LOCKSTEP_QUEUE_URL", "amqp://mq")]);
+        assert!(told.contains("keep one of them"), "{told}");
+        let told = self::told("", &[("LOCKSTEP_QUEUE_URL_FILE", "/no/such/file")]);
+        assert!(
+            told.contains("LOCKSTEP_QUEUE_URL_FILE: /no/such/file"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn the_first_systems_names_count_where_ours_say_nothing() {
+        let theirs = ("MONGO_DATABASE_HOST", "mongodb://theirs");
+        let source = |file, variables: &[_]| load_with(file, variables).unwrap().source;
+        assert_eq!(source("", &[theirs]).url.expose(), "mongodb://theirs");
+        let file = "[source]\nurl = 'mongodb://file'\n";
+        assert_eq!(source(file, &[theirs]).url.expose(), "mongodb://file");
+        let ours = ("LOCKSTEP_SOURCE_URL", "mongodb://ours");
+        assert_eq!(source(file, &[theirs, ours]).url.expose(), "mongodb://ours");
     }
 
     /// The reference page names each setting with its variable and default, and nothing else.
@@ -307,7 +471,7 @@ mod tests {
         let known: Vec<Vec<String>> = names()
             .into_iter()
             .map(|(name, default)| {
-                let variable = environment(&name);
+                let variable = variable_of(&name);
                 vec![
                     format!("`{name}`"),
                     format!("`{variable}`"),

@@ -202,17 +202,17 @@ impl Model {
     }
 
     /// What is wrong with the settings of the service, as `setting: why`.
-    pub(super) fn faults(&self) -> Vec<String> {
+    pub(super) fn faults(&self) -> Vec<(&'static str, String)> {
         let Some(protocol) = self.backend.protocol() else {
             return Vec::new();
         };
         let mut faults = Vec::new();
         if let Err(why) = self.address(protocol) {
-            faults.push(format!("model.url: {why}"));
+            faults.push(("model.url", why));
         }
         if self.name.is_empty() && protocol != Protocol::Tei {
-            faults
-                .push("model.name: it is empty, and the service has many models: name one".into());
+            let why = "it is empty, and the service has many models: name one";
+            faults.push(("model.name", why.to_owned()));
         }
         faults
     }
@@ -272,7 +272,7 @@ mod tests {
             ("http://10.0.0.7/v1", "hunter2", "unencrypted"),
             ("no address hunter2", "", "no address"),
         ] {
-            let faults = model(url, key).faults().join("; ");
+            let faults = format!("{:?}", model(url, key).faults());
             assert!(faults.contains(part), "{url}: {faults}");
             assert!(!faults.contains("hunter2"), "{faults}");
         }
@@ -282,7 +282,7 @@ mod tests {
             ("http://127.0.0.1:8080", "hunter2"),
             ("http://localhost:8080", "hunter2"),
         ] {
-            assert_eq!(model(url, key).faults(), Vec::<String>::new(), "{url}");
+            assert_eq!(model(url, key).faults(), Vec::new(), "{url}");
         }
     }
 

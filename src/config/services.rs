@@ -9,6 +9,9 @@ use crate::document::kind;
 use crate::source::mongo::{self, Images, Scope};
 use crate::vector::qdrant::{self, Quantisation};
 
+/// The settings that are [`Secret`]; each may stand in a file that a variable names.
+pub const SECRETS: [&str; 4] = ["model.api_key", "queue.url", "source.url", "vector.api_key"];
+
 /// Text that holds a password; it is never shown.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -23,6 +26,12 @@ impl Secret {
     /// Whether there is any.
     pub fn is_set(&self) -> bool {
         !self.0.is_empty()
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
     }
 }
 

@@ -5,29 +5,34 @@ use std::collections::BTreeMap;
 
 use toml::{Table, Value};
 
+use super::file::File;
 use super::nearest::suggestion;
+use super::origin::Fault;
 use crate::feature::types::{SETTINGS, TypeSettings};
 
 /// Takes the types out of the file's table; each setting by itself, so that no fault hides another.
-pub(super) fn take(
-    table: &mut Table,
-    origin: &str,
-    faults: &mut Vec<String>,
-) -> BTreeMap<String, TypeSettings> {
+pub(super) fn take(file: &mut File, faults: &mut Vec<Fault>) -> BTreeMap<String, TypeSettings> {
     let mut types = BTreeMap::new();
-    let given = match table.remove("types") {
+    let given = file.table.remove("types");
+    let mut fault = |name: String, why: String| {
+        faults.push(Fault {
+            from: file.origin(&name),
+            setting: Some(name),
+            why,
+        });
+    };
+    let given = match given {
         None => return types,
         Some(Value::Table(given)) => given,
         Some(_) => {
-            faults.push(format!(
-                "{origin}: types: it should hold a table for each type"
-            ));
+            let why = "it should hold a table for each type";
+            fault("types".to_owned(), why.to_owned());
             return types;
         }
     };
     for (kind, settings) in given {
         let Value::Table(settings) = settings else {
-            faults.push(format!("{origin}: types.{kind}: it should be a table"));
+            fault(format!("types.{kind}"), "it should be a table".to_owned());
             continue;
         };
         let mut right = Table::new();
@@ -41,7 +46,7 @@ pub(super) fn take(
                     } else {
                         suggestion(&name, SETTINGS.into_iter())
                     };
-                    faults.push(format!("{origin}: types.{kind}.{name}: {why}"));
+                    fault(format!("types.{kind}.{name}"), why);
                 }
             }
         }

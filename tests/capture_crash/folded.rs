@@ -6,11 +6,13 @@
 //! floor when passed ──all partitions──>┴──> void at or below it
 //! ```
 //!
-//! It also notes what must not be: a change that nobody has seen, in a place where a newer one, or a
-//! watermark above it, came before.
+//! It also notes what must not last: a change that nobody has seen, in a place where newer ones came before. A
+//! broker that refuses it and takes those makes it so; then all of those have to come again behind it. A
+//! watermark above it must not have come at all.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
+use std::ops::Bound;
 
 use lockstep::change::{
     Act, Barrier, Change, DocumentKey, Lane, Message, Operation, Place, Time, Version,
@@ -35,10 +37,10 @@ pub(super) struct Folded {
     /// The keys and types that something was said of at a time, by an event.
     edits: HashSet<(DocumentKey, Time)>,
     voids: HashSet<(String, Time)>,
-    /// The newest change or watermark of each live lane.
-    newest: HashMap<Place, Version>,
-    watermarks: HashMap<Place, Time>,
-    /// Changes that came first after a newer one of their place.
+    /// The changes of each live lane.
+    taken: HashMap<Place, BTreeMap<Version, DocumentKey>>,
+    watermarks: HashMap<Place, Version>,
+    /// Changes that came first after a newer one of their place, as long as those are owed behind it.
     late: Vec<Late>,
     /// Changes of live lanes, repeats included.
     received: usize,
@@ -52,14 +54,19 @@ pub(super) struct Late {
     pub(super) key: DocumentKey,
     pub(super) version: Version,
     pub(super) operation: Operation,
-    pub(super) after: Version,
+    place: Place,
+    /// What has to come again, by version; a watermark has no key.
+    pub(super) owed: BTreeMap<Version, Option<DocumentKey>>,
 }
 
 impl fmt::Display for Late {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (operation, key, version, after) =
-            (self.operation, &self.key, self.version, self.after);
-        write!(f, "{operation:?} of {key} at {version}, after {after}")
+        let (operation, key, version) = (self.operation, &self.key, self.version);
+        let (count, first) = (self.owed.len(), self.owed.first_key_value());
+        write!(
+            f,
+            "{operation:?} of {key} at {version}, before which {count} came: {first:?}"
+        )
     }
 }
 
@@ -70,8 +77,7 @@ impl Folded {
             Message::Change(change) => self.change(place, change),
             Message::Barrier(Barrier::Watermark { version, .. }) => {
                 let reached = self.watermarks.entry(place).or_default();
-                *reached = version.time.max(*reached);
-                self.passes(place, version);
+                *reached = version.max(*reached);
             }
             // No edition is filled here, and the partition count stays what it is.
             Message::Barrier(Barrier::Fill { .. } | Barrier::End { .. }) => {}
@@ -112,16 +118,10 @@ impl Folded {
             self.edits.insert((key.clone(), version.time));
             let is_new = self.seen.insert((key.clone(), version));
             self.repeats += usize::from(!is_new);
-            let newest = self.newest.get(&place).copied().unwrap_or_default();
-            if is_new && version < newest {
-                self.late.push(Late {
-                    key: key.clone(),
-                    version,
-                    operation,
-                    after: newest,
-                });
+            if is_new {
+                self.comes_late(place, &key, version, operation);
             }
-            self.passes(place, version);
+            self.comes_again(place, version);
         } else {
             self.rows += 1;
         }
@@ -132,9 +132,39 @@ impl Folded {
         }
     }
 
-    fn passes(&mut self, place: Place, version: Version) {
-        let newest = self.newest.entry(place).or_default();
-        *newest = version.max(*newest);
+    /// What came before a change and is newer has to come again; a watermark never does.
+    fn comes_late(
+        &mut self,
+        place: Place,
+        key: &DocumentKey,
+        version: Version,
+        operation: Operation,
+    ) {
+        let newer = (Bound::Excluded(version), Bound::Unbounded);
+        let taken = self.taken.entry(place).or_default();
+        let newer = taken.range(newer);
+        let mut owed: BTreeMap<_, _> = newer.map(|(at, key)| (*at, Some(key.clone()))).collect();
+        taken.insert(version, key.clone());
+        let mark = self.watermarks.get(&place).filter(|mark| **mark > version);
+        owed.extend(mark.map(|mark| (*mark, None)));
+        if !owed.is_empty() {
+            self.late.push(Late {
+                key: key.clone(),
+                version,
+                operation,
+                place,
+                owed,
+            });
+        }
+    }
+
+    fn comes_again(&mut self, place: Place, version: Version) {
+        for late in &mut self.late {
+            if late.place == place {
+                late.owed.remove(&version);
+            }
+        }
+        self.late.retain(|late| !late.owed.is_empty());
     }
 
     fn void(&mut self, kind: String, version: Version) {
@@ -178,10 +208,10 @@ impl Folded {
     /// How many places have a watermark at or after this time.
     pub(super) fn watermarked(&self, time: Time) -> usize {
         let reached = self.watermarks.values();
-        reached.filter(|reached| **reached >= time).count()
+        reached.filter(|reached| reached.time >= time).count()
     }
 
-    /// What came late.
+    /// What came late and is owed something.
     pub(super) fn late(&self) -> &[Late] {
         &self.late
     }

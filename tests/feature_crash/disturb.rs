@@ -96,6 +96,7 @@ impl Scene {
                 self.workers[one].thaw();
             }
             Disturbance::Broker => {
+                block_in_place(|| self.broker.register_queues());
                 block_in_place(|| self.broker.kill());
                 wait(random, 300).await;
                 block_in_place(|| self.broker.restart());

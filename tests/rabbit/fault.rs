@@ -11,6 +11,7 @@ async fn what_was_confirmed_before_a_broker_was_killed_is_there_in_order() {
     let mut broker = Broker::start();
     let settings = settings_at(broker.url());
     let queue = open(&settings).await;
+    broker.register_queues();
     let mut old = queue.consume(vec![0]).await.unwrap();
     let batch =
         |range: std::ops::Range<u64>| range.map(|it| edit(0, it, 1_000)).collect::<Vec<_>>();

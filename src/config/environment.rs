@@ -1,0 +1,105 @@
+//! The variables that a process was started with. Pure.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+
+use super::nearest::nearest;
+use super::origin::{Fault, Origin};
+use super::{SECRETS, load};
+
+/// What all of our variables begin with.
+const OURS: &str = "LOCKSTEP_";
+
+/// Variables that belong to no setting: where settings are read from.
+const PLACES: [&str; 2] = [DATA, CONFIG];
+
+/// The data folder.
+pub(super) const DATA: &str = "LOCKSTEP_DATA";
+
+/// The settings' file.
+pub(super) const CONFIG: &str = "LOCKSTEP_CONFIG";
+
+/// Variables of the project's own tests and benches begin with these.
+const NOT_SETTINGS: [&str; 2] = ["LOCKSTEP_TEST_", "LOCKSTEP_BENCH_"];
+
+/// The variables that a process was started with.
+#[derive(Debug, Clone, Default)]
+pub struct Environment(BTreeMap<String, OsString>);
+
+impl<N: Into<OsString>, V: Into<OsString>> FromIterator<(N, V)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Self {
+        // A name that is no Unicode is none that we know.
+        let named = variables.into_iter().filter_map(|(name, value)| {
+            let name = name.into().into_string().ok()?;
+            Some((name, value.into()))
+        });
+        Self(named.collect())
+    }
+}
+
+impl Environment {
+    /// The text of a variable; none where it is not set.
+    ///
+    /// # Errors
+    /// It is no Unicode text.
+    pub(super) fn text(&self, name: &str) -> Result<Option<&str>, Fault> {
+        let Some(value) = self.os(name) else {
+            return Ok(None);
+        };
+        match value.to_str() {
+            Some(text) => Ok(Some(text)),
+            None => Err(Fault::of(variable(name), "its value is no Unicode text")),
+        }
+    }
+
+    /// As it was given.
+    pub(super) fn os(&self, name: &str) -> Option<&OsStr> {
+        self.0.get(name).map(OsString::as_os_str)
+    }
+
+    /// Variables that begin like ours and are none.
+    pub(super) fn strangers(&self) -> Vec<Fault> {
+        let known: Vec<String> = load::names()
+            .iter()
+            .flat_map(|(name, _)| names_of(name))
+            .chain(PLACES.map(str::to_owned))
+            .collect();
+        let is_strange = |name: &&String| {
+            name.starts_with(OURS)
+                && !known.contains(name)
+                && !NOT_SETTINGS.iter().any(|start| name.starts_with(start))
+        };
+        let strange = self.0.keys().filter(is_strange);
+        let fault = |name: &String| {
+            let why = match nearest(name, known.iter().map(String::as_str)) {
+                Some(meant) => format!("there is no such variable; did you mean `{meant}`?"),
+                None => "there is no such variable".to_owned(),
+            };
+            Fault::of(variable(name), why)
+        };
+        strange.map(fault).collect()
+    }
+}
+
+/// The variable of a setting.
+pub fn variable_of(name: &str) -> String {
+    format!("{OURS}{}", name.replace('.', "_").to_uppercase())
+}
+
+/// The variable that names a file with the setting's value, as container engines hand out secrets;
+/// none where the setting is no secret.
+pub(super) fn file_variable_of(name: &str) -> Option<String> {
+    SECRETS
+        .contains(&name)
+        .then(|| format!("{}_FILE", variable_of(name)))
+}
+
+fn names_of(name: &str) -> impl Iterator<Item = String> {
+    std::iter::once(variable_of(name)).chain(file_variable_of(name))
+}
+
+pub(super) fn variable(name: &str) -> Origin {
+    Origin::Variable {
+        variable: name.to_owned(),
+    }
+}

@@ -6,7 +6,7 @@ use lockstep::change::{DocumentKey, Version};
 use lockstep::command::{Request, Response};
 use lockstep::document::Document;
 use lockstep::search::{Answer, Awaited, Mode, Query};
-use lockstep::source::Source as _;
+use lockstep::source::{Source as _, Watch as _};
 use serde_json::{Value, json};
 
 use crate::support::app::{App, pages};
@@ -102,7 +102,6 @@ async fn write(data: &Path, id: &str, content: Value) -> u64 {
         .save(vec![Document { key, fields }])
         .await
         .unwrap();
-    use lockstep::source::Watch as _;
     let watch = rooms.source.watch(None).await.unwrap();
     watch.here().1.sequence()
 }

@@ -1,4 +1,4 @@
-//! What rankings are worth, as trec_eval and BEIR count it.
+//! What rankings are worth, as `trec_eval` and BEIR count it.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -37,7 +37,8 @@ pub(crate) fn ask(
         .output()
         .map_err(fail("start"))?;
     if !output.status.success() {
-        return Err(fail("rank")(format!("it ended with {}", output.status)));
+        let why = format!("it ended with {}", output.status);
+        return Err(Error::unavailable(NAME, "rank")(why));
     }
     serde_json::from_slice(&output.stdout)
         .map_err(|error| Error::malformed("the answer of others.py", error.to_string()))

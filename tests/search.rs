@@ -111,6 +111,8 @@ async fn a_program_tells_by_the_exit_code_that_its_write_is_not_yet_there_or_par
     let data = tempfile::tempdir().unwrap();
     let data = data.path();
     write(data, "good", json!({"Content": TIDE})).await;
+    // From here on changes are sent as such: a snapshot's rows have the version of its reading.
+    assert_eq!(run(data, &["search", "moon"]).code, Some(0));
     let bad = write(data, "bad", json!(5)).await;
     let after = write(data, "later", json!({"Content": LOOM})).await;
     let search = |sequence: u64, epoch: u32| {

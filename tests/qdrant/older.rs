@@ -76,11 +76,11 @@ async fn points_without_labels_get_those_of_their_manifests_when_an_edition_is_o
     // Once: there is nothing left to do.
     server.script(|script| script.answered.clear());
     open(&server, Edition::Current).await.unwrap();
-    let writes = server.script(|script| {
-        let is_write = |name: &&&str| **name == "points.update_batch";
-        script.answered.iter().filter(is_write).count()
+    let manifests = server.script(|script| {
+        let is_read = |name: &&&str| **name == "points.get";
+        script.answered.iter().filter(is_read).count()
     });
-    assert_eq!(writes, 0);
+    assert_eq!(manifests, 0);
 }
 
 /// Makes the document another one, of this author.

@@ -27,6 +27,7 @@ mod error;
 pub mod explain;
 pub mod feature;
 pub mod folder;
+pub mod logbook;
 pub mod metrics;
 pub mod queue;
 pub mod reindex;

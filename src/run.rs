@@ -42,7 +42,9 @@ mod door;
 mod embedder;
 mod feature;
 mod observe;
+mod schedule;
 mod services;
+mod session;
 mod standing;
 mod store;
 mod window;
@@ -54,7 +56,9 @@ use door::Door;
 use embedder::AnyEmbedder;
 pub use feature::feature;
 use observe::Window;
+pub use schedule::schedule;
 use services::Parts;
+pub use session::{Work, session};
 pub use standing::standing;
 use store::{AnyEditions, AnyStore};
 
@@ -108,6 +112,7 @@ pub async fn up(
         let (commands, requests) = Box::pin(opened).await?;
         start(&mut roles, &config, &commands, requests);
         tell(&mut roles, &config, &commands).await?;
+        watch(&mut roles, &config, &commands);
         door.serve(&mut roles, commands, &folder)?;
     }
     tracing::info!(address, data = %config.data.display(), "lockstep is up");
@@ -131,9 +136,16 @@ async fn up_on_services(
     let capturing = capture::role(config.clone(), commands.metrics.clone(), roles.shutdown());
     roles.start("capture", capturing);
     feature::start(roles, config, &parts, feature::Which::Shared)?;
+    watch(roles, config, &commands);
     drive(roles, &commands);
     tell(roles, config, &commands).await?;
     door.serve(roles, commands, folder)
+}
+
+/// Starts the schedule, on the same manners as the crawls that people ask for.
+fn watch<R: Rooms>(roles: &mut Roles, config: &Config, commands: &Commands<R>) {
+    let (source, settings) = (Arc::clone(&commands.source), commands.crawling.clone());
+    schedule::start(roles, config, source, settings);
 }
 
 /// Answers one request in this process, with the roles that it needs. None when `shutdown` was
@@ -266,7 +278,7 @@ async fn open(
         requests,
         clock,
         types: Arc::clone(&config.types),
-        crawling: config.crawl.settings(folder.temporary()),
+        crawling: config.crawling(folder.temporary()),
         metrics: Arc::new(Metrics::new(Arc::clone(&counters))),
         counters,
         about,

@@ -10,6 +10,7 @@
 //! a browser shows here. Closing the connection cancels the command.
 
 mod client;
+mod figures;
 mod wire;
 
 use std::future::Future;
@@ -32,6 +33,7 @@ use crate::shutdown::{Shutdown, requested};
 use crate::{Error, Result};
 
 pub use client::Client;
+pub use figures::tell;
 use wire::{Failure, Line, NDJSON};
 
 /// What `/livez` answers, by which a command knows that it talks to one of us.
@@ -146,7 +148,7 @@ fn refuse(error: &Error) -> Response {
     let status = match error {
         Error::NotFound { .. } => StatusCode::NOT_FOUND,
         Error::Config { .. } | Error::Malformed { .. } => StatusCode::BAD_REQUEST,
-        Error::Fetch { .. } => StatusCode::BAD_GATEWAY,
+        Error::Fetch { .. } | Error::Gone { .. } | Error::Later { .. } => StatusCode::BAD_GATEWAY,
         Error::Unavailable { .. } | Error::Stopped { .. } => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     };

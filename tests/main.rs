@@ -9,12 +9,14 @@ mod collection;
 mod contract {
     mod editions;
     mod embedder;
+    mod logbook;
     mod queue;
     mod source;
     mod vector;
 }
 mod control;
 mod crash;
+mod crawling;
 mod doctor;
 mod embedding;
 mod feature_crash;
@@ -44,5 +46,6 @@ mod support {
     pub(crate) mod services;
     pub(crate) mod wire;
 }
+mod tutorial;
 mod types;
 mod wire;

@@ -12,7 +12,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 export LOCKSTEP_TEST_MODEL ?= $(TARGET)/lockstep-model/all-MiniLM-L6-v2
 
 .PHONY: help run stop test test-services check format lint docs deny advisories structure model setup setup-test \
-	install-tools test-crash local-start local-stop local-ingest-data local-test-retriever bench-runtimes bench-extraction clean-data
+	install-tools test-crash local-start local-stop local-ingest-data local-test-retriever bench-runtimes bench-extraction bench-retrieval clean-data
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,6 +82,9 @@ bench-%: setup-test ## Measure one thing, as `make bench-spine`
 
 bench-runtimes: setup-test ## Which runtime embeds fastest here, the ones not chosen included
 	benches/runtimes/run
+
+bench-retrieval: setup-test ## How well the documents of the test collection in COLLECTION= are found, beside others
+	benches/retrieval/run
 
 bench-extraction: setup ## How well articles are found, on the pages in EXTRACTION=, beside other extractors
 	benches/extraction/run

@@ -69,7 +69,7 @@ pub(crate) use settings::is_github;
 pub use settings::{Settings, Token};
 pub use target::{Kind, examine, kinds};
 
-use crate::change::DocumentKey;
+use crate::change::{DocumentKey, Version};
 use crate::document::{Repository, key_of_link, kind};
 use crate::logbook::Logbook;
 use crate::source::Source;
@@ -128,6 +128,9 @@ pub struct Report {
     pub skipped: Vec<Skipped>,
     /// Every document that was found, written or not, in order.
     pub keys: Vec<DocumentKey>,
+    /// Everything that was written is at this version or below, where nobody waited for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<Version>,
     /// When a host asks to come again for the rest: milliseconds since 1970, UTC; none where it does not.
     #[serde(default)]
     pub later_ms: Option<u64>,

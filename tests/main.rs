@@ -26,6 +26,7 @@ mod pipeline;
 mod qdrant;
 mod rabbit;
 mod reindex;
+mod search;
 mod services;
 mod simulation;
 mod spine;

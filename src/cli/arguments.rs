@@ -4,6 +4,7 @@ mod author;
 mod control;
 mod crawl;
 mod partitions;
+mod search;
 mod settings;
 
 use std::path::PathBuf;
@@ -14,13 +15,13 @@ use url::Url;
 
 use crate::command::{Reindex, Request};
 use crate::config::Place;
-use crate::search::Query;
 use crate::{Error, Result};
 
 use author::Author;
 pub(super) use control::Control;
 pub(super) use crawl::Crawl;
 pub(super) use partitions::Partitions;
+use search::Search;
 pub(super) use settings::What;
 
 const DATA_HELP: &str =
@@ -36,6 +37,8 @@ Exit codes:
   4  verify: source and index differ
   5  the data folder cannot be used: held by a process that does not answer, of a newer format, \
 or damaged
+  6  search --at-least: not everything up to that version is searchable yet; what is there was shown
+  7  search --at-least: the change of that version is parked; what is there was shown
   130  a signal ended it
 
 Every command works on the data folder: through the running process when there is one, otherwise \
@@ -124,24 +127,15 @@ pub(super) enum Ask {
   lockstep crawl --list
   lockstep crawl --schedule")]
     Crawl(Crawl),
-    /// Find text by meaning
+    /// Find text by meaning and by words
     #[command(after_help = "Examples:
   lockstep search \"how do I share state between threads\"
   lockstep search \"retry delay\" --type repositories --limit 3
-  lockstep search \"analytical engine\" --author \"Ada Lovelace\" --json")]
-    Search {
-        /// The question, in your own words
-        text: String,
-        /// Only this author's: a full name or an id
-        #[arg(long)]
-        author: Option<String>,
-        /// Only this type; may be given several times
-        #[arg(long = "type", value_name = "TYPE")]
-        kinds: Vec<String>,
-        /// How many documents at most
-        #[arg(long, default_value_t = 10)]
-        limit: usize,
-    },
+  lockstep search \"analytical engine\" --author \"Ada Lovelace\" --json
+  lockstep search \"ENOSPC\" --mode words
+  lockstep search \"borrowing\" --since 2024-01-01 --platform medium --language en --diverse
+  lockstep search \"talking stick\" --at-least 1.0.57.0 --wait 5")]
+    Search(Search),
     /// Delete a document from source and index
     #[command(after_help = "Examples:\n  lockstep delete https://example.org/an-article")]
     Delete {
@@ -265,17 +259,7 @@ impl Ask {
     pub(super) fn request(self) -> Result<Request> {
         Ok(match self {
             Self::Crawl(crawl) => crawl.request()?,
-            Self::Search {
-                text,
-                author,
-                kinds,
-                limit,
-            } => Request::Search(Query {
-                text,
-                author,
-                kinds,
-                limit,
-            }),
+            Self::Search(search) => search.request(),
             Self::Delete { target, wait } => Request::Delete {
                 target: named(target)?,
                 wait: !wait.no_wait,

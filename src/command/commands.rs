@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::capture::{self, Resync};
+use crate::change::Version;
 use crate::clock::Clock;
 use crate::feature::embed::Embedder;
 use crate::feature::floor;
@@ -139,7 +140,8 @@ impl<R: Rooms> Commands<R> {
         wait: bool,
         report: &Reporter,
     ) -> Result<Response> {
-        let crawled = self.crawl(what, report).await?;
+        let mut crawled = self.crawl(what, report).await?;
+        crawled.version = self.written(wait).await?;
         self.wait(wait, Until::Edits, report).await?;
         Ok(Response::Crawl(crawled))
     }
@@ -150,7 +152,8 @@ impl<R: Rooms> Commands<R> {
         wait: bool,
         report: &Reporter,
     ) -> Result<Response> {
-        let deleted = self.delete(target).await?;
+        let mut deleted = self.delete(target).await?;
+        deleted.version = self.written(wait).await?;
         self.wait(wait, Until::Edits, report).await?;
         Ok(Response::Delete(deleted))
     }
@@ -219,6 +222,20 @@ impl<R: Rooms> Commands<R> {
         }
     }
 
+    /// The version of the newest change, for whoever does not wait and asks for it later.
+    async fn written(&self, is_waited_for: bool) -> Result<Option<Version>> {
+        if is_waited_for {
+            return Ok(None);
+        }
+        let time = settle::end(self.source.as_ref()).await?;
+        let saved = self.checkpoints.load().await?;
+        Ok(Some(Version {
+            epoch: saved.map_or(1, |checkpoint| checkpoint.epoch),
+            time,
+            order: 0,
+        }))
+    }
+
     async fn retry(&self, id: Option<&str>, wait: bool, report: &Reporter) -> Result<Response> {
         let (keys, unreadable) = parked::documents(self.queue.as_ref(), id).await?;
         let documents = self.read_again(Resync::Keys(keys)).await?;
@@ -261,7 +278,10 @@ impl<R: Rooms> Commands<R> {
         let keys = self.find(target).await?;
         let documents = keys.iter().map(ToString::to_string).collect();
         self.source.delete(keys).await?;
-        Ok(Deleted { documents })
+        Ok(Deleted {
+            documents,
+            version: None,
+        })
     }
 
     /// A type is read as a whole; anything else names a document, also one that only the index has.

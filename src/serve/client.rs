@@ -188,6 +188,7 @@ mod tests {
     fn found() -> Response {
         Response::Delete(Deleted {
             documents: vec!["posts/1".into()],
+            version: None,
         })
     }
 

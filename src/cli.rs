@@ -7,6 +7,7 @@
 
 mod arguments;
 mod exit;
+mod export;
 mod progress;
 mod render;
 
@@ -21,9 +22,10 @@ use tokio::runtime::Runtime;
 use crate::command::{Handler as _, Reporter, Request, Response, Status};
 use crate::config::{self, Config, Environment};
 use crate::serve::Client;
-use crate::{Error, Result, run, shutdown, simulate, telemetry};
+use crate::token::Tokens;
+use crate::{Error, Result, clock, run, shutdown, simulate, telemetry};
 
-use arguments::{Arguments, Command, What};
+use arguments::{Arguments, Command, Token, What};
 pub use exit::Exit;
 
 /// Reads the command, does it, and says how it went.
@@ -79,6 +81,19 @@ fn execute(arguments: Arguments, environment: &Environment) -> Result<Exit> {
                     .await?
                     .map_or(Exit::Interrupted, |()| Exit::Done))
             })
+        }
+        Command::Serve => {
+            let config = config::load(place, environment)?;
+            telemetry::start(&config.log)?;
+            runtime()?.block_on(serve(config))
+        }
+        Command::Export(asked) => {
+            let config = quiet(config::load(place, environment)?)?;
+            runtime()?.block_on(export::export(config, asked, json))
+        }
+        Command::Token(what) => {
+            let config = quiet(config::load(place, environment)?)?;
+            token(&config, what, json)
         }
         Command::Config(what) => {
             let shown = config::Shown::from(config::read(place, environment)?);
@@ -144,6 +159,42 @@ async fn up(config: Config) -> Result<Exit> {
         }))
     });
     Ok(done.await?.map_or(Exit::Interrupted, |()| Exit::Done))
+}
+
+/// Answers from the services until a signal asks for the end.
+async fn serve(config: Config) -> Result<Exit> {
+    let done = shutdown::until_insisted(|shutdown| {
+        Box::pin(run::serve(config, shutdown, |address| {
+            anstream::eprintln!("lockstep answers at {address} (stop it with Ctrl-C)");
+        }))
+    });
+    Ok(done.await?.map_or(Exit::Interrupted, |()| Exit::Done))
+}
+
+/// The file of the tokens is changed here, and whoever answers reads it again.
+fn token(config: &Config, what: Token, json: bool) -> Result<Exit> {
+    let tokens = Tokens::of(config.serve.tokens_in(&config.data));
+    let text = match what {
+        Token::Create { name } => {
+            let created = tokens.create(&name, clock::Clock::system().now_ms())?;
+            if json {
+                render::pretty(&created)?
+            } else {
+                render::created(&created)
+            }
+        }
+        Token::List if json => render::pretty(&tokens.list()?)?,
+        Token::List => render::tokens(&tokens.list()?),
+        Token::Revoke { id } => {
+            let revoked = tokens.revoke(&id)?;
+            if json {
+                render::pretty(&revoked)?
+            } else {
+                format!("{id} lets nobody in any more\n")
+            }
+        }
+    };
+    print(&text)
 }
 
 /// The answer; a status says how the services stand too, which this process asks itself, and is an

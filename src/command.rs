@@ -9,6 +9,7 @@
 mod answer;
 mod ask;
 mod commands;
+mod library;
 mod parked;
 mod reindex;
 mod services;
@@ -26,6 +27,7 @@ pub use answer::{
     Deleted, Dropped, ParkedList, ParkedMessage, Pending, Response, Resynced, Retried, Status,
 };
 pub use commands::{About, Commands, Rooms};
+pub use library::{Held, Library};
 pub use reindex::{Driving, Edition, Filling, Reindex, Reindexed};
 pub use services::{Queues, Services, Stance};
 

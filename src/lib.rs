@@ -24,6 +24,7 @@ pub mod database;
 pub mod document;
 mod error;
 pub mod explain;
+pub mod export;
 pub mod feature;
 pub mod folder;
 pub mod queue;
@@ -38,6 +39,7 @@ pub mod source;
 #[cfg(test)]
 mod still;
 pub mod telemetry;
+pub mod token;
 pub mod vector;
 pub mod verify;
 

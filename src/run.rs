@@ -38,7 +38,9 @@ mod capture;
 mod control;
 mod door;
 mod embedder;
+mod export;
 mod feature;
+mod serve;
 mod services;
 mod standing;
 mod store;
@@ -48,7 +50,9 @@ pub use capture::capture;
 pub use control::{Order, control};
 use door::Door;
 use embedder::AnyEmbedder;
+pub use export::export;
 pub use feature::feature;
+pub use serve::serve;
 use services::Parts;
 pub use standing::standing;
 use store::{AnyEditions, AnyStore};
@@ -102,7 +106,7 @@ pub async fn up(
         let opened = open(&config, &folder, address, Unreadable::Refuse);
         let (commands, requests) = Box::pin(opened).await?;
         start(&mut roles, &config, &commands, requests);
-        door.serve(&mut roles, commands, &folder)?;
+        door.serve(&mut roles, commands, Some(&folder))?;
     }
     tracing::info!(address, data = %config.data.display(), "lockstep is up");
     ready(&address);
@@ -126,7 +130,7 @@ async fn up_on_services(
     roles.start("capture", capturing);
     feature::start(roles, config, &parts, feature::Which::Shared)?;
     drive(roles, &commands);
-    door.serve(roles, commands, folder)
+    door.serve(roles, commands, Some(folder))
 }
 
 /// Answers one request in this process, with the roles that it needs. None when `shutdown` was

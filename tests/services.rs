@@ -1,6 +1,7 @@
 //! Capture and a worker on real servers, each a process, and the commands that ask about them.
 
 mod reindex;
+mod serve;
 
 use std::path::Path;
 

@@ -2,8 +2,10 @@
 
 mod author;
 mod control;
+mod export;
 mod partitions;
 mod settings;
+mod token;
 
 use std::path::PathBuf;
 
@@ -19,8 +21,10 @@ use crate::{Error, Result, crawl};
 
 use author::Author;
 pub(super) use control::Control;
+pub(super) use export::Export;
 pub(super) use partitions::Partitions;
 pub(super) use settings::What;
+pub(super) use token::Token;
 
 const DATA_HELP: &str =
     "The folder that holds all data [env: LOCKSTEP_DATA; default: the platform's data folder]";
@@ -78,9 +82,23 @@ pub(super) enum Command {
         #[arg(long, value_name = "LIST", value_parser = partitions::read)]
         partitions: Option<Partitions>,
     },
+    /// Answer over HTTP from the services until it is stopped; as many processes as you like
+    #[command(after_help = "Examples:
+  lockstep serve
+  LOCKSTEP_SERVE_LISTEN=0.0.0.0:7411 lockstep serve    # where there is a token")]
+    Serve,
     /// Check the settings, or show them and where each comes from
     #[command(subcommand)]
     Config(What),
+    /// Make, list or revoke the tokens that the HTTP API lets in
+    #[command(subcommand)]
+    Token(Token),
+    /// Write the index as lines of JSON: documents, chunks, or chunks with their vectors
+    #[command(after_help = "Examples:
+  lockstep export > documents.jsonl
+  lockstep export --what vectors --type articles --output vectors.jsonl --manifest vectors.json
+  lockstep export --what chunks --author \"Ada Lovelace\" --since 2026-01-31")]
+    Export(Export),
     #[command(flatten)]
     Control(Control),
     #[command(flatten)]

@@ -4,9 +4,11 @@ mod authors;
 mod reports;
 mod services;
 mod settings;
+mod tokens;
 
 pub(super) use services::stance;
 pub(super) use settings::{faults, settings};
+pub(super) use tokens::{created, tokens};
 
 use std::fmt::Write as _;
 

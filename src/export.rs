@@ -14,6 +14,8 @@ mod line;
 mod moment;
 mod select;
 mod tally;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;

@@ -19,16 +19,6 @@ use super::super::problem::Problem;
 use super::crawl::what;
 use crate::command::Library;
 
-/// What the function was called with; the media type is not looked at.
-#[derive(Debug, ToSchema)]
-#[expect(dead_code, reason = "it describes what is read field by field")]
-pub(crate) struct Event {
-    /// Whose it is: a full name.
-    user: String,
-    /// An http or https link.
-    link: String,
-}
-
 /// What the function answers.
 #[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(untagged)]
@@ -57,7 +47,13 @@ pub(crate) enum Answer {
     path = "/2015-03-31/functions/function/invocations",
     tag = "crawl",
     operation_id = "invoke",
-    request_body = Event,
+    request_body(
+        content = Option<Value>,
+        content_type = "application/json",
+        description = "`user`: a full name, and `link`: an http or https link. The media type is not looked at, and \
+            whatever else is sent is answered as the function did.",
+        example = json!({"user": "Ada Lovelace", "link": "https://example.org/article"}),
+    ),
     responses((status = OK, description = "How it went stands in the body", body = Answer)),
 )]
 pub(crate) async fn invoke<L: Library>(

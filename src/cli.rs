@@ -23,7 +23,7 @@ use crate::command::{Handler as _, Reporter, Request, Response, Status};
 use crate::config::{self, Config, Environment};
 use crate::serve::Client;
 use crate::token::Tokens;
-use crate::{Error, Result, clock, run, shutdown, simulate, telemetry};
+use crate::{Error, Result, clock, doctor, run, shutdown, simulate, telemetry};
 
 use arguments::{Arguments, Command, Token, What};
 pub use exit::Exit;
@@ -95,6 +95,7 @@ fn execute(arguments: Arguments, environment: &Environment) -> Result<Exit> {
             let config = quiet(config::load(place, environment)?)?;
             token(&config, what, json)
         }
+        Command::Doctor => diagnose(config::read(place, environment)?, json),
         Command::Config(what) => {
             let shown = config::Shown::from(config::read(place, environment)?);
             print(&match (json, what) {
@@ -127,6 +128,26 @@ fn execute(arguments: Arguments, environment: &Environment) -> Result<Exit> {
             }
         }
     }
+}
+
+/// Looks at everything, where the settings are right at all.
+fn diagnose(reading: config::Reading, json: bool) -> Result<Exit> {
+    let diagnosis = if reading.faults.is_empty() {
+        let config = quiet(reading.config)?;
+        runtime()?.block_on(Box::pin(run::doctor(config)))?
+    } else {
+        doctor::misread(&reading.faults)
+    };
+    print(&if json {
+        render::pretty(&diagnosis)?
+    } else {
+        render::diagnosis(&diagnosis)
+    })?;
+    Ok(if diagnosis.is_healthy() {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
 }
 
 /// A command's own work is told by its answer; the log is for what goes wrong.

@@ -64,6 +64,8 @@ pub struct Config {
     pub crawl: Crawl,
     /// What the process says about itself.
     pub log: Log,
+    /// Where a scraper and a supervisor may ask the process how it is.
+    pub metrics: Told,
     /// What the fields of documents mean, by type; made of `[types.<type>]` when all is read.
     #[serde(skip)]
     pub types: Arc<Types>,
@@ -238,6 +240,27 @@ impl Crawl {
     }
 }
 
+/// Where a scraper and a supervisor may ask the process how it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Told {
+    /// Where `/metrics`, `/livez` and `/readyz` are answered, to anybody; empty: nowhere.
+    pub listen: String,
+}
+
+impl Told {
+    /// The address, where there is one.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.listen.parse().ok()
+    }
+
+    fn fault(&self) -> Option<(&'static str, String)> {
+        let is_wrong = !self.listen.is_empty() && self.address().is_none();
+        let why = || format!("{:?} is no address, as 127.0.0.1:9464", self.listen);
+        is_wrong.then(|| ("metrics.listen", why()))
+    }
+}
+
 /// What the process says about itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -350,6 +373,7 @@ impl Config {
             is_out.then(|| (name, format!("{value} is not in {low} to {high}")))
         };
         let mut faults: Vec<_> = self.bounds().into_iter().filter_map(out).collect();
+        faults.extend(self.metrics.fault());
         faults.extend(self.model.faults());
         faults
     }

@@ -28,6 +28,7 @@ use crate::document::kind;
 use crate::feature::embed::cache::Shelf;
 use crate::feature::worker;
 use crate::folder::Folder;
+use crate::metrics::Metrics;
 use crate::queue::sqlite::SqliteQueue;
 use crate::reindex::Remembering;
 use crate::shutdown::{Roles, requested};
@@ -36,10 +37,12 @@ use crate::vector::edge::{self, Unreadable};
 
 mod capture;
 mod control;
+mod doctor;
 mod door;
 mod embedder;
 mod export;
 mod feature;
+mod observe;
 mod serve;
 mod services;
 mod standing;
@@ -48,10 +51,12 @@ mod window;
 
 pub use capture::capture;
 pub use control::{Order, control};
+pub use doctor::doctor;
 use door::Door;
 use embedder::AnyEmbedder;
 pub use export::export;
 pub use feature::feature;
+use observe::Window;
 pub use serve::serve;
 use services::Parts;
 pub use standing::standing;
@@ -106,6 +111,7 @@ pub async fn up(
         let opened = open(&config, &folder, address, Unreadable::Refuse);
         let (commands, requests) = Box::pin(opened).await?;
         start(&mut roles, &config, &commands, requests);
+        tell(&mut roles, &config, &commands).await?;
         door.serve(&mut roles, commands, Some(&folder))?;
     }
     tracing::info!(address, data = %config.data.display(), "lockstep is up");
@@ -126,10 +132,11 @@ async fn up_on_services(
 ) -> Result<()> {
     let parts = Parts::open(config, Some(folder)).await?;
     let commands = parts.commands(config, roles, Some(door.address())).await?;
-    let capturing = capture(config.clone(), roles.shutdown());
+    let capturing = capture::role(config.clone(), commands.metrics.clone(), roles.shutdown());
     roles.start("capture", capturing);
     feature::start(roles, config, &parts, feature::Which::Shared)?;
     drive(roles, &commands);
+    tell(roles, config, &commands).await?;
     door.serve(roles, commands, Some(folder))
 }
 
@@ -247,6 +254,7 @@ async fn open(
     let within = Some((folder, database));
     let editions = AnyEditions::open(config, within, configured, unreadable).await?;
     let (requests, asked) = mpsc::channel(REQUESTS_MAX);
+    let counters = Arc::<worker::Counters>::default();
     let about = About {
         data: config.data.clone(),
         address,
@@ -263,7 +271,8 @@ async fn open(
         clock,
         types: Arc::clone(&config.types),
         crawling: config.crawl.settings(folder.temporary()),
-        counters: Arc::default(),
+        metrics: Arc::new(Metrics::new(Arc::clone(&counters))),
+        counters,
         about,
     };
     Ok((Arc::new(commands), asked))
@@ -303,6 +312,23 @@ fn start(
         Box::pin(worker::run(ports, &settings, all, stop)).await
     });
     drive(roles, commands);
+}
+
+/// Tells how it goes, where the settings say where.
+async fn tell<R: Rooms>(
+    roles: &mut Roles,
+    config: &Config,
+    commands: &Arc<Commands<R>>,
+) -> Result<()> {
+    let told = Window::open(config, Arc::clone(&commands.metrics)).await?;
+    let (rooms, stop) = (Arc::clone(commands), roles.shutdown());
+    roles.start("metrics", async move {
+        let embedder = rooms.embedder.as_ref();
+        let (queue, editions) = (rooms.queue.as_ref(), rooms.editions.as_ref());
+        let look = || observe::index(&rooms.metrics, queue, editions, (embedder, &rooms.clock));
+        told.run(look, stop).await
+    });
+    Ok(())
 }
 
 /// Goes on with a re-index, whoever began it.

@@ -221,7 +221,7 @@ fn known_ids(author: &str) -> Vec<String> {
 }
 
 /// The settled watermark of the whole: the lowest of all queues, none until each of them has one.
-fn as_of_ms(control: &Control, places: usize) -> Option<u64> {
+pub(crate) fn as_of_ms(control: &Control, places: usize) -> Option<u64> {
     if control.watermarks.len() < places {
         return None;
     }

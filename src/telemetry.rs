@@ -1,7 +1,6 @@
 //! What the process says about itself: its log, and the counters that a status reads.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
@@ -59,57 +58,6 @@ impl From<&Counters> for Counted {
     }
 }
 
-/// A figure of this process that others may watch; docs/metrics.md has a row for each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Metric {
-    /// Its name, unit last.
-    pub name: &'static str,
-    /// The unit.
-    pub unit: &'static str,
-    /// What it says.
-    pub help: &'static str,
-}
-
-/// How much of the source's log is left.
-pub const OPLOG_WINDOW: Metric = Metric {
-    name: "lockstep_source_oplog_window_seconds",
-    unit: "seconds",
-    help: "How far the source's log reaches back before the saved position",
-};
-
-/// Every metric.
-pub const METRICS: [Metric; 1] = [OPLOG_WINDOW];
-
-/// The latest value of a figure that goes up and down; none before the first.
-#[derive(Debug, Default)]
-pub struct Gauge(Mutex<Option<u64>>);
-
-impl Gauge {
-    /// Records a value.
-    pub fn set(&self, value: u64) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
-    }
-
-    /// The value recorded last.
-    pub fn get(&self) -> Option<u64> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What a process records; each role is handed it.
-#[derive(Debug, Default)]
-pub struct Metrics {
-    /// As [`OPLOG_WINDOW`] says.
-    pub oplog_window: Gauge,
-}
-
-impl Metrics {
-    /// Every metric with its value, for whoever prints them.
-    pub fn read(&self) -> [(Metric, Option<u64>); METRICS.len()] {
-        [(OPLOG_WINDOW, self.oplog_window.get())]
-    }
-}
-
 /// Writes the log to standard error from now on. A second call changes nothing.
 ///
 /// # Errors
@@ -135,30 +83,4 @@ pub fn start(log: &Log) -> Result<()> {
 /// Whether standard error shows colour: a terminal, and no one asked for none.
 fn colour() -> bool {
     anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_page_has_a_row_for_every_metric_and_no_other() {
-        let page = include_str!("../docs/metrics.md");
-        let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
-        let cells = |row: &'static str| row.split(" | ").take(3).collect::<Vec<_>>();
-        let rows: Vec<_> = rows.map(cells).collect();
-        let named = METRICS.map(|metric| format!("{}`", metric.name));
-        let known: Vec<_> = (named.iter().zip(METRICS))
-            .map(|(name, metric)| vec![name.as_str(), metric.unit, metric.help])
-            .collect();
-        assert_eq!(rows, known, "docs/metrics.md against src/telemetry.rs");
-    }
-
-    #[test]
-    fn what_was_recorded_is_read_under_its_name() {
-        let metrics = Metrics::default();
-        assert_eq!(metrics.read(), [(OPLOG_WINDOW, None)]);
-        metrics.oplog_window.set(7);
-        assert_eq!(metrics.read(), [(OPLOG_WINDOW, Some(7))]);
-    }
 }

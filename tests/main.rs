@@ -16,8 +16,10 @@ mod contract {
 }
 mod control;
 mod crash;
+mod doctor;
 mod embedding;
 mod feature_crash;
+mod metrics;
 mod mongo_faults;
 mod pipeline;
 mod qdrant;

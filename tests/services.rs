@@ -1,5 +1,7 @@
 //! Capture and a worker on real servers, each a process, and the commands that ask about them.
 
+mod doctor;
+mod metrics;
 mod reindex;
 mod serve;
 

@@ -87,6 +87,9 @@ pub(super) enum Command {
   lockstep serve
   LOCKSTEP_SERVE_LISTEN=0.0.0.0:7411 lockstep serve    # where there is a token")]
     Serve,
+    /// Look at everything that is needed here, and say how to mend what is not as it should be
+    #[command(after_help = "Examples:\n  lockstep doctor\n  lockstep doctor --json")]
+    Doctor,
     /// Check the settings, or show them and where each comes from
     #[command(subcommand)]
     Config(What),

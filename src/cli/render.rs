@@ -1,11 +1,13 @@
 //! Answers as text for people, and as JSON.
 
 mod authors;
+mod doctor;
 mod reports;
 mod services;
 mod settings;
 mod tokens;
 
+pub(super) use doctor::diagnosis;
 pub(super) use services::stance;
 pub(super) use settings::{faults, settings};
 pub(super) use tokens::{created, tokens};

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
+use tokio::time::Instant;
+
 use crate::capture::Resync;
 use crate::change::DocumentKey;
 use crate::document::Fields;
@@ -41,6 +43,18 @@ impl<R: Rooms> Commands<R> {
     }
 
     pub(super) async fn search(&self, query: &search::Query) -> Result<search::Answer> {
+        let begun = Instant::now();
+        let answer = self.answer(query).await;
+        let outcome = match &answer {
+            Ok(answer) if answer.hits.is_empty() => "nothing",
+            Ok(_) => "found",
+            Err(_) => "failed",
+        };
+        self.metrics.searched(outcome, begun.elapsed());
+        answer
+    }
+
+    async fn answer(&self, query: &search::Query) -> Result<search::Answer> {
         let depth = self.queue.depth().await?;
         let standing = search::Standing {
             places: 2 * usize::try_from(self.queue.partitions()).unwrap_or(usize::MAX / 2),

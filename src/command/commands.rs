@@ -13,6 +13,7 @@ use crate::feature::embed::Embedder;
 use crate::feature::floor;
 use crate::feature::types::Types;
 use crate::feature::worker::Counters;
+use crate::metrics::Metrics;
 use crate::queue::Generations;
 use crate::reindex::{Editions, Standing};
 use crate::source::{Checkpoints, Source};
@@ -76,6 +77,8 @@ pub struct Commands<R: Rooms> {
     pub crawling: crawl::Settings,
     /// What has happened so far.
     pub counters: Arc<Counters>,
+    /// What is told of it.
+    pub metrics: Arc<Metrics>,
     /// What a status says of the process.
     pub about: About,
 }

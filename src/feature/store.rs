@@ -13,6 +13,9 @@
 //!   delayed sweep of the other takes nothing that the winner names.
 
 use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::embed::Embedder;
 use super::plan::Plan;
@@ -33,6 +36,8 @@ pub struct Stored {
     pub embedded: usize,
     /// Texts whose point was there already.
     pub kept: usize,
+    /// Time that embedding took.
+    pub embedding: Duration,
 }
 
 /// A text without a point.
@@ -58,14 +63,17 @@ pub async fn store<V: VectorStore, E: Embedder>(
 ) -> Result<Stored> {
     let texts: usize = plans.iter().map(|plan| plan.texts.len()).sum();
     let missing = keep(store, &mut plans).await?;
-    let stored = Stored {
+    let mut stored = Stored {
         embedded: missing.len(),
         kept: texts - missing.len(),
+        embedding: Duration::ZERO,
     };
     let mut slices = missing.chunks(TEXTS_MAX).peekable();
     let mut writes = Vec::new();
     while let Some(slice) = slices.next() {
+        let begun = Instant::now();
         writes.push(Write::Upsert(embed(embedder, slice).await?));
+        stored.embedding += begun.elapsed();
         if slices.peek().is_some() {
             store.write(std::mem::take(&mut writes)).await?;
         }

@@ -24,6 +24,7 @@ use super::collect;
 use super::ledger::Ledger;
 use super::types::Types;
 use crate::clock::Clock;
+use crate::metrics::Stages;
 use crate::queue::{Consumer, Generations, Tag};
 use crate::reindex::{self, Editions, Index, Standing};
 use crate::retry::Backoff;
@@ -88,6 +89,8 @@ pub struct Counters {
     pub overtaken: AtomicU64,
     /// Messages that were set aside.
     pub parked: AtomicU64,
+    /// What the time went into.
+    pub stages: Stages,
 }
 
 /// What a worker needs.

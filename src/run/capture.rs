@@ -8,57 +8,54 @@
 
 use std::convert::Infallible;
 use std::future::{Future, pending};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
+use super::observe::{self, Window};
 use super::window::{self, Watcher};
 use crate::capture::{self, Ports, Request};
 use crate::change::Change;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::metrics::Metrics;
 use crate::queue::rabbit::{self, RabbitQueue};
 use crate::retry::Backoff;
 use crate::source::mongo::{Asked, Lease, MongoSource};
-use crate::telemetry::Metrics;
 use crate::{Error, Recovery, Result};
 
 /// Between two looks for requests and for a pause.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Captures until `shutdown` is ready.
+/// Captures until `shutdown` is ready, and tells how it goes.
 ///
 /// # Errors
 /// What a service refuses and trying again cannot mend; that a service did not answer within
 /// `capture.startup_timeout_seconds`; lost history, by the policy.
 pub async fn capture(config: Config, shutdown: watch::Receiver<bool>) -> Result<()> {
-    let clock = Clock::system();
-    let connect = async {
-        let source = patiently(&config, || {
-            MongoSource::open(source_settings(&config), clock.clone())
-        });
-        let queue = patiently(&config, || {
-            RabbitQueue::open(queue_settings(&config), clock.clone())
-        });
-        tokio::try_join!(source, queue)
-    };
     require(&config)?;
-    let (source, queue) = tokio::select! {
-        biased;
-        () = crate::shutdown::requested(shutdown.clone()) => return Ok(()),
-        connected = connect => connected?,
+    let metrics = Arc::new(Metrics::new(Arc::default()));
+    let told = Window::open(&config, Arc::clone(&metrics)).await?;
+    let Some(service) = Service::connect(config, metrics, shutdown.clone()).await? else {
+        return Ok(());
     };
-    let service = Service {
-        config,
-        source,
-        queue,
-        clock,
-        metrics: Metrics::default(),
-        shutdown,
-    };
-    Box::pin(service.run()).await
+    let told = told.run(|| service.observe(), shutdown);
+    tokio::try_join!(Box::pin(service.run()), told).map(|((), ())| ())
+}
+
+/// The same as a role of a process that tells itself how it goes.
+pub(super) async fn role(
+    config: Config,
+    metrics: Arc<Metrics>,
+    shutdown: watch::Receiver<bool>,
+) -> Result<()> {
+    match Service::connect(config, metrics, shutdown).await? {
+        Some(service) => Box::pin(service.run()).await,
+        None => Ok(()),
+    }
 }
 
 /// What the role needs of the settings.
@@ -131,23 +128,61 @@ struct Service {
     source: MongoSource,
     queue: RabbitQueue,
     clock: Clock,
-    metrics: Metrics,
+    metrics: Arc<Metrics>,
     shutdown: watch::Receiver<bool>,
 }
 
 impl Service {
+    /// None when it was stopped before both answered.
+    async fn connect(
+        config: Config,
+        metrics: Arc<Metrics>,
+        shutdown: watch::Receiver<bool>,
+    ) -> Result<Option<Self>> {
+        let clock = Clock::system();
+        let connect = async {
+            let source = patiently(&config, || {
+                MongoSource::open(source_settings(&config), clock.clone())
+            });
+            let queue = patiently(&config, || {
+                RabbitQueue::open(queue_settings(&config), clock.clone())
+            });
+            tokio::try_join!(source, queue)
+        };
+        let (source, queue) = tokio::select! {
+            biased;
+            () = crate::shutdown::requested(shutdown.clone()) => return Ok(None),
+            connected = connect => connected?,
+        };
+        Ok(Some(Self {
+            config,
+            source,
+            queue,
+            clock,
+            metrics,
+            shutdown,
+        }))
+    }
+
+    async fn observe(&self) -> Result<()> {
+        observe::position(&self.metrics, &self.source, &self.clock).await?;
+        observe::queues(&self.metrics, &self.queue, &self.clock).await
+    }
+
     async fn run(&self) -> Result<()> {
         let owner = owner();
         loop {
             if let Some(active) = self.source.standing().await?.owner {
                 tracing::info!(active, "standing by");
             }
+            self.metrics.captures(false);
             let lease = tokio::select! {
                 biased;
                 () = self.stopped() => return Ok(()),
                 lease = tried("waiting for the lease", None, || self.source.acquire(&owner)) => lease?,
             };
             tracing::info!(owner, fence = lease.fence(), "capture is ours");
+            self.metrics.captures(true);
             let ended = tokio::select! {
                 biased;
                 error = self.kept(&lease) => Err(error),
@@ -185,7 +220,7 @@ impl Service {
             match self.source.standing().await {
                 Ok(standing) => {
                     if let Some(window) = standing.window {
-                        watcher.look(window, &self.metrics.oplog_window);
+                        watcher.look(window);
                     }
                 }
                 Err(error) => {

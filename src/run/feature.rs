@@ -6,9 +6,11 @@
 //! ```
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::observe::{self, Window};
 use super::services::{self, Parts};
 use super::{Door, drive, until, worker_settings};
 use crate::config::Config;
@@ -76,6 +78,7 @@ async fn open(
         None => Which::Shared,
     };
     start(roles, config, &parts, which)?;
+    tell(roles, config, &parts).await?;
     if let Some(folder) = folder.filter(|_| config.source.url.is_set()) {
         let door = Door::open(config).await?;
         let address = Some(door.address());
@@ -83,6 +86,26 @@ async fn open(
         drive(roles, &commands);
         door.serve(roles, commands, Some(folder))?;
     }
+    Ok(())
+}
+
+/// Tells how it goes, where the settings say where.
+async fn tell(roles: &mut Roles, config: &Config, parts: &Parts) -> Result<()> {
+    let told = Window::open(config, Arc::clone(&parts.metrics)).await?;
+    let (queue, editions) = (Arc::clone(&parts.queue), Arc::clone(&parts.editions));
+    let (embedder, metrics) = (Arc::clone(&parts.embedder), Arc::clone(&parts.metrics));
+    let (clock, stop) = (parts.clock.clone(), roles.shutdown());
+    roles.start("metrics", async move {
+        let look = || {
+            observe::index(
+                &metrics,
+                queue.as_ref(),
+                editions.as_ref(),
+                (embedder.as_ref(), &clock),
+            )
+        };
+        told.run(look, stop).await
+    });
     Ok(())
 }
 

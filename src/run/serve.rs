@@ -5,7 +5,7 @@
 use tokio::sync::watch;
 
 use super::services::{self, Parts};
-use super::{Door, until};
+use super::{Door, tell, until};
 use crate::config::Config;
 use crate::shutdown::{Roles, requested};
 use crate::{Error, Result};
@@ -62,6 +62,7 @@ async fn open(config: &Config, roles: &mut Roles) -> Result<String> {
     let address = door.address();
     let parts = Parts::open(config, None).await?;
     let commands = parts.commands(config, roles, Some(address.clone())).await?;
+    tell(roles, config, &commands).await?;
     door.serve(roles, commands, None)?;
     Ok(address)
 }

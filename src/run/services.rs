@@ -25,6 +25,7 @@ use crate::config::Config;
 use crate::database::Database;
 use crate::feature::worker::Counters;
 use crate::folder::Folder;
+use crate::metrics::Metrics;
 use crate::queue::rabbit::RabbitQueue;
 use crate::shutdown::{Roles, requested};
 use crate::source::mongo::MongoSource;
@@ -107,6 +108,7 @@ pub(super) struct Parts {
     /// The configured model's name.
     model: String,
     pub(super) counters: Arc<Counters>,
+    pub(super) metrics: Arc<Metrics>,
     pub(super) clock: Clock,
 }
 
@@ -127,12 +129,14 @@ impl Parts {
         let queue = patiently(config, || {
             RabbitQueue::open(queue_settings(config), clock.clone())
         });
+        let counters = Arc::<Counters>::default();
         Ok(Self {
             queue: Arc::new(queue.await?),
             editions: Arc::new(editions),
             embedder,
             model,
-            counters: Arc::default(),
+            metrics: Arc::new(Metrics::new(Arc::clone(&counters))),
+            counters,
             clock,
         })
     }
@@ -167,6 +171,7 @@ impl Parts {
             clock: self.clock.clone(),
             types: Arc::clone(&config.types),
             crawling: config.crawl.settings(temporary(config)),
+            metrics: Arc::clone(&self.metrics),
             counters: Arc::clone(&self.counters),
             about: About {
                 data: config.data.clone(),

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use crate::telemetry::Gauge;
-
 /// Between two looks.
 pub(super) const LOOK: Duration = Duration::from_mins(1);
 /// Looks between two warnings.
@@ -37,10 +35,9 @@ impl Watcher {
         looks == 0
     }
 
-    /// Records a look, and warns where that is due.
-    pub(super) fn look(&mut self, window: Duration, gauge: &Gauge) {
+    /// Warns where that is due.
+    pub(super) fn look(&mut self, window: Duration) {
         let seconds = window.as_secs();
-        gauge.set(seconds);
         if self.is_short(window) {
             tracing::warn!(
                 oplog_window_seconds = seconds,

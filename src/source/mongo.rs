@@ -168,6 +168,32 @@ impl MongoSource {
     }
 }
 
+/// What a capture will need, asked for without changing anything.
+impl MongoSource {
+    /// Whether the state database may be written.
+    ///
+    /// # Errors
+    /// [`crate::Error::Refused`] for a missing permission.
+    pub async fn may_keep_state(&self) -> Result<()> {
+        self.server.try_state().await
+    }
+
+    /// The server's clock, in milliseconds since 1970.
+    pub async fn now_ms(&self) -> Result<u64> {
+        self.server.clock_ms().await
+    }
+
+    /// How far the server's log reaches back from now; none where it may not be read.
+    pub async fn log_reach(&self) -> Option<Duration> {
+        let (first, now) = (
+            self.server.oplog_start().await?,
+            self.server.now().await.ok()?,
+        );
+        let seconds = now.seconds.saturating_sub(first.seconds);
+        Some(Duration::from_secs(u64::from(seconds)))
+    }
+}
+
 impl Source for MongoSource {
     type Watch = MongoWatch;
 

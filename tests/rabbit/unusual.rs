@@ -63,7 +63,7 @@ async fn what_the_broker_gave_up_is_listed_with_its_reason() {
         .reject(BasicRejectOptions { requeue: false })
         .await
         .unwrap();
-    connection.close(200, "OK".into()).await.unwrap();
+    drop((deliveries, channel, connection));
     // The broker moves it in its own time.
     let parked = loop {
         let parked = queue.parked(None, 10).await.unwrap();

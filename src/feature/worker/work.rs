@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::{Offload, One, Open, Worker};
 use crate::change::{Change, Operation};
 use crate::feature::embed::Embedder;
@@ -16,6 +18,7 @@ use crate::feature::ledger::Work;
 use crate::feature::plan::{Plan, is_current};
 use crate::feature::prepare::{Limits, Prepared};
 use crate::feature::store;
+use crate::metrics::Stage;
 use crate::queue::{Consumer, Generations};
 use crate::reindex::Editions;
 use crate::vector::{Manifest, Select, VectorStore};
@@ -77,9 +80,11 @@ impl<Q: Generations, T: Editions> Worker<'_, Q, T> {
                 .collect();
             self.store_in(index, &concerned).await?;
         }
-        consumer
-            .settle(works.iter().flat_map(Work::tags).collect())
-            .await
+        let begun = Instant::now();
+        let tags = works.iter().flat_map(Work::tags).collect();
+        consumer.settle(tags).await?;
+        self.took(Stage::Settle, begun.elapsed());
+        Ok(())
     }
 
     /// Plans and stores these documents in one edition.
@@ -89,8 +94,11 @@ impl<Q: Generations, T: Editions> Worker<'_, Q, T> {
         }
         let store = index.store.as_ref();
         let keys: Vec<_> = works.iter().map(|work| work.change.key.clone()).collect();
+        let begun = Instant::now();
         let control = store.control().await?;
         let manifests = store.manifests(Select::Of(keys)).await?;
+        self.took(Stage::Read, begun.elapsed());
+        let begun = Instant::now();
         let mut plans = Vec::with_capacity(works.len());
         let mut remains = Vec::new();
         for work in works {
@@ -103,10 +111,12 @@ impl<Q: Generations, T: Editions> Worker<'_, Q, T> {
                 remains.push((work.change.key.clone(), work.change.version));
             }
         }
+        self.took(Stage::Prepare, begun.elapsed());
         self.count(plans.len(), works.len() - plans.len());
         // A worker may have died over this very change, after its points and before its sweep.
         store::sweep(store, remains).await?;
         if !plans.is_empty() {
+            let begun = Instant::now();
             let stored = store::store(store, index.embedder.as_ref(), plans).await?;
             self.ports
                 .counters
@@ -116,6 +126,11 @@ impl<Q: Generations, T: Editions> Worker<'_, Q, T> {
                 .counters
                 .kept
                 .fetch_add(stored.kept as u64, Ordering::Relaxed);
+            self.took(Stage::Embed, stored.embedding);
+            self.took(
+                Stage::Write,
+                begun.elapsed().saturating_sub(stored.embedding),
+            );
         }
         Ok(())
     }
@@ -153,6 +168,10 @@ impl<Q: Generations, T: Editions> Worker<'_, Q, T> {
                 .await
                 .map_err(|_| Error::malformed(change.key.to_string(), "preparing it panicked"))?,
         }
+    }
+
+    fn took(&self, stage: Stage, time: Duration) {
+        self.ports.counters.stages.took(stage, time);
     }
 
     fn count(&self, stored: usize, overtaken: usize) {

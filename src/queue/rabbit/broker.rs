@@ -65,6 +65,9 @@ impl Broker {
     }
 
     /// A new connection; `purpose` is its name in the broker's own lists.
+    ///
+    /// Dropped, it closes itself. Its `close` is not to be waited for: now and then that has no end
+    /// (seen in lapin 4.12.3, with the socket closed already).
     pub(super) async fn connect(&self, purpose: &'static str) -> Result<Connection> {
         let name = format!("lockstep {purpose}");
         let properties = ConnectionProperties::default().with_connection_name(name.into());

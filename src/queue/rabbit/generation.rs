@@ -37,7 +37,6 @@ impl Generations for RabbitQueue {
         let link = &self.publisher.link;
         let connection = link.broker.connect("setup").await?;
         let generation = link.topology.refresh(&link.broker, &connection).await?;
-        connection.close(200, "OK".into()).await.ok();
         Ok(generation.partitions)
     }
 
@@ -66,7 +65,6 @@ impl Generations for RabbitQueue {
                 Turn::Begun
             }
         };
-        mover.connection.close(200, "OK".into()).await.ok();
         Ok(turn)
     }
 }
@@ -76,7 +74,6 @@ impl Generations for RabbitQueue {
 pub(super) async fn stays(link: &Link) -> Result<()> {
     let mover = Mover::open(link).await?;
     let next = mover.next().await?;
-    mover.connection.close(200, "OK".into()).await.ok();
     match next {
         None => Ok(()),
         Some(_) => Err(link.changing()),

@@ -62,7 +62,6 @@ impl Topology {
         let topology = Self::unread((name, wanted), seed_consumers);
         topology.refresh(broker, &connection).await?;
         topology.declare(broker, &connection).await?;
-        connection.close(200, "OK".into()).await.ok();
         Ok(topology)
     }
 

@@ -15,6 +15,7 @@ use mongodb::options::{
 use mongodb::{Client, Collection, Database};
 
 use super::fault::{fault, refused, standalone};
+use super::lease::POSITIONS;
 use super::place::Place;
 use super::{Settings, stream};
 use crate::clock::Clock;
@@ -49,6 +50,31 @@ impl Server {
     pub(super) fn state(&self, name: &str) -> Collection<BsonDocument> {
         let database = self.client.database(&self.settings.state_database);
         database.collection(name)
+    }
+}
+
+impl Server {
+    /// An update that matches nothing: it asks for the permission and leaves no trace.
+    pub(super) async fn try_state(&self) -> Result<()> {
+        let nobody = doc! { "_id": "nobody: lockstep doctor asks whether it may write" };
+        let positions = self.state(POSITIONS);
+        let tried = positions.update_one(nobody, doc! { "$set": { "asked": true } });
+        let tried = tried.await.map_err(fault(&self.service, "let us write"))?;
+        debug_assert_eq!(tried.matched_count, 0, "nobody has that id");
+        Ok(())
+    }
+
+    pub(super) async fn clock_ms(&self) -> Result<u64> {
+        let admin = self.client.database("admin");
+        let hello = admin.run_command(doc! { "hello": 1 }).await;
+        let hello = hello.map_err(fault(&self.service, "answer"))?;
+        let time = hello.get_datetime("localTime").map_err(|error| {
+            Error::malformed(
+                format!("the greeting of {}", self.service),
+                error.to_string(),
+            )
+        })?;
+        Ok(u64::try_from(time.timestamp_millis()).unwrap_or_default())
     }
 }
 

@@ -1,0 +1,440 @@
+//! What a process records of itself, for Prometheus; docs/metrics.md has a row for each figure.
+//!
+//! ```text
+//! worker ──counters, seconds──┐
+//! every few seconds: a look ──┼──> Metrics ──text──> GET /metrics
+//! search ──seconds────────────┘      └──> ready?     GET /readyz
+//! ```
+//!
+//! A figure that this process cannot know is left out rather than told as 0.
+
+use std::fmt;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+use tokio::time::Instant;
+
+use crate::feature::worker::Counters;
+use crate::queue::Depth;
+use crate::telemetry::Counted;
+
+/// The content type of [`Metrics::text`]: OpenMetrics.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// How long a look stays good: three times that between two.
+const LOOK_LASTS: Duration = Duration::from_secs(45);
+
+type Labels<const N: usize> = [(&'static str, &'static str); N];
+type Figure = Family<Labels<0>, Gauge<f64, AtomicU64>>;
+type Seconds<const N: usize> = Family<Labels<N>, Histogram, fn() -> Histogram>;
+
+/// What a worker spends its time with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Reading what the index has.
+    Read,
+    /// Cleaning and cutting into chunks.
+    Prepare,
+    /// Texts to vectors, those of a cache included.
+    Embed,
+    /// Writing to the index, without embedding.
+    Write,
+    /// Telling the queue.
+    Settle,
+}
+
+impl Stage {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Prepare => "prepare",
+            Self::Embed => "embed",
+            Self::Write => "write",
+            Self::Settle => "settle",
+        }
+    }
+}
+
+/// How long the stages took; a worker has it beside its counters.
+#[derive(Clone)]
+pub struct Stages(Seconds<1>);
+
+impl Stages {
+    /// Records one turn of a stage.
+    pub fn took(&self, stage: Stage, time: Duration) {
+        let labels = [("stage", stage.name())];
+        self.0.get_or_create(&labels).observe(time.as_secs_f64());
+    }
+}
+
+impl Default for Stages {
+    fn default() -> Self {
+        Self(Family::new_with_constructor(seconds))
+    }
+}
+
+impl fmt::Debug for Stages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Stages")
+    }
+}
+
+/// A millisecond to a minute.
+fn seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.001, 2.5, 13))
+}
+
+/// What a process records.
+pub struct Metrics {
+    registry: Registry,
+    counters: Arc<Counters>,
+    active: Figure,
+    lag: Figure,
+    window: Figure,
+    queued: Family<Labels<1>, Gauge<f64, AtomicU64>>,
+    parked: Figure,
+    oldest_parked: Figure,
+    index_lag: Figure,
+    as_of: Figure,
+    changes: Family<Labels<1>, Counter>,
+    texts: Family<Labels<1>, Counter>,
+    requests: Family<Labels<0>, Counter>,
+    tokens: Family<Labels<0>, Counter>,
+    searches: Seconds<1>,
+    look: Mutex<Look>,
+}
+
+/// How the last look went.
+#[derive(Debug, Default)]
+struct Look {
+    went_well: Option<Instant>,
+    trouble: Option<String>,
+}
+
+impl Metrics {
+    /// Nothing recorded yet but what the workers count.
+    pub fn new(counters: Arc<Counters>) -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("lockstep"),
+            counters,
+            active: Family::default(),
+            lag: Family::default(),
+            window: Family::default(),
+            queued: Family::default(),
+            parked: Family::default(),
+            oldest_parked: Family::default(),
+            index_lag: Family::default(),
+            as_of: Family::default(),
+            changes: Family::default(),
+            texts: Family::default(),
+            requests: Family::default(),
+            tokens: Family::default(),
+            searches: Family::new_with_constructor(seconds),
+            look: Mutex::default(),
+        };
+        metrics.register_capture();
+        metrics.register_queue();
+        metrics.register_feature();
+        metrics
+    }
+
+    fn register_capture(&mut self) {
+        let registry = &mut self.registry;
+        registry.register(
+            "capture_active",
+            "1 while this process captures, 0 while it stands by",
+            self.active.clone(),
+        );
+        registry.register_with_unit(
+            "capture_lag",
+            "How far the saved position is behind this machine's clock",
+            Unit::Seconds,
+            self.lag.clone(),
+        );
+        registry.register_with_unit(
+            "source_oplog_window",
+            "How far the source's log reaches back before the saved position",
+            Unit::Seconds,
+            self.window.clone(),
+        );
+    }
+
+    fn register_queue(&mut self) {
+        let registry = &mut self.registry;
+        registry.register(
+            "queue_pending",
+            "Messages that are not settled, barriers included",
+            self.queued.clone(),
+        );
+        registry.register("queue_parked", "Messages set aside", self.parked.clone());
+        registry.register_with_unit(
+            "queue_oldest_parked",
+            "Age of the message that was set aside first",
+            Unit::Seconds,
+            self.oldest_parked.clone(),
+        );
+    }
+
+    fn register_feature(&mut self) {
+        let registry = &mut self.registry;
+        registry.register_with_unit(
+            "index_lag",
+            "Age of the settled watermark: every older change is in the index or parked",
+            Unit::Seconds,
+            self.index_lag.clone(),
+        );
+        registry.register_with_unit(
+            "index_as_of_timestamp",
+            "Every change up to this time is in the index or parked, as seconds since 1970",
+            Unit::Seconds,
+            self.as_of.clone(),
+        );
+        registry.register(
+            "feature_changes",
+            "Changes that this process has worked on",
+            self.changes.clone(),
+        );
+        registry.register(
+            "feature_texts",
+            "Texts by where their vector came from",
+            self.texts.clone(),
+        );
+        registry.register_with_unit(
+            "feature_stage",
+            "Time of a batch in each stage",
+            Unit::Seconds,
+            self.counters.stages.0.clone(),
+        );
+        registry.register(
+            "model_requests",
+            "Requests to an embedding service, repeats and questions included",
+            self.requests.clone(),
+        );
+        registry.register(
+            "model_tokens",
+            "Tokens that an embedding service has counted",
+            self.tokens.clone(),
+        );
+        registry.register_with_unit(
+            "search",
+            "Time of a search that this process has answered",
+            Unit::Seconds,
+            self.searches.clone(),
+        );
+    }
+
+    /// Whether this process captures.
+    pub fn captures(&self, is_active: bool) {
+        set(&self.active, f64::from(u8::from(is_active)));
+    }
+
+    /// How far the saved position is behind, and how far the log reaches back before it.
+    pub fn position(&self, lag: Duration, window: Option<Duration>) {
+        set(&self.lag, lag.as_secs_f64());
+        if let Some(window) = window {
+            set(&self.window, window.as_secs_f64());
+        }
+    }
+
+    /// What stands in the queues, and the age of what was set aside first.
+    pub fn queues(&self, depth: &Depth, oldest_parked: Duration) {
+        for (lane, count) in [("live", depth.live), ("backfill", depth.backfill)] {
+            self.queued
+                .get_or_create(&[("lane", lane)])
+                .set(wide(count));
+        }
+        set(&self.parked, wide(depth.parked));
+        set(&self.oldest_parked, oldest_parked.as_secs_f64());
+    }
+
+    /// Up to when everything is settled, in milliseconds since 1970, and how long ago that is.
+    pub fn settled(&self, as_of_ms: u64, lag: Duration) {
+        set(&self.as_of, Duration::from_millis(as_of_ms).as_secs_f64());
+        set(&self.index_lag, lag.as_secs_f64());
+    }
+
+    /// A search took so long, and found something or did not, or failed.
+    pub fn searched(&self, outcome: &'static str, time: Duration) {
+        let search = self.searches.get_or_create(&[("outcome", outcome)]);
+        search.observe(time.as_secs_f64());
+    }
+
+    /// Records how a look at everything around this process went.
+    pub fn looked(&self, went: Result<(), String>) {
+        let mut look = self.look.lock().unwrap_or_else(PoisonError::into_inner);
+        match went {
+            Ok(()) => {
+                *look = Look {
+                    went_well: Some(Instant::now()),
+                    trouble: None,
+                };
+            }
+            Err(trouble) => look.trouble = Some(trouble),
+        }
+    }
+
+    /// Whether this process can do its work: a look went well a moment ago.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn ready(&self) -> Result<(), String> {
+        let look = self.look.lock().unwrap_or_else(PoisonError::into_inner);
+        let trouble = || {
+            look.trouble
+                .clone()
+                .unwrap_or_else(|| "it has not begun".into())
+        };
+        match look.went_well {
+            Some(when) if when.elapsed() <= LOOK_LASTS => Ok(()),
+            _ => Err(trouble()),
+        }
+    }
+
+    /// Everything, as a scraper reads it.
+    pub fn text(&self) -> String {
+        self.count();
+        let mut text = String::new();
+        encode(&mut text, &self.registry)
+            .expect("text should be written: a string takes everything");
+        text
+    }
+
+    /// Takes over what the workers counted, where they counted anything.
+    fn count(&self) {
+        let counted = Counted::from(self.counters.as_ref());
+        for (outcome, count) in [
+            ("stored", counted.changes_stored),
+            ("overtaken", counted.changes_overtaken),
+            ("parked", counted.parked),
+        ] {
+            raise(&self.changes, [("outcome", outcome)], count);
+        }
+        for (vector, count) in [
+            ("embedded", counted.texts_embedded),
+            ("cached", counted.texts_cached),
+            ("kept", counted.texts_kept),
+        ] {
+            raise(&self.texts, [("vector", vector)], count);
+        }
+    }
+
+    /// What an embedding service has cost so far.
+    pub fn usage(&self, requests: u64, tokens: u64) {
+        raise(&self.requests, [], requests);
+        raise(&self.tokens, [], tokens);
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+fn set(figure: &Figure, value: f64) {
+    figure.get_or_create(&[]).set(value);
+}
+
+/// Brings a counter to a count that was made elsewhere.
+fn raise<const N: usize>(counters: &Family<Labels<N>, Counter>, labels: Labels<N>, count: u64) {
+    let counter = counters.get_or_create(&labels);
+    counter.inc_by(count.saturating_sub(counter.get()));
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
+fn wide(count: u64) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+
+    fn full() -> Metrics {
+        let counters = Arc::<Counters>::default();
+        counters.stored.store(7, Ordering::Relaxed);
+        counters
+            .stages
+            .took(Stage::Embed, Duration::from_millis(20));
+        let metrics = Metrics::new(counters);
+        metrics.captures(true);
+        metrics.position(Duration::from_secs(2), Some(Duration::from_hours(1)));
+        let depth = Depth {
+            live: 3,
+            backfill: 0,
+            parked: 1,
+        };
+        metrics.queues(&depth, Duration::from_secs(90));
+        metrics.settled(1_700_000_000_500, Duration::from_secs(1));
+        metrics.searched("found", Duration::from_millis(30));
+        metrics.usage(2, 40);
+        metrics
+    }
+
+    #[test]
+    fn what_was_recorded_is_told() {
+        let text = full().text();
+        for line in [
+            "lockstep_capture_active{} 1.0",
+            "lockstep_source_oplog_window_seconds{} 3600.0",
+            "lockstep_queue_pending{lane=\"live\"} 3.0",
+            "lockstep_queue_oldest_parked_seconds{} 90.0",
+            "lockstep_index_as_of_timestamp_seconds{} 1700000000.5",
+            "lockstep_feature_changes_total{outcome=\"stored\"} 7",
+            "lockstep_feature_stage_seconds_count{stage=\"embed\"} 1",
+            "lockstep_search_seconds_count{outcome=\"found\"} 1",
+            "lockstep_model_tokens_total{} 40",
+        ] {
+            assert!(text.lines().any(|told| told == line), "{line} in {text}");
+        }
+        // A count that is read again is not counted again.
+        let metrics = full();
+        assert_eq!(metrics.text(), metrics.text());
+    }
+
+    #[test]
+    fn what_is_not_known_is_left_out() {
+        let text = Metrics::new(Arc::default()).text();
+        assert!(!text.contains("lockstep_capture_lag_seconds"), "{text}");
+    }
+
+    #[test]
+    fn the_page_has_a_row_for_every_metric_and_no_other() {
+        let page = include_str!("../docs/metrics.md");
+        let row = |line: &'static str| {
+            let mut cells = line.strip_prefix("| `lockstep_")?.split(" | ");
+            let name = cells.next()?.trim_end_matches('`');
+            Some((format!("lockstep_{name}"), format!("{}.", cells.next()?)))
+        };
+        let rows: Vec<_> = page.lines().filter_map(row).collect();
+        let text = full().text();
+        let known: Vec<_> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("# HELP ")?.split_once(' '))
+            .map(|(name, help)| (name.to_owned(), help.to_owned()))
+            .collect();
+        assert_eq!(rows, known, "docs/metrics.md against src/metrics.rs");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_ready_while_a_look_went_well_a_moment_ago() {
+        let metrics = Metrics::new(Arc::default());
+        assert_eq!(metrics.ready(), Err("it has not begun".into()));
+        metrics.looked(Ok(()));
+        assert_eq!(metrics.ready(), Ok(()));
+        // One look that went wrong is a hiccup; several are an outage.
+        metrics.looked(Err("the broker is away".into()));
+        assert_eq!(metrics.ready(), Ok(()));
+        tokio::time::advance(LOOK_LASTS + Duration::from_secs(1)).await;
+        assert_eq!(metrics.ready(), Err("the broker is away".into()));
+    }
+}

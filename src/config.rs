@@ -21,6 +21,7 @@ mod services;
 mod shown;
 mod types;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;

@@ -12,7 +12,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 export LOCKSTEP_TEST_MODEL ?= $(TARGET)/lockstep-model/all-MiniLM-L6-v2
 
 .PHONY: help run stop test test-api test-services check format lint docs deny advisories structure model setup setup-test \
-	install-tools test-crash bench-runtimes bench-extraction clean-data
+	install-tools test-crash local-start local-stop local-ingest-data local-test-retriever bench-runtimes bench-extraction clean-data
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,6 +89,22 @@ bench-runtimes: setup-test ## Which runtime embeds fastest here, the ones not ch
 
 bench-extraction: setup ## How well articles are found, on the pages in EXTRACTION=, beside other extractors
 	benches/extraction/run
+
+local-start: ## Start everything in containers with Docker Compose (docs/deployment.md)
+	@scripts/local start
+
+local-stop: ## Stop the containers; their data stays
+	@scripts/local stop
+
+local-ingest-data: ## Have the containers crawl the links of LINKS=, one a line
+	@scripts/local ingest "$${LINKS:-}"
+
+local-test-retriever: ## Ask the containers a QUESTION=
+	@scripts/local search "$${QUESTION:-}"
+
+local-test-%: model ## local-test-github, local-test-medium: crawl LINK= into a fresh folder, show a hit; AUTHOR=, QUESTION=
+	@$(CARGO) build --locked
+	@scripts/local-test $* "$${LINK:-}"
 
 clean-data: stop ## Remove the data folder of `make run`, the model included
 	@scripts/clean-data

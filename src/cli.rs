@@ -8,12 +8,14 @@
 mod arguments;
 mod exit;
 mod export;
+mod links;
 mod progress;
 mod render;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::num::NonZero;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
@@ -21,12 +23,14 @@ use tokio::runtime::Runtime;
 
 use crate::command::{Handler as _, Reporter, Request, Response, Status};
 use crate::config::{self, Config, Environment};
+use crate::run::Work as _;
 use crate::serve::Client;
 use crate::token::Tokens;
 use crate::{Error, Result, clock, doctor, run, shutdown, simulate, telemetry};
 
-use arguments::{Arguments, Command, Token, What};
+use arguments::{Arguments, Ask, Command, Crawl, Token, What};
 pub use exit::Exit;
+use links::Links;
 
 /// Reads the command, does it, and says how it went.
 pub fn main(arguments: impl IntoIterator<Item = OsString>, environment: &Environment) -> ExitCode {
@@ -96,19 +100,7 @@ fn execute(arguments: Arguments, environment: &Environment) -> Result<Exit> {
             token(&config, what, json)
         }
         Command::Doctor => diagnose(config::read(place, environment)?, json),
-        Command::Config(what) => {
-            let shown = config::Shown::from(config::read(place, environment)?);
-            print(&match (json, what) {
-                (true, _) => render::pretty(&shown)?,
-                (false, What::Check) => render::faults(&shown),
-                (false, What::Show) => render::settings(&shown),
-            })?;
-            Ok(if shown.faults.is_empty() {
-                Exit::Done
-            } else {
-                Exit::Usage
-            })
-        }
+        Command::Config(what) => settings(config::read(place, environment)?, what, json),
         Command::Control(control) => {
             let config = quiet(config::load(place, environment)?)?;
             let stance = runtime()?.block_on(run::control(&config, control.order()))?;
@@ -118,16 +110,31 @@ fn execute(arguments: Arguments, environment: &Environment) -> Result<Exit> {
                 render::stance(&stance)
             })
         }
+        Command::Ask(Ask::Crawl(crawl)) if crawl.schedule => {
+            let config = config::load(place, environment)?;
+            telemetry::start(&config.log)?;
+            runtime()?.block_on(scheduled(config))
+        }
         Command::Ask(ask) => {
             let config = quiet(config::load(place, environment)?)?;
-            let request = ask.request()?;
-            let answer = shutdown::until_insisted(|shutdown| answer(config, request, shutdown));
-            match runtime()?.block_on(answer)?.flatten() {
-                Some(response) => show(&response, json),
-                None => Ok(Exit::Interrupted),
-            }
+            asked(config, ask, json)
         }
     }
+}
+
+/// Says what is wrong with the settings, or what they are.
+fn settings(reading: config::Reading, what: What, json: bool) -> Result<Exit> {
+    let shown = config::Shown::from(reading);
+    print(&match (json, what) {
+        (true, _) => render::pretty(&shown)?,
+        (false, What::Check) => render::faults(&shown),
+        (false, What::Show) => render::settings(&shown),
+    })?;
+    Ok(if shown.faults.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Usage
+    })
 }
 
 /// Looks at everything, where the settings are right at all.
@@ -148,6 +155,22 @@ fn diagnose(reading: config::Reading, json: bool) -> Result<Exit> {
     } else {
         Exit::Failed
     })
+}
+
+/// Asks for something, or for every line of a list.
+fn asked(config: Config, ask: Ask, json: bool) -> Result<Exit> {
+    if let Ask::Crawl(crawl) = &ask
+        && let Some(path) = &crawl.links
+    {
+        let list = list((crawl, path), &config, json)?;
+        return runtime()?.block_on(listed(config, list));
+    }
+    let request = ask.request()?;
+    let answer = shutdown::until_insisted(|shutdown| answer(config, request, shutdown));
+    match runtime()?.block_on(answer)?.flatten() {
+        Some(response) => show(&response, json),
+        None => Ok(Exit::Interrupted),
+    }
 }
 
 /// A command's own work is told by its answer; the log is for what goes wrong.
@@ -216,6 +239,53 @@ fn token(config: &Config, what: Token, json: bool) -> Result<Exit> {
         }
     };
     print(&text)
+}
+
+/// Keeps the schedule until a signal asks for the end.
+async fn scheduled(config: Config) -> Result<Exit> {
+    if Client::find(&config.data).await?.is_some() {
+        return Err(Error::Config {
+            setting: "--schedule".into(),
+            why: "`lockstep up` runs on this data folder and keeps the schedule already".into(),
+        });
+    }
+    let done = shutdown::until_insisted(|shutdown| {
+        let shutdown = shutdown::requested(shutdown);
+        Box::pin(run::schedule(config, shutdown, |address| {
+            anstream::eprintln!("the schedule is kept, at {address} (stop it with Ctrl-C)");
+        }))
+    });
+    Ok(done.await?.map_or(Exit::Interrupted, |()| Exit::Done))
+}
+
+/// The links of a file, as the arguments have it.
+fn list((crawl, path): (&Crawl, &Path), config: &Config, json: bool) -> Result<Links> {
+    let author = crawl.author()?;
+    let mut list = Links::read(path, author.as_deref(), crawl.kind().as_ref())?;
+    list.at_once = config.crawl.links_at_once;
+    list.json = json;
+    list.anew = crawl.anew;
+    list.wait = crawl.waits();
+    Ok(list)
+}
+
+/// Crawls a list through the running process, or else in this one.
+async fn listed(config: Config, list: Links) -> Result<Exit> {
+    let done = shutdown::until_insisted(|shutdown| async move {
+        let Some(client) = Client::find(&config.data).await? else {
+            let until = shutdown::requested(shutdown);
+            return Box::pin(run::session(config, list, until)).await;
+        };
+        tokio::select! {
+            biased;
+            () = shutdown::requested(shutdown) => Ok(None),
+            done = list.work(&client) => done.map(Some),
+        }
+    });
+    Ok(done.await?.flatten().unwrap_or_else(|| {
+        anstream::eprintln!("the same command goes on with what is left");
+        Exit::Interrupted
+    }))
 }
 
 /// The answer; a status says how the services stand too, which this process asks itself, and is an

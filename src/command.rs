@@ -9,6 +9,7 @@
 mod answer;
 mod ask;
 mod commands;
+mod crawling;
 mod library;
 mod parked;
 mod reindex;
@@ -27,6 +28,7 @@ pub use answer::{
     Deleted, Dropped, ParkedList, ParkedMessage, Pending, Response, Resynced, Retried, Status,
 };
 pub use commands::{About, Commands, Rooms};
+pub use crawling::{History, Linked, Started};
 pub use library::{Held, Library};
 pub use reindex::{Driving, Edition, Filling, Reindex, Reindexed};
 pub use services::{Queues, Services, Stance};
@@ -45,6 +47,32 @@ pub enum Request {
         #[serde(default = "yes")]
         wait: bool,
     },
+    /// Begins a list of links, or goes on with it where its last run was interrupted.
+    LinksStart {
+        /// The list's name: the path of its file.
+        list: String,
+        /// Whether to begin anew in any case.
+        #[serde(default)]
+        anew: bool,
+    },
+    /// Reads one link of a list into the source, without waiting for the index.
+    CrawlLink {
+        /// What, and whose.
+        #[serde(flatten)]
+        what: crawl::Request,
+        /// Not where it was crawled at or after this time: milliseconds since 1970, UTC.
+        since_ms: u64,
+    },
+    /// Ends a list of links: its next run begins anew.
+    LinksEnd {
+        /// The list's name.
+        list: String,
+        /// Whether to answer only when the index has caught up.
+        #[serde(default = "yes")]
+        wait: bool,
+    },
+    /// Lists when each link was crawled, how that went, and when it is next.
+    CrawlList {},
     /// Finds text by meaning.
     Search(search::Query),
     /// Deletes a document from the source, and so from the index.
@@ -142,6 +170,8 @@ impl Request {
     pub fn changes_index(&self) -> bool {
         match self {
             Self::Crawl { .. }
+            | Self::CrawlLink { .. }
+            | Self::LinksEnd { .. }
             | Self::Delete { .. }
             | Self::ParkedRetry { .. }
             | Self::Resync { .. }
@@ -150,6 +180,8 @@ impl Request {
             | Self::Verify { repair: true, .. }
             | Self::Reindex(Reindex::Run { .. } | Reindex::Drop) => true,
             Self::Search(_)
+            | Self::LinksStart { .. }
+            | Self::CrawlList {}
             | Self::Status {}
             | Self::ParkedList {}
             | Self::ParkedShow { .. }
@@ -165,6 +197,7 @@ impl Request {
     #[must_use]
     pub fn waiting(mut self) -> Self {
         if let Self::Crawl { wait, .. }
+        | Self::LinksEnd { wait, .. }
         | Self::Delete { wait, .. }
         | Self::ParkedRetry { wait, .. }
         | Self::AuthorRename { wait, .. }

@@ -20,6 +20,7 @@ mod serve;
 mod services;
 mod shown;
 mod types;
+mod watch;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -30,6 +31,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::capture::LostHistory;
 use crate::crawl;
+use crate::crawl::schedule::{Plan, Watch};
 use crate::feature::types::Types;
 
 pub use environment::{Environment, variable_of};
@@ -38,7 +40,7 @@ pub use model::{Backend, Model};
 pub use origin::{Fault, Origin};
 pub use serve::Serve;
 pub use services::{Queue, SECRETS, Secret, Source, Vector};
-pub use shown::Shown;
+pub use shown::{Setting, Shown};
 
 /// The whole tree.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -193,6 +195,17 @@ pub struct Crawl {
     pub repository_bytes_max: u64,
     /// Longest wait for one page with its redirects, in seconds.
     pub fetch_seconds_max: u64,
+    /// Longest wait for a host that wants a pause, in seconds; past it, it is for the next crawl.
+    pub wait_seconds_max: u64,
+    /// Hours between two answers that a page is not there, before its document is deleted.
+    pub gone_after_hours: u64,
+    /// Links of a list, or of the schedule, that are crawled at once.
+    pub links_at_once: usize,
+    /// By how much an interval of the schedule may be longer, in hundredths of it.
+    pub jitter_percent: u64,
+    /// Links that are crawled again and again; made of `[[crawl.watch]]` when all is read.
+    #[serde(skip)]
+    pub watch: Vec<Watch>,
     /// Longest wait for one clone, in seconds.
     pub clone_seconds_max: u64,
     /// Largest clone on disk, in bytes.
@@ -203,6 +216,10 @@ pub struct Crawl {
     pub allow_private: bool,
     /// Hosts that may be asked though their addresses are private.
     pub allow_hosts: Vec<String>,
+    /// The token that is shown to GitHub; empty for none.
+    pub github_token: Secret,
+    /// The GitHub that the token is for.
+    pub github_url: String,
 }
 
 impl Default for Crawl {
@@ -214,11 +231,20 @@ impl Default for Crawl {
             file_bytes_max: limits.file_bytes_max,
             repository_bytes_max: limits.repository_bytes_max,
             fetch_seconds_max: limits.fetch_seconds_max,
+            wait_seconds_max: limits.wait_seconds_max,
+            gone_after_hours: limits.gone_after_hours,
+            // Hides the slowness of one host from the others; each is asked one thing at a time anyway.
+            links_at_once: 4,
+            // Spreads links that were added together, without anybody noticing the difference.
+            jitter_percent: 10,
+            watch: Vec::new(),
             clone_seconds_max: limits.clone_seconds_max,
             clone_bytes_max: limits.clone_bytes_max,
             contact: limits.contact.unwrap_or_default(),
             allow_private: limits.allow_private,
             allow_hosts: limits.allow_hosts,
+            github_token: Secret::default(),
+            github_url: limits.github_url,
         }
     }
 }
@@ -231,12 +257,28 @@ impl Crawl {
             file_bytes_max: self.file_bytes_max,
             repository_bytes_max: self.repository_bytes_max,
             fetch_seconds_max: self.fetch_seconds_max,
+            wait_seconds_max: self.wait_seconds_max,
+            gone_after_hours: self.gone_after_hours,
             clone_seconds_max: self.clone_seconds_max,
             clone_bytes_max: self.clone_bytes_max,
             contact: Some(self.contact.clone()).filter(|contact| !contact.is_empty()),
             allow_private: self.allow_private,
             allow_hosts: self.allow_hosts.clone(),
+            github_token: crawl::Token::new(self.github_token.expose()),
+            github_url: self.github_url.clone(),
+            clones: None,
+            manners: crawl::Manners::default(),
             tmp,
+        }
+    }
+
+    /// What is crawled again and again.
+    pub fn plan(&self, seed: u64) -> Plan {
+        Plan {
+            watches: self.watch.clone(),
+            at_once: self.links_at_once,
+            jitter_percent: self.jitter_percent,
+            seed,
         }
     }
 }
@@ -300,6 +342,14 @@ impl Config {
         self.model.folder_in(&self.data)
     }
 
+    /// The limits of a crawl that keeps its clones in the data folder; they are read in `tmp`.
+    pub fn crawling(&self, tmp: PathBuf) -> crawl::Settings {
+        crawl::Settings {
+            clones: Some(self.data.join("clones")),
+            ..self.crawl.settings(tmp)
+        }
+    }
+
     /// The types, and those of the file as collections that are read too.
     fn take_types(&mut self, types: Types, given: impl Iterator<Item = String>) {
         let collections = &mut self.source.collections;
@@ -347,6 +397,10 @@ impl Config {
                 1 << 30,
             ),
             ("crawl.fetch_seconds_max", crawl.fetch_seconds_max, 1, 3_600),
+            ("crawl.wait_seconds_max", crawl.wait_seconds_max, 0, 86_400),
+            ("crawl.gone_after_hours", crawl.gone_after_hours, 0, 87_600),
+            ("crawl.links_at_once", wide(crawl.links_at_once), 1, 256),
+            ("crawl.jitter_percent", crawl.jitter_percent, 0, 100),
             (
                 "crawl.clone_seconds_max",
                 crawl.clone_seconds_max,
@@ -375,6 +429,10 @@ impl Config {
         };
         let mut faults: Vec<_> = self.bounds().into_iter().filter_map(out).collect();
         faults.extend(self.metrics.fault());
+        if !crawl::is_github(&self.crawl.github_url) {
+            let why = "it should be as https://github.com".to_owned();
+            faults.push(("crawl.github_url", why));
+        }
         faults.extend(self.model.faults());
         faults
     }

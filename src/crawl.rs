@@ -5,32 +5,47 @@
 //!                      page ────────fetch──────┴─> platform ─> post ──────────┐
 //!                      archive ─────zip──────> platform ─> post, article ─────┤
 //!                      folder ──────walk─────> encoding ─> page ─> article ───┤
-//!                      repository ──git──────> sift ─> bundle ─> repository ──┤
+//! account ──API──────> repository ──git──────> sift ─> bundle ─> repository ──┤
 //!                                                                             v
 //!                             source <──save what differs, delete what vanished── reconcile
 //! ```
 //!
 //! - An unchanged document is not written, so nothing downstream hears of it.
 //! - A document is deleted only when its folder or repository was walked whole and it was not
-//!   there; what is there and cannot be read keeps what is stored of it.
+//!   there, or when its page was answered with 404 or 410 twice, a day apart ([`crate::logbook::page`]);
+//!   what is there and cannot be read keeps what is stored of it.
+//! - Pages are asked on conditions; one that is as it was is not read again.
+//! - No link is crawled twice at once, and no host is asked twice at once.
 //! - The `_id` of a document follows from its link alone ([`key_of_link`]).
 //! - Memory is bounded: documents pass through in batches.
 
+mod account;
 mod address;
+mod again;
 mod archive;
+mod attributes;
 mod bundle;
+mod clone;
+mod delay;
+mod denial;
 mod encoding;
 mod feed;
 mod fetch;
 mod git;
 mod harvest;
 mod link;
+pub mod links;
 mod listing;
+mod locate;
+mod manners;
 mod page;
 mod pages;
 mod platform;
 mod reconcile;
+mod record;
+mod remote;
 mod repository;
+pub mod schedule;
 mod settings;
 mod sift;
 mod target;
@@ -48,21 +63,25 @@ use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 use url::Url;
 
+pub use manners::Manners;
 pub use page::{Page, extract};
-pub use settings::Settings;
-pub use target::{Kind, kinds};
+pub(crate) use settings::is_github;
+pub use settings::{Settings, Token};
+pub use target::{Kind, check, kinds};
 
 use crate::change::DocumentKey;
 use crate::document::{Repository, key_of_link, kind};
+use crate::logbook::Logbook;
 use crate::source::Source;
 use crate::{Error, Result, author};
+use again::Again;
 use harvest::{Context, Found, Harvest};
 use link::{normalised, repository_link};
 use target::Target;
 use write::Writer;
 
 /// What to crawl, and whose it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
     /// A link or a path.
     pub target: String,
@@ -70,6 +89,9 @@ pub struct Request {
     pub author: String,
     /// What to read it as, instead of the automatic choice.
     pub as_kind: Option<Kind>,
+    /// The branch, tag or commit of a repository, instead of the one that is checked out.
+    #[serde(default)]
+    pub reference: Option<String>,
 }
 
 /// Something that was left out.
@@ -106,6 +128,16 @@ pub struct Report {
     pub skipped: Vec<Skipped>,
     /// Every document that was found, written or not, in order.
     pub keys: Vec<DocumentKey>,
+    /// When a host asks to come again for the rest: milliseconds since 1970, UTC; none where it does not.
+    #[serde(default)]
+    pub later_ms: Option<u64>,
+}
+
+impl Report {
+    /// Whether something was left out, and nothing else was brought.
+    pub fn is_failure(&self) -> bool {
+        !self.skipped.is_empty() && self.saved + self.unchanged + self.deleted == 0
+    }
 }
 
 /// Hears how far a crawl has come. Calls are cheap and frequent.
@@ -129,10 +161,31 @@ impl Progress for () {
 /// Cancel safe: what was saved stays saved, and crawling again goes on from there.
 ///
 /// # Errors
-/// [`Error::Config`] for an argument that names nothing, [`Error::Fetch`] and [`Error::TooLarge`]
-/// when the one page or repository cannot be read, and the source's own. One bad page of many is no
-/// error but a [`Skipped`].
-pub async fn crawl<S: Source>(
+/// [`Error::Config`] for an argument that names nothing, [`Error::Fetch`], [`Error::Gone`],
+/// [`Error::Later`] and [`Error::TooLarge`] when the one page or repository cannot be read, or is
+/// being crawled, and the source's own. One bad page of many is no error but a [`Skipped`].
+pub async fn crawl<S: Source + Logbook>(
+    source: &S,
+    request: &Request,
+    settings: &Settings,
+    progress: &impl Progress,
+) -> Result<Report> {
+    let crawled = record::crawl(source, (request, None), settings, progress).await?;
+    Ok(crawled.unwrap_or_default())
+}
+
+/// The one form of a request's link under which its crawls are recorded.
+///
+/// # Errors
+/// [`Error::Config`] for an argument that names nothing.
+pub async fn named(request: &Request) -> Result<String> {
+    let (text, kind) = (request.target.clone(), request.as_kind.clone());
+    let resolved = blocking(move || resolve(Target::parse(&text, kind, target::look)?));
+    Ok(resolved.await?.1)
+}
+
+/// Crawls, whoever else does.
+async fn brought<S: Source + Logbook>(
     source: &S,
     request: &Request,
     settings: &Settings,
@@ -148,6 +201,7 @@ pub async fn crawl<S: Source>(
         author: author.user,
         root,
     };
+    refuse_reference(request.reference.as_deref(), &target)?;
     let mut writer = Writer::new(source, progress);
     if author.is_new {
         writer.add(context.author.document()).await?;
@@ -155,9 +209,9 @@ pub async fn crawl<S: Source>(
     let platform = request.as_kind.as_ref().and_then(Kind::platform);
     let platform = platform.as_deref();
     match target {
-        Target::Page(url) => read_page(writer, (url, platform), context).await,
+        Target::Page(url) => read_page(writer, source, (&url, platform), context).await,
         Target::Listing(listing) => {
-            Box::pin(read_listing(writer, (listing, platform), context)).await
+            Box::pin(read_listing(writer, source, (listing, platform), context)).await
         }
         Target::File(path) => {
             writer.keep_root();
@@ -184,18 +238,30 @@ pub async fn crawl<S: Source>(
         }
         Target::Checkout(path) => {
             let repository = described("git", &path, &context.root);
-            read_head(writer, path, repository, context).await
+            let state = (path, request.reference.clone());
+            read_state(&mut writer, state, repository, &context).await?;
+            writer.finish(Some(&context.root)).await
         }
         Target::Remote(url) => {
-            let clone = git::clone(&url, settings).await?;
-            let github = url
-                .host_str()
-                .is_some_and(|host| host.ends_with("github.com"));
-            let platform = if github { "github" } else { "git" };
-            let repository = described(platform, Path::new(url.path()), &context.root);
-            read_head(writer, clone.path().to_owned(), repository, context).await
+            let reference = request.reference.as_deref();
+            Box::pin(remote::repository(writer, (&url, reference), &context)).await
         }
+        Target::Account(account) => Box::pin(remote::account(writer, &account, &context)).await,
     }
+}
+
+/// A state of a repository can be chosen by a name that a state can have, and of nothing else.
+fn refuse_reference(reference: Option<&str>, target: &Target) -> Result<()> {
+    let Some(name) = reference else { return Ok(()) };
+    let why = match target {
+        Target::Checkout(_) | Target::Remote(_) if git::is_reference(name) => return Ok(()),
+        Target::Checkout(_) | Target::Remote(_) => "no branch, tag or commit can have this name",
+        _ => "only one repository has branches and tags: leave --ref out, or give its own link",
+    };
+    Err(Error::Config {
+        setting: format!("--ref {name}"),
+        why: why.to_owned(),
+    })
 }
 
 /// The keys that a link or path may have been stored under, whether or not it is there any more.
@@ -214,37 +280,44 @@ pub fn keys_of(text: &str) -> Vec<DocumentKey> {
     vec![
         key_of_link(kind::ARTICLES, &platform::identity(&link)),
         key_of_link(kind::POSTS, &platform::identity(&link)),
-        key_of_link(kind::REPOSITORIES, &repository_link(&link)),
+        key_of_link(kind::REPOSITORIES, &platform::repository_identity(&link)),
     ]
 }
 
 /// Reads one page of the web.
-async fn read_page<S: Source, P: Progress>(
+async fn read_page<S: Source + Logbook, P: Progress>(
     mut writer: Writer<'_, S, P>,
-    (url, platform): (Url, Option<&str>),
+    source: &S,
+    (url, platform): (&Url, Option<&str>),
     context: Context,
 ) -> Result<Report> {
     writer.keep_root();
-    let fetcher = fetch::Fetcher::new(&context.settings)?;
-    let found = visit::page(url, platform, &fetcher, &Arc::new(context)).await?;
-    writer.take(found).await?;
+    let again = Again {
+        source,
+        fetcher: &fetch::Fetcher::new(&context.settings)?,
+        platform,
+        context: &Arc::new(context),
+        is_listed: false,
+    };
+    writer.take(again.page(url).await?).await?;
     writer.finish(None).await
 }
 
 /// Reads all posts of an author or a publication.
-async fn read_listing<S: Source, P: Progress>(
+async fn read_listing<S: Source + Logbook, P: Progress>(
     mut writer: Writer<'_, S, P>,
+    source: &S,
     listing: (platform::Listing, Option<&str>),
     context: Context,
 ) -> Result<Report> {
     writer.keep_root();
     let fetcher = fetch::Fetcher::new(&context.settings)?;
-    listing::read(listing, &fetcher, &mut writer, context).await?;
+    listing::read(listing, &fetcher, (source, &mut writer), context).await?;
     writer.finish(None).await
 }
 
 /// Reads an export, each section of which is complete.
-async fn read_archive<S: Source, P: Progress>(
+async fn read_archive<S: Source + Logbook, P: Progress>(
     mut writer: Writer<'_, S, P>,
     path: PathBuf,
     context: Context,
@@ -257,18 +330,23 @@ async fn read_archive<S: Source, P: Progress>(
     writer.finish_all(&roots).await
 }
 
-async fn read_head<S: Source, P: Progress>(
-    mut writer: Writer<'_, S, P>,
-    path: PathBuf,
+/// Reads a committed state: of a branch or tag, else the one that is checked out.
+async fn read_state<S: Source + Logbook, P: Progress>(
+    writer: &mut Writer<'_, S, P>,
+    (path, reference): (PathBuf, Option<String>),
     repository: Repository,
-    context: Context,
-) -> Result<Report> {
-    let root = context.root.clone();
-    pour(&mut writer, move |out| {
-        git::head(&path, &repository, &context, out)
+    context: &Context,
+) -> Result<()> {
+    let context = context.clone();
+    pour(writer, move |out| {
+        git::state(
+            (path.as_path(), reference.as_deref()),
+            &repository,
+            &context,
+            out,
+        )
     })
-    .await?;
-    writer.finish(Some(&root)).await
+    .await
 }
 
 fn described(platform: &'static str, path: &Path, link: &str) -> Repository {
@@ -276,6 +354,7 @@ fn described(platform: &'static str, path: &Path, link: &str) -> Repository {
         platform,
         name: repository::name_of(path),
         link: link.to_owned(),
+        identity: link.to_owned(),
     }
 }
 
@@ -300,6 +379,10 @@ fn resolve(target: Target) -> Result<(Target, String)> {
         Target::Listing(listing) => {
             let root = normalised(&listing.home);
             (Target::Listing(listing), root)
+        }
+        Target::Account(account) => {
+            let root = normalised(&account.home);
+            (Target::Account(account), root)
         }
         Target::Remote(url) => {
             let root = repository_link(&url);
@@ -334,7 +417,7 @@ fn one_file(path: &Path, context: &Context) -> Result<Found> {
 }
 
 /// Runs a reader on a thread of its own and takes what it hands on.
-async fn pour<S: Source, P: Progress>(
+async fn pour<S: Source + Logbook, P: Progress>(
     writer: &mut Writer<'_, S, P>,
     read: impl FnOnce(&Harvest) -> Result<()> + Send + 'static,
 ) -> Result<()> {

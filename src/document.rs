@@ -7,13 +7,14 @@
 //! |---|---|
 //! | `articles` | `platform`, `link`, `content` {`Title`, `Subtitle`, `Content`, `language`}, `author_id`, `author_full_name`, `byline`, `published_at`, `modified_at`, `partial`, `reaction_count`, `comment_count` |
 //! | `posts` | `platform`, `link`, `content` {`Content`}, `author_id`, `author_full_name`, `byline`, `published_at`, `modified_at`, `reaction_count`, `comment_count` |
-//! | `repositories` | `platform`, `name`, `link`, `content` {path → text}, `owner_id`, `owner_full_name` |
+//! | `repositories` | `platform`, `name`, `link`, `content` {path → text}, `languages` {path → language}, `owner_id`, `owner_full_name` |
 //! | `users` | `first_name`, `last_name`, `full_name` |
 //!
 //! What was crawled also carries `crawl_root`: the link of the folder, repository or page it was
 //! found under. It is bookkeeping of the crawler and no metadata of the document.
 
 mod build;
+mod language;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

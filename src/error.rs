@@ -96,6 +96,22 @@ pub enum Error {
         /// What happened, and what to do.
         why: String,
     },
+    /// A page that its server says is not there.
+    #[error("{link}: it is gone (the server answered {status})")]
+    Gone {
+        /// What was to be read.
+        link: String,
+        /// 404 or 410.
+        status: u16,
+    },
+    /// A host that asks to be left alone for longer than a crawl waits.
+    #[error("{link}: its host is to be asked again after {at}", at = crate::clock::moment(*until_ms))]
+    Later {
+        /// What was to be read.
+        link: String,
+        /// Until when: milliseconds since 1970, UTC.
+        until_ms: u64,
+    },
     /// A setting or an argument that cannot be.
     #[error("{setting}: {why}")]
     Config {
@@ -146,6 +162,8 @@ impl Error {
             Self::Malformed { .. }
             | Self::TooLarge { .. }
             | Self::Fetch { .. }
+            | Self::Gone { .. }
+            | Self::Later { .. }
             | Self::NotFound { .. } => Recovery::Park,
             Self::HistoryLost { .. }
             | Self::Refused { .. }

@@ -6,6 +6,7 @@
 //! vectors/         points of the first edition of the index
 //! vectors-2/       points of the second, and so on; more than one only during a re-index
 //! cache.db         vectors of texts that may come again; it may be lost
+//! clones/          git repositories, so that only what is new is fetched; it may be lost
 //! model/           the embedding model, unless the settings name another place
 //! tmp/             emptied at every start
 //! lockstep.toml    the settings, where a person wrote them

@@ -28,6 +28,7 @@ pub mod explain;
 pub mod export;
 pub mod feature;
 pub mod folder;
+pub mod logbook;
 pub mod metrics;
 pub mod queue;
 pub mod reindex;

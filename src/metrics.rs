@@ -25,7 +25,7 @@ use crate::feature::worker::Counters;
 use crate::queue::Depth;
 use crate::telemetry::Counted;
 
-/// The content type of [`Metrics::text`]: OpenMetrics.
+/// The content type of [`Metrics::text`]: `OpenMetrics` 1.0.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// How long a look stays good: three times that between two.
@@ -298,6 +298,9 @@ impl Metrics {
     }
 
     /// Everything, as a scraper reads it.
+    ///
+    /// # Panics
+    /// Never: a string takes everything.
     pub fn text(&self) -> String {
         self.count();
         let mut text = String::new();

@@ -43,8 +43,10 @@ mod embedder;
 mod export;
 mod feature;
 mod observe;
+mod schedule;
 mod serve;
 mod services;
+mod session;
 mod standing;
 mod store;
 mod window;
@@ -57,8 +59,10 @@ use embedder::AnyEmbedder;
 pub use export::export;
 pub use feature::feature;
 use observe::Window;
+pub use schedule::schedule;
 pub use serve::serve;
 use services::Parts;
+pub use session::{Work, session};
 pub use standing::standing;
 use store::{AnyEditions, AnyStore};
 
@@ -112,6 +116,7 @@ pub async fn up(
         let (commands, requests) = Box::pin(opened).await?;
         start(&mut roles, &config, &commands, requests);
         tell(&mut roles, &config, &commands).await?;
+        watch(&mut roles, &config, &commands);
         door.serve(&mut roles, commands, Some(&folder))?;
     }
     tracing::info!(address, data = %config.data.display(), "lockstep is up");
@@ -135,9 +140,16 @@ async fn up_on_services(
     let capturing = capture::role(config.clone(), commands.metrics.clone(), roles.shutdown());
     roles.start("capture", capturing);
     feature::start(roles, config, &parts, feature::Which::Shared)?;
+    watch(roles, config, &commands);
     drive(roles, &commands);
     tell(roles, config, &commands).await?;
     door.serve(roles, commands, Some(folder))
+}
+
+/// Starts the schedule, on the same manners as the crawls that people ask for.
+fn watch<R: Rooms>(roles: &mut Roles, config: &Config, commands: &Commands<R>) {
+    let (source, settings) = (Arc::clone(&commands.source), commands.crawling.clone());
+    schedule::start(roles, config, source, settings);
 }
 
 /// Answers one request in this process, with the roles that it needs. None when `shutdown` was
@@ -270,7 +282,7 @@ async fn open(
         requests,
         clock,
         types: Arc::clone(&config.types),
-        crawling: config.crawl.settings(folder.temporary()),
+        crawling: config.crawling(folder.temporary()),
         metrics: Arc::new(Metrics::new(Arc::clone(&counters))),
         counters,
         about,

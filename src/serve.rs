@@ -15,6 +15,7 @@
 mod api;
 mod client;
 mod extract;
+mod figures;
 mod guard;
 mod health;
 mod internal;
@@ -42,6 +43,7 @@ use crate::shutdown::Shutdown;
 use crate::token::{Tokens, digest};
 
 pub use client::Client;
+pub use figures::tell;
 use guard::Access;
 use health::Readiness;
 use jobs::Jobs;

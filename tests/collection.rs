@@ -3,6 +3,8 @@
 //! The pages are written here, with the structure of the platforms' own; `src/crawl/tests/posts.rs` and
 //! `src/crawl/tests/export.rs` say where that comes from and test the platforms one by one.
 
+mod repository;
+
 use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -67,6 +69,7 @@ async fn reactions_and_comments_that_change_alone_embed_nothing() {
             target: format!("{}/posts/ada-activity-7-x", server.origin),
             author: "Ada Lovelace".to_owned(),
             as_kind: Some(crawl::Kind::of("linkedin")),
+            reference: None,
         };
         match app.ask(Request::Crawl { what, wait: true }).await.unwrap() {
             Response::Crawl(report) => (report.saved, report.unchanged),

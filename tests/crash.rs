@@ -111,6 +111,7 @@ async fn run_and_kill(data: &Path, pages: &mut Edited, moment: Moment, tally: &m
         target: pages.folder().to_str().unwrap().to_owned(),
         author: "Ada Lovelace".to_owned(),
         as_kind: None,
+        reference: None,
     };
     let (report, progress) = Reporter::new();
     let mut crawl = pin!(client.handle(Request::Crawl { what, wait: true }, report));

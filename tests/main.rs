@@ -10,12 +10,14 @@ mod collection;
 mod contract {
     mod editions;
     mod embedder;
+    mod logbook;
     mod queue;
     mod source;
     mod vector;
 }
 mod control;
 mod crash;
+mod crawling;
 mod doctor;
 mod embedding;
 mod feature_crash;
@@ -46,5 +48,6 @@ mod support {
     pub(crate) mod site;
     pub(crate) mod wire;
 }
+mod tutorial;
 mod types;
 mod wire;

@@ -32,7 +32,7 @@ pub(crate) async fn until(address: &str, path: &str, is_so: impl Fn(u16, &str) -
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    let patience = Duration::from_secs(60);
+    let patience = Duration::from_mins(1);
     tokio::time::timeout(patience, asking).await.unwrap()
 }
 

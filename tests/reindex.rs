@@ -267,6 +267,7 @@ async fn crawled(client: &Client, pages: &Edited, words: usize) -> bool {
         target: pages.folder().to_str().unwrap().to_owned(),
         author: "Ada Lovelace".to_owned(),
         as_kind: None,
+        reference: None,
     };
     let (report, mut progress) = Reporter::new();
     let mut crawl = pin!(client.handle(Request::Crawl { what, wait: true }, report));

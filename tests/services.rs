@@ -1,5 +1,6 @@
 //! Capture and a worker on real servers, each a process, and the commands that ask about them.
 
+mod crawling;
 mod doctor;
 mod metrics;
 mod reindex;

@@ -134,6 +134,7 @@ pub(crate) async fn book(book: &Path) -> Result<Vec<Document>> {
         target: book.to_string_lossy().into_owned(),
         author: "Rust Authors".to_owned(),
         as_kind: None,
+        reference: None,
     };
     crawl::crawl(&source, &what, &crawl::Settings::default(), &()).await?;
     let (mut documents, mut after) = (Vec::new(), None);

@@ -103,6 +103,7 @@ impl Up {
             target: target.to_string_lossy().into_owned(),
             author: "Rust Authors".to_owned(),
             as_kind: None,
+            reference: None,
         };
         let start = Instant::now();
         let request = Request::Crawl { what, wait: true };

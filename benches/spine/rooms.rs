@@ -159,6 +159,7 @@ pub(crate) async fn read_folder(data: &Path, target: &Path) -> Result<Vec<Docume
         target: target.to_string_lossy().into_owned(),
         author: "Rust Authors".to_owned(),
         as_kind: None,
+        reference: None,
     };
     crawl::crawl(&source, &what, &crawl::Settings::default(), &()).await?;
     all(&source).await

@@ -2,6 +2,7 @@
 
 mod author;
 mod control;
+mod crawl;
 mod export;
 mod partitions;
 mod settings;
@@ -9,7 +10,6 @@ mod token;
 
 use std::path::PathBuf;
 
-use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use url::Url;
@@ -17,10 +17,11 @@ use url::Url;
 use crate::command::{Reindex, Request};
 use crate::config::Place;
 use crate::search::Query;
-use crate::{Error, Result, crawl};
+use crate::{Error, Result};
 
 use author::Author;
 pub(super) use control::Control;
+pub(super) use crawl::Crawl;
 pub(super) use export::Export;
 pub(super) use partitions::Partitions;
 pub(super) use settings::What;
@@ -134,19 +135,12 @@ pub(super) enum Ask {
   lockstep crawl https://medium.com/@ada --author \"Ada Lovelace\"
   lockstep crawl https://letters.example.org --as substack --author \"Ada Lovelace\"
   lockstep crawl ./book --author \"Ada Lovelace\"
-  lockstep crawl https://example.org/engine.git --author \"Ada Lovelace\"")]
-    Crawl {
-        /// A URL or a path
-        link: String,
-        /// Whose work it is
-        #[arg(long, value_name = "NAME")]
-        author: String,
-        /// Read it as this, instead of what it looks like
-        #[arg(long = "as", value_name = "KIND", value_parser = PossibleValuesParser::new(crawl::kinds()))]
-        as_kind: Option<String>,
-        #[command(flatten)]
-        wait: Wait,
-    },
+  lockstep crawl https://github.com/ada/engine --ref v1.2 --author \"Ada Lovelace\"
+  lockstep crawl https://github.com/ada --author \"Ada Lovelace\"
+  lockstep crawl --links links.txt --author \"Ada Lovelace\"
+  lockstep crawl --list
+  lockstep crawl --schedule")]
+    Crawl(Crawl),
     /// Find text by meaning
     #[command(after_help = "Examples:
   lockstep search \"how do I share state between threads\"
@@ -287,22 +281,7 @@ impl Ask {
     /// What to ask for. Paths become absolute: the process that answers has another folder.
     pub(super) fn request(self) -> Result<Request> {
         Ok(match self {
-            Self::Crawl {
-                link,
-                author,
-                as_kind,
-                wait,
-            } => {
-                let what = crawl::Request {
-                    target: absolute(link)?,
-                    author: full_name(&author)?,
-                    as_kind: as_kind.as_deref().map(crawl::Kind::of),
-                };
-                Request::Crawl {
-                    what,
-                    wait: !wait.no_wait,
-                }
-            }
+            Self::Crawl(crawl) => crawl.request()?,
             Self::Search {
                 text,
                 author,
@@ -345,7 +324,7 @@ impl Ask {
     }
 }
 
-fn absolute(link: String) -> Result<String> {
+pub(super) fn absolute(link: String) -> Result<String> {
     let path = std::path::Path::new(&link);
     if !path.exists() {
         return Ok(link);

@@ -99,6 +99,9 @@ fn hint(error: &Error) -> Option<&'static str> {
         Error::Fenced { .. } => {
             Some("nothing is lost: the other one goes on from the saved position")
         }
+        Error::Gone { .. } => {
+            Some("if it is stored here, `lockstep delete <link>` deletes it at once")
+        }
         Error::Malformed { .. }
         | Error::TooLarge { .. }
         | Error::Unavailable { .. }
@@ -106,6 +109,7 @@ fn hint(error: &Error) -> Option<&'static str> {
         | Error::Refused { .. }
         | Error::Data { .. }
         | Error::Fetch { .. }
+        | Error::Later { .. }
         | Error::Config { .. }
         | Error::Remote { .. } => None,
     }

@@ -1,6 +1,7 @@
 //! Answers as text for people, and as JSON.
 
 mod authors;
+mod crawls;
 mod doctor;
 mod reports;
 mod services;
@@ -53,6 +54,10 @@ pub(super) fn text(response: &Response) -> String {
     let mut out = String::new();
     let written = match response {
         Response::Crawl(report) => crawl(&mut out, report),
+        Response::CrawlList(list) => crawls::history(&mut out, list),
+        // These answer the lines of a list, which tells of them itself.
+        Response::LinksStart(_) | Response::LinksEnd {} => Ok(()),
+        Response::CrawlLink(linked) => crawl(&mut out, &linked.report),
         Response::Search(answer) => search(&mut out, answer),
         Response::Delete(deleted) => deleted
             .documents

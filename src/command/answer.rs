@@ -8,8 +8,8 @@ use crate::queue::Parked;
 use crate::telemetry::Counted;
 use crate::{author, crawl, explain, search, verify};
 
-use super::Services;
 use super::reindex::{Edition, Filling, Reindexed};
+use super::{History, Linked, Services, Started};
 
 /// The answer to a request. Its JSON is `{"<command>": {<answer>}}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,6 +17,14 @@ use super::reindex::{Edition, Filling, Reindexed};
 pub enum Response {
     /// What a crawl changed in the source.
     Crawl(crawl::Report),
+    /// Where a list of links begins.
+    LinksStart(Started),
+    /// What became of one link of a list.
+    CrawlLink(Linked),
+    /// The list has ended.
+    LinksEnd {},
+    /// How the crawls went.
+    CrawlList(History),
     /// What a search found.
     Search(search::Answer),
     /// What was deleted.

@@ -13,6 +13,7 @@ use crate::feature::embed::Embedder;
 use crate::feature::floor;
 use crate::feature::types::Types;
 use crate::feature::worker::Counters;
+use crate::logbook::Logbook;
 use crate::metrics::Metrics;
 use crate::queue::Generations;
 use crate::reindex::{Editions, Standing};
@@ -20,7 +21,7 @@ use crate::source::{Checkpoints, Source};
 use crate::vector::VectorStore;
 use crate::{Error, Result, author, crawl, verify};
 
-use super::answer::{Deleted, Dropped, Response, Resynced, Retried};
+use super::answer::{Deleted, Dropped, ParkedList, Response, Resynced, Retried};
 use super::reindex::Driving;
 use super::settle::Until;
 use super::{Handler, Reporter, Request, parked, settle, status};
@@ -28,7 +29,7 @@ use super::{Handler, Reporter, Request, parked, settle, status};
 /// Which backends a process runs on.
 pub trait Rooms: Send + Sync + 'static {
     /// Where documents live.
-    type Source: Source;
+    type Source: Source + Logbook;
     /// Where capture keeps its position.
     type Checkpoints: Checkpoints;
     /// What carries changes.
@@ -102,6 +103,15 @@ impl<R: Rooms> Handler for Commands<R> {
                 self.wait(wait, Until::Edits, &report).await?;
                 Ok(Response::Crawl(crawled))
             }
+            Request::LinksStart { list, anew } => self.start_links(&list, anew).await,
+            Request::CrawlLink { what, since_ms } => {
+                self.crawl_link(&what, since_ms, &report).await
+            }
+            Request::LinksEnd { list, wait } => {
+                self.wait(wait, Until::Edits, &report).await?;
+                self.end_links(&list).await
+            }
+            Request::CrawlList {} => self.history().await,
             Request::Search(query) => self.search(&query).await.map(Response::Search),
             Request::Delete { target, wait } => {
                 let deleted = self.delete(&target).await?;
@@ -109,11 +119,7 @@ impl<R: Rooms> Handler for Commands<R> {
                 Ok(Response::Delete(deleted))
             }
             Request::Status {} => Ok(Response::Status(Box::new(status::status(self).await?))),
-            Request::ParkedList {} => {
-                self.forget_overtaken().await?;
-                let list = parked::list(self.queue.as_ref()).await?;
-                Ok(Response::ParkedList(list))
-            }
+            Request::ParkedList {} => self.parked().await.map(Response::ParkedList),
             Request::ParkedShow { id } => {
                 let message = parked::find(self.queue.as_ref(), &id).await?;
                 Ok(Response::ParkedShow(Box::new(message.into())))
@@ -148,6 +154,11 @@ impl<R: Rooms> Handler for Commands<R> {
 }
 
 impl<R: Rooms> Commands<R> {
+    async fn parked(&self) -> Result<ParkedList> {
+        self.forget_overtaken().await?;
+        parked::list(self.queue.as_ref()).await
+    }
+
     /// Waits until every edit and everything that was read again is in the index; returns at once
     /// where that is so already.
     ///

@@ -59,8 +59,16 @@ fn number(text: &str, above: &str, table: &DeTable<'_>, lines: &mut BTreeMap<Str
             "" => key.get_ref().to_string(),
             above => format!("{above}.{}", key.get_ref()),
         };
-        if let DeValue::Table(inner) = value.get_ref() {
-            number(text, &name, inner, lines);
+        match value.get_ref() {
+            DeValue::Table(inner) => number(text, &name, inner, lines),
+            DeValue::Array(entries) => {
+                for (count, entry) in (1..).zip(entries.iter()) {
+                    if let DeValue::Table(inner) = entry.get_ref() {
+                        number(text, &format!("{name}[{count}]"), inner, lines);
+                    }
+                }
+            }
+            _ => {}
         }
         lines.insert(name, line_of(text, key.span().start));
     }

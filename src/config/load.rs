@@ -15,7 +15,7 @@ use super::environment::{self, Environment, file_variable_of, variable, variable
 use super::file::File;
 use super::nearest::suggestion;
 use super::origin::{Fault, Origin};
-use super::{Config, seed, types};
+use super::{Config, seed, types, watch};
 use crate::feature::types::Types;
 use crate::{Error, Result};
 
@@ -76,6 +76,7 @@ pub fn read(place: Place, environment: &Environment) -> Result<Reading> {
         File::default()
     });
     let types = types::take(&mut file, &mut faults);
+    let watches = watch::take(&mut file, &mut faults);
     let table = std::mem::take(&mut file.table);
     let mut given = seed::given(environment, &mut faults);
     given.extend(leaves("", table).into_iter().map(|(name, value)| Given {
@@ -103,6 +104,7 @@ pub fn read(place: Place, environment: &Environment) -> Result<Reading> {
         .try_into()
         .map_err(|error| fault(&[one_line(&error.to_string())]))?;
     config.data = data;
+    config.crawl.watch = watches;
     let together = config.faults().into_iter().map(|(setting, why)| {
         let from = origins.get(setting).cloned().unwrap_or(Origin::Default);
         let setting = Some(setting.to_owned());
@@ -202,32 +204,27 @@ fn variable_value(
 ) -> Result<Option<(Value, String)>, Fault> {
     let plain = variable_of(name);
     let text = environment.text(&plain)?;
-    if let Some(by_file) = file_variable_of(name) {
-        if let Some(path) = environment.os(&by_file) {
-            if text.is_some() {
-                let why = format!("{plain} is set too: keep one of them");
-                return Err(Fault::of(variable(&by_file), why));
-            }
-            let read = std::fs::read_to_string(path);
-            let text = read.map_err(|error| {
-                let why = format!("{}: {error}", path.display());
-                Fault::of(variable(&by_file), why)
-            })?;
-            // Editors end a file with a line break, and no secret does.
-            let text = text.trim_end_matches(['\r', '\n']).to_owned();
-            return Ok(Some((Value::String(text), by_file)));
+    if let Some(by_file) = file_variable_of(name)
+        && let Some(path) = environment.os(&by_file)
+    {
+        let fault = |why| Fault::of(variable(&by_file), why);
+        if text.is_some() {
+            return Err(fault(format!("{plain} is set too: keep one of them")));
         }
+        let read = std::fs::read_to_string(path);
+        let text = read.map_err(|error| fault(format!("{}: {error}", path.display())))?;
+        // Editors end a file with a line break, and no secret does.
+        let text = text.trim_end_matches(['\r', '\n']).to_owned();
+        return Ok(Some((Value::String(text), by_file)));
     }
     let Some(text) = text else {
         return Ok(None);
     };
-    match typed(default, text) {
-        Some(value) => Ok(Some((value, plain))),
-        None => {
-            let why = format!("{text:?} is no {}", default.type_str());
-            Err(Fault::of(variable(&plain), why))
-        }
+    if let Some(value) = typed(default, text) {
+        return Ok(Some((value, plain)));
     }
+    let why = format!("{text:?} is no {}", default.type_str());
+    Err(Fault::of(variable(&plain), why))
 }
 
 /// Whether a setting is right by itself, so that one fault does not hide another.

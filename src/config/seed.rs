@@ -65,10 +65,10 @@ impl Seed<'_> {
         let Some(host) = self.text(HOST) else {
             return;
         };
-        let mut part = |name: &str, default: &str| self.text(name).unwrap_or(default.to_owned());
-        let port = part("RABBITMQ_PORT", "5672");
-        let user = part("RABBITMQ_DEFAULT_USERNAME", "guest");
-        let password = part("RABBITMQ_DEFAULT_PASSWORD", "guest");
+        let mut or = |name: &str, default: &str| self.text(name).unwrap_or(default.to_owned());
+        let port = or("RABBITMQ_PORT", "5672");
+        let user = or("RABBITMQ_DEFAULT_USERNAME", "guest");
+        let password = or("RABBITMQ_DEFAULT_PASSWORD", "guest");
         match broker(&host, &port, &user, &password) {
             Some(url) => self.give("queue.url", url, HOST),
             None => self.faults.push(Fault::of(

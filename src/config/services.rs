@@ -10,7 +10,13 @@ use crate::source::mongo::{self, Images, Scope};
 use crate::vector::qdrant::{self, Quantisation};
 
 /// The settings that are [`Secret`]; each may stand in a file that a variable names.
-pub const SECRETS: [&str; 4] = ["model.api_key", "queue.url", "source.url", "vector.api_key"];
+pub const SECRETS: [&str; 5] = [
+    "crawl.github_token",
+    "model.api_key",
+    "queue.url",
+    "source.url",
+    "vector.api_key",
+];
 
 /// Text that holds a password; it is never shown.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

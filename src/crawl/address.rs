@@ -45,7 +45,7 @@ impl Guard {
         }
     }
 
-    fn allows(&self, host: &str) -> bool {
+    pub(crate) fn allows(&self, host: &str) -> bool {
         self.everything || self.hosts.contains(&host.to_lowercase())
     }
 }

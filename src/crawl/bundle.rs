@@ -6,6 +6,8 @@ use crate::document::Part;
 
 /// What a stored field costs besides its name and text.
 const FIELD_BYTES: usize = 16;
+/// What the language of a file costs besides its path.
+const LANGUAGE_BYTES: usize = 32;
 
 /// Gathers files until a part is full.
 #[derive(Debug)]
@@ -27,7 +29,7 @@ impl Bundle {
 
     /// Adds a file; returns the part before it when that is full.
     pub(crate) fn add(&mut self, path: String, text: String) -> Option<Part> {
-        let bytes = path.len() + text.len() + FIELD_BYTES;
+        let bytes = 2 * path.len() + text.len() + FIELD_BYTES + LANGUAGE_BYTES;
         let full = !self.part.files.is_empty() && self.bytes + bytes > self.limit;
         let done = full.then(|| {
             self.bytes = 0;
@@ -54,7 +56,7 @@ mod tests {
 
     #[test]
     fn a_large_repository_is_split_by_path_order_and_no_part_is_over_the_limit() {
-        let mut bundle = Bundle::new(200);
+        let mut bundle = Bundle::new(270);
         let mut parts = Vec::new();
         for number in 0..10 {
             parts.extend(bundle.add(format!("{number}.rs"), "x".repeat(60)));

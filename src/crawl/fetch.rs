@@ -1,24 +1,31 @@
-//! Pages over HTTP, within limits on bytes, time, redirects and addresses, as robots.txt allows.
+//! Pages over HTTP, within limits on bytes, time, redirects and addresses, as robots.txt allows, when
+//! it is the host's turn.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, LOCATION};
+use reqwest::header::{
+    AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, LAST_MODIFIED, LOCATION, RETRY_AFTER,
+};
 use reqwest::{Client, Response, StatusCode};
 use robotxt::{AccessResult, Robots};
-use url::{Origin, Url};
+use url::Url;
 
-use super::Settings;
 use super::address::Guard;
+use super::manners::{Manners, Turn};
+use super::{Settings, delay};
+use crate::logbook::Page;
 use crate::{Error, Result};
 
 /// The name by which robots.txt knows us.
 const AGENT: &str = "lockstep";
 /// Redirects followed for one page; more is a loop or a chase.
 const REDIRECTS_MAX: usize = 5;
-/// Hosts whose robots.txt are remembered.
-const HOSTS_MAX: usize = 256;
+/// How often one address is asked that asks for patience.
+const ATTEMPTS_MAX: usize = 3;
+/// How long a host is left alone that has too many requests and does not say for how long.
+const BUSY_MS: u64 = 30_000;
 /// Bytes read of a robots.txt, as RFC 9309 asks at least.
 const ROBOTS_BYTES_MAX: u64 = 512 * 1024;
 
@@ -57,6 +64,33 @@ pub(crate) struct Fetched {
     pub(crate) bytes: Vec<u8>,
     /// The charset that the header names.
     pub(crate) charset: Option<String>,
+    /// What the server calls this state of it.
+    pub(crate) etag: Option<String>,
+    /// When the server says that it changed.
+    pub(crate) last_modified: Option<String>,
+}
+
+/// Why nothing arrived.
+enum Stop {
+    Why(String),
+    /// The host asks to come again at this time.
+    Later(u64),
+    /// It is not there, with this status.
+    Gone(StatusCode),
+}
+
+impl Stop {
+    fn of(self, link: &Url) -> Error {
+        let link = link.to_string();
+        match self {
+            Self::Why(why) => Error::Fetch { link, why },
+            Self::Later(until_ms) => Error::Later { link, until_ms },
+            Self::Gone(status) => Error::Gone {
+                link,
+                status: status.as_u16(),
+            },
+        }
+    }
 }
 
 /// Asks for pages.
@@ -64,8 +98,8 @@ pub(crate) struct Fetcher {
     client: Client,
     guard: Guard,
     page_bytes_max: u64,
-    /// What the hosts' robots.txt say, by origin: asked once for all pages of one crawl.
-    robots: Mutex<HashMap<Origin, Arc<Robots>>>,
+    wait_ms_max: u64,
+    manners: Manners,
 }
 
 impl Fetcher {
@@ -85,102 +119,163 @@ impl Fetcher {
             client,
             guard,
             page_bytes_max: settings.page_bytes_max,
-            robots: Mutex::default(),
+            wait_ms_max: settings.wait_seconds_max.saturating_mul(1_000),
+            manners: settings.manners.clone(),
         })
     }
 
-    /// Fetches one page.
+    /// Fetches one page; none where the server says that it is as it is known.
     ///
     /// # Errors
-    /// [`Error::Fetch`] says what stands against it, [`Error::TooLarge`] names the limit.
-    pub(crate) async fn page(&self, start: &Url) -> Result<Fetched> {
-        self.get(start, &PAGES).await
+    /// [`Error::Gone`] for what is not there, [`Error::Later`] for a host that asks for more patience
+    /// than we have, [`Error::Fetch`] says what else stands against it, [`Error::TooLarge`] names the
+    /// limit.
+    pub(crate) async fn page(&self, start: &Url, known: Option<&Page>) -> Result<Option<Fetched>> {
+        self.get(start, &PAGES, known).await
     }
 
     /// Fetches a feed or a sitemap, as [`Fetcher::page`] fetches a page.
     pub(crate) async fn list(&self, start: &Url) -> Result<Fetched> {
-        self.get(start, &LISTS).await
+        let list = self.get(start, &LISTS, None).await?;
+        list.ok_or_else(|| Stop::Why("it was not asked on conditions".to_owned()).of(start))
     }
 
-    async fn get(&self, start: &Url, kinds: &Kinds) -> Result<Fetched> {
-        let fail = |why: String| Error::Fetch {
-            link: start.to_string(),
-            why,
-        };
+    async fn get(
+        &self,
+        start: &Url,
+        kinds: &Kinds,
+        known: Option<&Page>,
+    ) -> Result<Option<Fetched>> {
+        let fail = |stop: Stop| stop.of(start);
         let mut url = start.clone();
         for _ in 0..=REDIRECTS_MAX {
-            self.guard.permit(&url).map_err(fail)?;
+            self.guard
+                .permit(&url)
+                .map_err(|why| fail(Stop::Why(why)))?;
             self.obey(&url).await.map_err(fail)?;
-            match self.step(&url).await.map_err(fail)? {
+            // What is known holds for where it stood; elsewhere is another page.
+            let known = known.filter(|known| known.at == url.as_str());
+            let (step, _turn) = self.ask(&url, known).await.map_err(fail)?;
+            match step {
                 Step::Moved(next) => url = next,
+                Step::Same => return Ok(None),
                 Step::Arrived(response) => {
                     let charset = accept(&response, kinds).map_err(fail)?;
+                    let (etag, last_modified) =
+                        (named(&response, &ETAG), named(&response, &LAST_MODIFIED));
                     let bytes = read(response, self.page_bytes_max, start).await?;
-                    return Ok(Fetched {
+                    return Ok(Some(Fetched {
                         url,
                         bytes,
                         charset,
-                    });
+                        etag,
+                        last_modified,
+                    }));
                 }
             }
         }
-        Err(fail(format!(
+        Err(fail(Stop::Why(format!(
             "it was redirected more than {REDIRECTS_MAX} times"
-        )))
+        ))))
+    }
+
+    /// Asks an interface for programs, to which robots.txt does not apply; follows no redirect.
+    ///
+    /// # Errors
+    /// Why there is no answer. What the answer is worth is for the caller to judge.
+    pub(crate) async fn query(&self, url: &Url, headers: HeaderMap) -> Result<Response, String> {
+        self.guard.permit(url)?;
+        let request = self.client.get(url.clone()).headers(headers);
+        request.send().await.map_err(said)
+    }
+
+    /// The body of such an answer, within the limit for pages.
+    pub(crate) async fn body(&self, response: Response, link: &Url) -> Result<Vec<u8>> {
+        read(response, self.page_bytes_max, link).await
+    }
+
+    /// A name and password as a header has them.
+    pub(crate) fn basic(&self, url: &Url, name: &str, password: &str) -> Option<HeaderValue> {
+        let request = self.client.get(url.clone());
+        let request = request.basic_auth(name, Some(password)).build().ok()?;
+        request.headers().get(AUTHORIZATION).cloned()
     }
 
     /// Asks the host's robots.txt; one that cannot be read forbids everything, a missing one nothing.
-    async fn obey(&self, url: &Url) -> Result<(), String> {
-        let known = |robots: &Mutex<HashMap<_, Arc<Robots>>>| {
-            let robots = robots.lock().unwrap_or_else(PoisonError::into_inner);
-            robots.get(&url.origin()).cloned()
-        };
-        let robots = if let Some(robots) = known(&self.robots) {
-            robots
-        } else {
-            let robots = Arc::new(self.ask_robots(url).await?);
-            let mut known = self.robots.lock().unwrap_or_else(PoisonError::into_inner);
-            if known.len() >= HOSTS_MAX {
-                known.clear();
-            }
-            known.insert(url.origin(), Arc::clone(&robots));
-            robots
+    async fn obey(&self, url: &Url) -> Result<(), Stop> {
+        let robots = match self.manners.robots(url) {
+            Some(robots) => robots,
+            None => self.ask_robots(url).await?,
         };
         if robots.is_url_allowed(url) {
             Ok(())
         } else {
-            Err("its host's robots.txt forbids it".to_owned())
+            Err(Stop::Why("its host's robots.txt forbids it".to_owned()))
         }
     }
 
-    async fn ask_robots(&self, url: &Url) -> Result<Robots, String> {
-        let mut at = robotxt::robots_url(url).map_err(|error| error.to_string())?;
+    async fn ask_robots(&self, url: &Url) -> Result<Arc<Robots>, Stop> {
+        let mut at = robotxt::robots_url(url).map_err(|error| Stop::Why(error.to_string()))?;
+        let (mut robots, mut delay_ms) = (Robots::allow_all(), 0);
         for _ in 0..=REDIRECTS_MAX {
-            self.guard.permit(&at)?;
-            match self.step(&at).await? {
+            self.guard.permit(&at).map_err(Stop::Why)?;
+            let (step, _turn) = self.ask(&at, None).await?;
+            match step {
                 Step::Moved(next) => at = next,
+                Step::Same => break,
                 Step::Arrived(response) => {
                     let status = response.status();
                     if status.is_success() {
                         let bytes = read(response, ROBOTS_BYTES_MAX, &at)
                             .await
-                            .map_err(|error| error.chain())?;
-                        return Ok(Robots::from_access(AccessResult::Successful(&bytes), AGENT));
-                    }
-                    if status.is_server_error() {
-                        return Err(format!(
+                            .map_err(|error| Stop::Why(error.chain()))?;
+                        robots = Robots::from_access(AccessResult::Successful(&bytes), AGENT);
+                        delay_ms = delay::of_robots(&bytes, AGENT);
+                    } else if status.is_server_error() {
+                        return Err(Stop::Why(format!(
                             "its host's robots.txt answered {status}: try later"
-                        ));
+                        )));
                     }
                     break;
                 }
             }
         }
-        Ok(Robots::allow_all())
+        let robots = Arc::new(robots);
+        self.manners.learn(url, Arc::clone(&robots), delay_ms);
+        Ok(robots)
     }
 
-    async fn step(&self, url: &Url) -> Result<Step, String> {
-        let response = self.client.get(url.clone()).send().await.map_err(said)?;
+    /// Asks when it is the host's turn, and again where it asks for patience; nobody else asks it while
+    /// the turn is held.
+    async fn ask(&self, url: &Url, known: Option<&Page>) -> Result<(Step, Turn), Stop> {
+        let mut until_ms = 0;
+        for _ in 0..ATTEMPTS_MAX {
+            let turn = self.manners.turn(url, self.wait_ms_max).await;
+            let turn = turn.map_err(Stop::Later)?;
+            let step = self.step(url, known).await.map_err(Stop::Why)?;
+            let now_ms = self.manners.clock().now_ms();
+            let busy = match &step {
+                Step::Arrived(response) => busy(response, now_ms),
+                Step::Moved(_) | Step::Same => None,
+            };
+            let Some(until) = busy else {
+                return Ok((step, turn));
+            };
+            self.manners.leave_until(url, until);
+            until_ms = until;
+        }
+        Err(Stop::Later(until_ms))
+    }
+
+    async fn step(&self, url: &Url, known: Option<&Page>) -> Result<Step, String> {
+        let mut request = self.client.get(url.clone());
+        for (name, value) in conditions(known) {
+            request = request.header(name, value);
+        }
+        let response = request.send().await.map_err(said)?;
+        if known.is_some() && response.status() == StatusCode::NOT_MODIFIED {
+            return Ok(Step::Same);
+        }
         if !response.status().is_redirection() {
             return Ok(Step::Arrived(response));
         }
@@ -196,17 +291,17 @@ impl Fetcher {
 
 enum Step {
     Moved(Url),
+    /// It is as it is known.
+    Same,
     Arrived(Response),
 }
 
 /// Judges status and type; returns the charset.
-fn accept(response: &Response, kinds: &Kinds) -> Result<Option<String>, String> {
+fn accept(response: &Response, kinds: &Kinds) -> Result<Option<String>, Stop> {
     match response.status() {
         status if status.is_success() => {}
-        StatusCode::NOT_FOUND | StatusCode::GONE => {
-            return Err("it is gone: delete it here with `lockstep delete <link>`".to_owned());
-        }
-        status => return Err(format!("the server answered {status}")),
+        status @ (StatusCode::NOT_FOUND | StatusCode::GONE) => return Err(Stop::Gone(status)),
+        status => return Err(Stop::Why(format!("the server answered {status}"))),
     }
     let Some(kind) = response
         .headers()
@@ -218,12 +313,42 @@ fn accept(response: &Response, kinds: &Kinds) -> Result<Option<String>, String> 
     let kind = kind.to_ascii_lowercase();
     let (media, parameters) = kind.split_once(';').unwrap_or((&kind, ""));
     if !kinds.media.contains(&media.trim()) {
-        return Err(format!("it is {}, not {}", media.trim(), kinds.what));
+        let why = format!("it is {}, not {}", media.trim(), kinds.what);
+        return Err(Stop::Why(why));
     }
     let charset = parameters
         .split(';')
         .find_map(|part| part.trim().strip_prefix("charset="));
     Ok(charset.map(str::to_owned))
+}
+
+/// A header's text.
+fn named(response: &Response, name: &HeaderName) -> Option<String> {
+    let value = response.headers().get(name)?;
+    value.to_str().ok().map(str::to_owned)
+}
+
+/// The conditions under which a page is wanted: only if it is not as it is known.
+fn conditions(known: Option<&Page>) -> impl Iterator<Item = (HeaderName, &str)> {
+    let named = known.map(|known| {
+        let etag = known.etag.as_deref().map(|etag| (IF_NONE_MATCH, etag));
+        // Where there is both, the server goes by the ETag (RFC 9110).
+        let changed = known.last_modified.as_deref();
+        [etag, changed.map(|time| (IF_MODIFIED_SINCE, time))]
+    });
+    named.into_iter().flatten().flatten()
+}
+
+/// Until when a host wants to be left alone; none where it does not say so.
+fn busy(response: &Response, now_ms: u64) -> Option<u64> {
+    let asked = || delay::retry_after(&named(response, &RETRY_AFTER)?, now_ms);
+    match response.status() {
+        StatusCode::TOO_MANY_REQUESTS => {
+            Some(asked().unwrap_or_else(|| now_ms.saturating_add(BUSY_MS)))
+        }
+        StatusCode::SERVICE_UNAVAILABLE => asked(),
+        _ => None,
+    }
 }
 
 /// Reads a body up to a limit that counts decompressed bytes, holding never more than it.

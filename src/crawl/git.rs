@@ -1,42 +1,48 @@
-//! One git repository: the committed state of HEAD, from disk or cloned for the occasion.
+//! One git repository: a committed state of it, from disk or cloned for the occasion.
 
-use std::num::NonZero;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use gix::protocol::transport::client::blocking_io::http;
-use gix::remote::fetch::Shallow;
-use tempfile::TempDir;
-use url::Url;
-
-use super::Settings;
-use super::address::Guard;
-use super::fetch::user_agent;
+use super::attributes::Attributes;
 use super::harvest::{Context, Harvest};
 use super::repository::Intake;
 use crate::document::Repository;
 use crate::{Error, Result};
 
-/// How often the size of a clone under way is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// What is said of a repository in which nothing was committed.
+pub(crate) const NO_COMMIT: &str = "nothing is committed there yet";
 
-/// Reads every file that HEAD's tree holds. Blocks.
+/// What is said of a repository that has nothing of this name.
+pub(crate) fn no_reference(name: &str) -> String {
+    format!("it has no branch, tag or commit {name}")
+}
+
+/// Whether a branch, a tag or a commit can have this name.
+pub(crate) fn is_reference(name: &str) -> bool {
+    gix::validate::reference::name_partial(name.into()).is_ok()
+}
+
+/// Reads every file that the tree of a branch, a tag or a commit holds, else that of HEAD. Blocks.
 ///
 /// A file's size is asked of its object's header, so that one over the limit is never unpacked.
-pub(crate) fn head(
-    path: &Path,
+pub(crate) fn state(
+    (path, reference): (&Path, Option<&str>),
     repository: &Repository,
     context: &Context,
     harvest: &Harvest,
 ) -> Result<()> {
-    let fail = |error: gix::Error| failure(&repository.link, &error);
-    let git = gix::open_opts(path, gix::open::Options::isolated()).map_err(fail)?;
-    let tree = git.head_tree().map_err(fail)?;
-    let mut files = tree.traverse().breadthfirst.files().map_err(fail)?;
+    let fail = |why: String| Error::Fetch {
+        link: repository.link.clone(),
+        why,
+    };
+    let broken = |error: gix::Error| fail(said(&error));
+    let git = gix::open_opts(path, gix::open::Options::isolated()).map_err(broken)?;
+    let tree = tree(&git, reference).map_err(broken)?;
+    let missing = || fail(reference.map_or_else(|| NO_COMMIT.to_owned(), no_reference));
+    let tree = tree.ok_or_else(missing)?;
+    let mut files = tree.traverse().breadthfirst.files().map_err(broken)?;
     files.sort_by(|a, b| a.filepath.cmp(&b.filepath));
-    let mut intake = Intake::new(repository, context, harvest);
+    let attributes = attributes(&git, &files, context.settings.file_bytes_max).map_err(broken)?;
+    let mut intake = Intake::new(repository, context, harvest).with(attributes);
     for file in files {
         if harvest.is_closed() {
             return Ok(());
@@ -53,9 +59,9 @@ pub(crate) fn head(
         } else if file.mode.is_commit() {
             intake.pass(&path, "a submodule, not followed");
         } else {
-            let bytes = git.find_header(file.oid).map_err(fail)?.size();
+            let bytes = git.find_header(file.oid).map_err(broken)?.size();
             if intake.wants(&path, bytes) {
-                let mut blob = git.find_blob(file.oid).map_err(fail)?;
+                let mut blob = git.find_blob(file.oid).map_err(broken)?;
                 intake.add(path, blob.take_data());
             }
         }
@@ -64,122 +70,53 @@ pub(crate) fn head(
     Ok(())
 }
 
-/// Clones a repository's last commit, bare, into a folder of its own that goes when it is dropped.
-///
-/// Asks public addresses only, as the settings say; follows no redirects, sends no credentials,
-/// reads no configuration of the machine, and gives up over the limits of time and bytes.
-pub(crate) async fn clone(url: &Url, settings: &Settings) -> Result<TempDir> {
-    let fail = |why: String| Error::Fetch {
-        link: url.to_string(),
-        why,
-    };
-    let guard = settings.guard();
-    guard.permit(url).map_err(fail)?;
-    tokio::fs::create_dir_all(&settings.tmp)
-        .await
-        .map_err(|error| fail(error.to_string()))?;
-    let folder = tempfile::Builder::new()
-        .prefix("clone-")
-        .tempdir_in(&settings.tmp)
-        .map_err(|error| fail(error.to_string()))?;
-    let stop = Interrupt(Arc::new(AtomicBool::new(false)));
-    let fetching = {
-        let (link, into, stop) = (url.to_string(), folder.path().to_owned(), stop.0.clone());
-        let agent = user_agent(settings.contact.as_deref());
-        tokio::task::spawn_blocking(move || fetch(&link, &into, &agent, (&guard, &stop)))
-    };
-    let watched = async {
-        let limit = settings.clone_bytes_max;
-        let mut ticks = tokio::time::interval(LOOK_EVERY);
-        loop {
-            ticks.tick().await;
-            let bytes = bytes_below(folder.path());
-            if bytes > limit {
-                return Error::TooLarge {
-                    thing: url.to_string(),
-                    bytes,
-                    limit,
-                };
-            }
+/// The tree of a branch, a tag, or a commit by its whole hash, else of HEAD; none where there is none.
+fn tree<'a>(git: &'a gix::Repository, name: Option<&str>) -> gix::Result<Option<gix::Tree<'a>>> {
+    let Some(name) = name else {
+        if git.head()?.is_unborn() {
+            return Ok(None);
         }
+        return git.head_tree().map(Some);
     };
-    let time = Duration::from_secs(settings.clone_seconds_max);
-    tokio::select! {
-        done = fetching => {
-            done.map_err(|_| Error::Stopped { part: "the clone" })?
-                .map_err(|error| failure(url.as_str(), &error))?;
-        }
-        error = watched => return Err(error),
-        () = tokio::time::sleep(time) => {
-            return Err(fail(format!("cloning took longer than {} s", time.as_secs())));
-        }
-    }
-    Ok(folder)
-}
-
-/// Tells a clone under way to end when nobody waits for it any more.
-struct Interrupt(Arc<AtomicBool>);
-
-impl Drop for Interrupt {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
+    let id = match gix::ObjectId::from_hex(name.as_bytes()) {
+        Ok(id) => Some(id),
+        Err(_) => match git.try_find_reference(name)? {
+            Some(mut found) => Some(found.peel_to_id()?.detach()),
+            None => None,
+        },
+    };
+    match id.filter(|id| git.has_object(id)) {
+        Some(id) => git.find_object(id)?.peel_to_tree().map(Some),
+        None => Ok(None),
     }
 }
 
-fn fetch(
-    link: &str,
-    into: &Path,
-    agent: &str,
-    (guard, stop): (&Guard, &AtomicBool),
-) -> gix::Result<()> {
-    let (guard, agent) = (guard.clone(), agent.to_owned());
-    let mut clone = gix::clone::PrepareFetch::new(
-        link,
-        into,
-        gix::create::Kind::Bare,
-        gix::create::Options::default(),
-        gix::open::Options::isolated(),
-    )?
-    .with_shallow(Shallow::DepthAtRemote(NonZero::<u32>::MIN))
-    .configure_connection(move |connection| {
-        let guard = Arc::new(guard.clone());
-        let backend = http::reqwest::Options {
-            configure_client: Some(Box::new(move |client| {
-                Ok(client.dns_resolver(guard.clone()).no_proxy())
-            })),
-            // That requests are configured makes the transport refuse redirects, as it should:
-            // where they lead, the guard has not looked.
-            configure_request: Some(Box::new(|_| Ok(()))),
+/// What every `.gitattributes` of the tree says.
+fn attributes(
+    git: &gix::Repository,
+    files: &[gix::traverse::tree::recorder::Entry],
+    bytes_max: u64,
+) -> gix::Result<Attributes> {
+    let mut attributes = Attributes::default();
+    for file in files.iter().filter(|file| file.mode.is_blob()) {
+        let Ok(path) = std::str::from_utf8(&file.filepath) else {
+            continue;
         };
-        connection.set_credentials(|_| Ok(None));
-        connection.set_transport_options(Box::new(http::Options {
-            user_agent: Some(agent.clone()),
-            backend: Some(Arc::new(Mutex::new(backend))),
-            ..http::Options::default()
-        }));
-        Ok(())
-    });
-    clone.fetch_only(gix::progress::Discard, stop)?;
-    Ok(())
+        if Attributes::is_file(path) && git.find_header(file.oid)?.size() <= bytes_max {
+            let blob = git.find_blob(file.oid)?;
+            attributes.add(path, &String::from_utf8_lossy(&blob.data));
+        }
+    }
+    Ok(attributes)
 }
 
-fn failure(link: &str, error: &gix::Error) -> Error {
+/// An error of git's with its causes, on one line.
+pub(crate) fn said(error: &gix::Error) -> String {
     let mut why = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
         why = format!("{why}: {error}");
         cause = error.source();
     }
-    Error::Fetch {
-        link: link.to_owned(),
-        why,
-    }
-}
-
-fn bytes_below(folder: &Path) -> u64 {
-    let files = super::walk::walk(folder, false).flatten();
-    files
-        .filter_map(|file| file.metadata().ok())
-        .map(|file| file.len())
-        .sum()
+    why
 }

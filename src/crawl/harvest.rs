@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use super::{Settings, Skipped};
 use crate::change::DocumentKey;
 use crate::document::{Document, User};
+use crate::logbook::Page;
 
 /// Found things waiting; a full channel makes the readers wait.
 pub(crate) const HARVEST_MAX: usize = 16;
@@ -39,6 +40,12 @@ pub(crate) enum Found {
     Partial(Document, Skipped),
     /// Something that is there and gave no document.
     Missed(Missed),
+    /// A document that is as it is stored, as far as its page tells.
+    Same(DocumentKey),
+    /// A document whose page is gone for good.
+    Gone(DocumentKey),
+    /// One of the others, and what is to be remembered of its page when that is stored.
+    Visited(Box<Found>, Box<Page>),
     /// Something that could not be looked into: nothing may be taken for vanished.
     Unseen(Skipped),
 }

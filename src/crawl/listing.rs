@@ -6,24 +6,29 @@
 //! ```
 //!
 //! One request at a time, since all posts stand on one host or few. A post that is not listed any
-//! more is not deleted: feeds have the newest posts only, and sitemaps lag.
+//! more is not deleted for that: feeds have the newest posts only, and sitemaps lag. It is asked again
+//! itself, as often as its deletion needs, and goes when its page is gone.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use url::Url;
 
+use super::again::Again;
 use super::feed::{self, Entry, Sitemap};
 use super::fetch::Fetcher;
 use super::harvest::{Context, Found, Missed};
 use super::platform::{self, Listing};
 use super::write::Writer;
-use super::{Progress, Skipped, blocking, pages, visit};
+use super::{Progress, Skipped, blocking, pages};
+use crate::logbook::{Logbook, Pages};
 use crate::source::Source;
 use crate::{Error, Result};
 
 /// Posts read of one listing; more is no person's work.
 const POSTS_MAX: usize = 10_000;
+/// Pages that are remembered of one listing, read at once.
+const PAGES: usize = 200;
 /// Sitemaps read of one listing: two for each day of a year.
 const SITEMAPS_MAX: usize = 732;
 
@@ -31,10 +36,10 @@ const SITEMAPS_MAX: usize = 732;
 ///
 /// # Errors
 /// [`Error::Fetch`] when nothing at all could be listed. One bad post of many is a [`Skipped`].
-pub(crate) async fn read<S: Source, P: Progress>(
+pub(crate) async fn read<S: Source + Logbook, P: Progress>(
     (listing, platform): (Listing, Option<&str>),
     fetcher: &Fetcher,
-    writer: &mut Writer<'_, S, P>,
+    (source, writer): (&S, &mut Writer<'_, S, P>),
     context: Context,
 ) -> Result<()> {
     let gathered = gather(&listing, fetcher).await?;
@@ -49,13 +54,66 @@ pub(crate) async fn read<S: Source, P: Progress>(
         let what = listing.home.to_string();
         writer.take(unread(Skipped { what, why, count })).await?;
     }
-    writer.take(Found::Total(gathered.posts.len())).await?;
     let context = Arc::new(context);
-    for post in gathered.posts {
-        let found = one(post, platform, fetcher, &context).await?;
-        writer.take(found).await?;
+    let again = Again {
+        source,
+        fetcher,
+        platform,
+        context: &context,
+        is_listed: true,
+    };
+    let unlisted = unlisted(&again, &gathered.posts).await?;
+    let mut posts = gathered.posts;
+    posts.extend(unlisted);
+    let total = posts.len();
+    writer.take(Found::Total(total)).await?;
+    for (done, post) in posts.into_iter().enumerate() {
+        match one(post, &again).await {
+            Ok(found) => writer.take(found).await?,
+            // The others stand on the same host, or nearly all of them.
+            Err(error @ Error::Later { until_ms, .. }) => {
+                let (what, why) = (listing.home.to_string(), error.to_string());
+                let count = total - done;
+                writer.take(unread(Skipped { what, why, count })).await?;
+                writer.later(until_ms);
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        }
     }
     Ok(())
+}
+
+/// The posts that were found here before and are not listed now, each not sooner than another look at
+/// it can tell whether it is gone for good.
+async fn unlisted<S: Source + Logbook>(
+    again: &Again<'_, S>,
+    listed: &[Listed],
+) -> Result<Vec<Listed>> {
+    let listed = listed.iter().map(|post| platform::canonical(&post.link));
+    let listed: HashSet<String> = listed.collect();
+    let settings = &again.context.settings;
+    let now_ms = settings.manners.clock().now_ms();
+    let quiet_ms = settings.gone_after_hours.saturating_mul(3_600_000);
+    let (mut posts, mut after) = (Vec::new(), None);
+    loop {
+        let under = Pages::Under(again.context.root.clone(), after);
+        let page = again.source.pages(under, PAGES).await?;
+        let Some(last) = page.last() else {
+            return Ok(posts);
+        };
+        after = Some(last.link.clone());
+        let is_due = page.into_iter().filter(|page| {
+            let is_quiet = now_ms.saturating_sub(page.asked_ms) < quiet_ms;
+            page.document.is_some() && !is_quiet && !listed.contains(&page.link)
+        });
+        let links = is_due.filter_map(|page| Url::parse(&page.link).ok());
+        posts.extend(links.map(|link| Listed { link, entry: None }));
+        if posts.len() >= POSTS_MAX {
+            posts.truncate(POSTS_MAX);
+            return Ok(posts);
+        }
+    }
 }
 
 /// Something of a listing that is no document.
@@ -64,29 +122,40 @@ fn unread(skipped: Skipped) -> Found {
 }
 
 /// Reads one post: its page, or else what its feed has of it.
-async fn one(
-    post: Listed,
-    platform: Option<&str>,
-    fetcher: &Fetcher,
-    context: &Arc<Context>,
-) -> Result<Found> {
-    let why = match visit::page(post.link.clone(), platform, fetcher, context).await {
-        Ok(Found::Missed(missed)) => missed.skipped.why,
-        Ok(found) => return Ok(found),
-        Err(Error::Fetch { why, .. }) => why,
-        Err(error @ Error::TooLarge { .. }) => error.to_string(),
+async fn one<S: Source + Logbook>(post: Listed, again: &Again<'_, S>) -> Result<Found> {
+    let (found, why) = match again.page(&post.link).await {
+        Ok(found) => match missed(&found).map(str::to_owned) {
+            Some(why) => (Some(found), why),
+            None => return Ok(found),
+        },
+        Err(Error::Fetch { why, .. }) => (None, why),
+        Err(error @ (Error::TooLarge { .. } | Error::Gone { .. })) => (None, error.to_string()),
         Err(error) => return Err(error),
     };
     let Some(entry) = post.entry.filter(|entry| entry.markup.is_some()) else {
-        return Ok(Found::Missed(platform::missed(&post.link, why)));
+        let missed = || Found::Missed(platform::missed(&post.link, why));
+        return Ok(found.unwrap_or_else(missed));
     };
-    let (asked, context) = (platform.map(str::to_owned), Arc::clone(context));
+    let asked = again.platform.map(str::to_owned);
+    let context = Arc::clone(again.context);
     blocking(move || {
         let read = || platform::of_entry(&post.link, entry, asked.as_deref(), &context);
         let read = pages::with_room(read)?;
         Ok(read.unwrap_or_else(|_| Found::Missed(platform::missed(&post.link, why))))
     })
     .await
+}
+
+/// Why a page gave nothing, if it did not.
+fn missed(found: &Found) -> Option<&str> {
+    match found {
+        Found::Missed(missed) => Some(&missed.skipped.why),
+        Found::Visited(found, _) => match &**found {
+            Found::Missed(missed) => Some(&missed.skipped.why),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 async fn gather(listing: &Listing, fetcher: &Fetcher) -> Result<Gathered> {
@@ -126,6 +195,7 @@ async fn text_of(fetcher: &Fetcher, at: &Url) -> Result<Result<Vec<u8>, String>>
     match fetcher.list(at).await {
         Ok(list) => Ok(Ok(list.bytes)),
         Err(Error::Fetch { why, .. }) => Ok(Err(why)),
+        Err(Error::Gone { status, .. }) => Ok(Err(format!("it is gone ({status})"))),
         Err(error @ Error::TooLarge { .. }) => Ok(Err(error.to_string())),
         Err(error) => Err(error),
     }

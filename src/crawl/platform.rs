@@ -11,7 +11,7 @@
 mod article;
 mod embedded;
 mod forge;
-mod github;
+pub(crate) mod github;
 mod linkedin;
 mod medium;
 mod substack;
@@ -23,9 +23,9 @@ use super::encoding::decode;
 use super::feed::Entry;
 use super::fetch::Fetched;
 use super::harvest::{Context, Found, Missed};
-use super::link::normalised;
+use super::link::{normalised, repository_link};
 use super::page::{self, Opened, Page};
-use super::{Skipped, pages};
+use super::{Settings, Skipped, pages};
 use crate::document::{Article, Document, Fields, key_of_link, kind};
 
 pub(crate) use linkedin::export;
@@ -75,6 +75,8 @@ pub(crate) enum Plan {
     Listing(Listing),
     /// A git repository.
     Repository(Url),
+    /// Every repository and gist of an account.
+    Account(github::Account),
     /// Nothing, with the reason and the way out.
     Refused(&'static str),
 }
@@ -161,6 +163,27 @@ pub(crate) fn canonical(url: &Url) -> String {
     match plan(url, None) {
         Plan::Page(url) => normalised(&url),
         _ => normalised(url),
+    }
+}
+
+/// What the `_id` of a repository follows from; GitHub does not tell capitals apart.
+pub(crate) fn repository_identity(url: &Url) -> String {
+    let link = repository_link(url);
+    if github::is_own(url) {
+        link.to_lowercase()
+    } else {
+        link
+    }
+}
+
+/// The platform that a repository is said to be of.
+pub(crate) fn of_repository(url: &Url, settings: &Settings) -> &'static str {
+    let own = Url::parse(&settings.github_url).ok();
+    let is_named = own.is_some_and(|own| own.origin() == url.origin());
+    if is_named || github::is_own(url) {
+        github::PLATFORM.name
+    } else {
+        forge::PLATFORM.name
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::attributes::Attributes;
 use super::bundle::Bundle;
 use super::harvest::{Context, Found, Harvest, Missed};
 use super::sift::{self, Tally};
@@ -15,6 +16,7 @@ pub(crate) struct Intake<'a> {
     repository: &'a Repository,
     context: &'a Context,
     harvest: &'a Harvest,
+    attributes: Attributes,
     bundle: Bundle,
     tally: Tally,
 }
@@ -29,15 +31,21 @@ impl<'a> Intake<'a> {
             repository,
             context,
             harvest,
+            attributes: Attributes::default(),
             bundle: Bundle::new(context.settings.repository_bytes_max),
             tally: Tally::default(),
         }
     }
 
+    /// The same, with what the repository says of its files.
+    pub(crate) fn with(self, attributes: Attributes) -> Self {
+        Self { attributes, ..self }
+    }
+
     /// Whether a file of this path and size is wanted; counts it if not.
     pub(crate) fn wants(&mut self, path: &str, bytes: u64) -> bool {
         let limit = self.context.settings.file_bytes_max;
-        let why = sift::by_path(path).map(str::to_owned);
+        let why = sift::by_path(path, self.attributes.of(path)).map(str::to_owned);
         match why.or_else(|| sift::by_size(bytes, limit)) {
             Some(why) => self.pass(path, why),
             None => return true,
@@ -47,7 +55,7 @@ impl<'a> Intake<'a> {
 
     /// Takes a wanted file's bytes.
     pub(crate) fn add(&mut self, path: String, bytes: Vec<u8>) {
-        match sift::text(&path, bytes) {
+        match sift::text(&path, bytes, self.attributes.of(&path)) {
             Ok(text) => {
                 if let Some(part) = self.bundle.add(path, text) {
                     self.hand_on(part);
@@ -85,6 +93,7 @@ pub(crate) fn folder(root: &Path, context: &Context, harvest: &Harvest) -> Resul
         platform: "folder",
         name: name_of(root),
         link: context.root.clone(),
+        identity: context.root.clone(),
     };
     let mut intake = Intake::new(&repository, context, harvest);
     let limit = context.settings.file_bytes_max;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Skipped;
+use super::attributes::Marks;
 
 /// Folders that hold other people's code or what a build made.
 const VENDORED: [&str; 15] = [
@@ -70,15 +71,19 @@ pub(crate) fn is_vendored(folder: &str) -> bool {
     VENDORED.contains(&folder)
 }
 
-/// Why a file is left out by its path alone; `/` separates.
-pub(crate) fn by_path(path: &str) -> Option<&'static str> {
+/// Why a file is left out by its path and by what the repository says of it; `/` separates.
+pub(crate) fn by_path(path: &str, marks: Marks) -> Option<&'static str> {
     let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
     let name = name.to_lowercase();
-    if folders.split('/').any(is_vendored) {
+    if marks.vendored == Some(true) || marks.generated == Some(true) {
+        Some("generated or vendored, as .gitattributes says")
+    } else if marks.binary == Some(true) {
+        Some("binary, as .gitattributes says")
+    } else if marks.vendored != Some(false) && folders.split('/').any(is_vendored) {
         Some("vendored or built")
     } else if LOCKS.contains(&name.as_str()) {
         Some("lock file")
-    } else if GENERATED.iter().any(|ending| name.ends_with(ending)) {
+    } else if marks.generated != Some(false) && GENERATED.iter().any(|end| name.ends_with(end)) {
         Some("generated or minified")
     } else {
         None
@@ -91,7 +96,7 @@ pub(crate) fn by_size(bytes: u64, limit: u64) -> Option<String> {
 }
 
 /// The file's text, or why it is left out by its content.
-pub(crate) fn text(path: &str, bytes: Vec<u8>) -> Result<String, &'static str> {
+pub(crate) fn text(path: &str, bytes: Vec<u8>, marks: Marks) -> Result<String, &'static str> {
     if bytes.contains(&0) {
         return Err("binary");
     }
@@ -106,7 +111,7 @@ pub(crate) fn text(path: &str, bytes: Vec<u8>) -> Result<String, &'static str> {
         .to_lowercase();
     let noted = start.contains("@generated")
         || (start.contains("do not edit") && start.contains("generated"));
-    if noted || is_minified(path, &text) {
+    if marks.generated != Some(false) && (noted || is_minified(path, &text)) {
         return Err("generated or minified");
     }
     if text.starts_with("version https://git-lfs.github.com/spec/") {
@@ -167,6 +172,34 @@ impl Tally {
 mod tests {
     use super::*;
 
+    const NONE: Marks = Marks {
+        generated: None,
+        vendored: None,
+        binary: None,
+    };
+
+    #[test]
+    fn what_the_repository_says_of_a_file_counts_more_than_its_name() {
+        let marks = |generated, vendored| Marks {
+            generated,
+            vendored,
+            binary: None,
+        };
+        let said = Some("generated or vendored, as .gitattributes says");
+        assert_eq!(by_path("src/a.rs", marks(Some(true), None)), said);
+        assert_eq!(by_path("src/a.rs", marks(None, Some(true))), said);
+        assert_eq!(by_path("vendor/a.rs", marks(None, Some(false))), None);
+        assert_eq!(by_path("a.min.js", marks(Some(false), None)), None);
+        let binary = Marks {
+            binary: Some(true),
+            ..NONE
+        };
+        let said = Some("binary, as .gitattributes says");
+        assert_eq!(by_path("a.txt", binary), said);
+        let note = b"// @generated\npackage a".to_vec();
+        assert!(text("a.go", note, marks(Some(false), None)).is_ok());
+    }
+
     #[test]
     fn other_peoples_code_locks_and_products_are_left_out_by_path() {
         for path in [
@@ -174,25 +207,25 @@ mod tests {
             "web/node_modules/x/index.js",
             "target/debug/a.rs",
         ] {
-            assert_eq!(by_path(path), Some("vendored or built"), "{path}");
+            assert_eq!(by_path(path, NONE), Some("vendored or built"), "{path}");
         }
         for path in ["Cargo.lock", "web/yarn.lock", "go.sum"] {
-            assert_eq!(by_path(path), Some("lock file"), "{path}");
+            assert_eq!(by_path(path, NONE), Some("lock file"), "{path}");
         }
-        assert_eq!(by_path("app.min.js"), Some("generated or minified"));
+        assert_eq!(by_path("app.min.js", NONE), Some("generated or minified"));
         for path in [
             "src/main.rs",
             "src/target.rs",
             "vendor.rs",
             "docs/distance.md",
         ] {
-            assert_eq!(by_path(path), None, "{path}");
+            assert_eq!(by_path(path, NONE), None, "{path}");
         }
     }
 
     #[test]
     fn binary_foreign_and_generated_content_is_left_out() {
-        let judge = |path, bytes: &[u8]| text(path, bytes.to_vec());
+        let judge = |path, bytes: &[u8]| text(path, bytes.to_vec(), NONE);
         assert_eq!(judge("a", b"ELF\0"), Err("binary"));
         assert_eq!(judge("a", &[0xff, 0xfe, 0x41]), Err("not UTF-8"));
         assert_eq!(judge("a", b" \n"), Err("empty"));

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::archive::is_archive;
+use super::platform::github::Account;
 use super::platform::{self, Listing, Plan};
 use crate::{Error, Result};
 
@@ -65,6 +66,8 @@ pub(crate) enum Target {
     Remote(Url),
     /// The posts of an author or a publication.
     Listing(Listing),
+    /// Every repository and gist of an account.
+    Account(Account),
 }
 
 /// What is found at a path.
@@ -138,6 +141,7 @@ impl Target {
             Plan::Page(url) => Ok(Self::Page(url)),
             Plan::Listing(listing) => Ok(Self::Listing(listing)),
             Plan::Repository(url) => Ok(Self::Remote(url)),
+            Plan::Account(account) => Ok(Self::Account(account)),
             Plan::Refused(why) => Err(refuse(text, why)),
         }
     }
@@ -168,6 +172,15 @@ impl Target {
             (Place::Folder { .. }, _) => Self::Source(path),
         })
     }
+}
+
+/// Whether a request can be read at all; whether there is anything at a path is seen when it is crawled.
+///
+/// # Errors
+/// [`Error::Config`] for an argument that names nothing that can be crawled.
+pub fn check(request: &super::Request) -> Result<()> {
+    let place = |_: &Path| Place::Folder { pages: true };
+    Target::parse(&request.target, request.as_kind.clone(), place).map(|_| ())
 }
 
 /// How many files decide whether a folder holds pages; enough for a fair sample of a large one.

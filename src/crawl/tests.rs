@@ -1,11 +1,17 @@
 //! Crawls of real folders, repositories and a real server, into a source in memory.
 
+mod account;
+mod again;
 mod articles;
 mod export;
 mod git;
 mod local;
 mod memory;
+mod polite;
 mod posts;
+mod remote;
+mod scheduled;
+mod shelf;
 mod strange;
 mod web;
 
@@ -31,6 +37,7 @@ fn request(target: &str) -> Request {
         target: target.to_owned(),
         author: "Ada Lovelace".to_owned(),
         as_kind: None,
+        reference: None,
     }
 }
 

@@ -9,6 +9,7 @@ use super::{Progress, Report, Skipped, reconcile};
 use crate::Result;
 use crate::change::DocumentKey;
 use crate::document::{Document, Fields, kind};
+use crate::logbook::{Logbook, Page};
 use crate::source::Source;
 
 /// Documents a save, and the bytes of text at which a batch is closed early.
@@ -23,6 +24,8 @@ pub(crate) struct Writer<'a, S, P> {
     progress: &'a P,
     pending: Vec<Document>,
     pending_bytes: usize,
+    /// What is to be remembered of the pages of what is pending.
+    pages: Vec<Page>,
     present: HashSet<DocumentKey>,
     done: usize,
     complete: bool,
@@ -30,13 +33,14 @@ pub(crate) struct Writer<'a, S, P> {
     report: Report,
 }
 
-impl<'a, S: Source, P: Progress> Writer<'a, S, P> {
+impl<'a, S: Source + Logbook, P: Progress> Writer<'a, S, P> {
     pub(crate) fn new(source: &'a S, progress: &'a P) -> Self {
         Self {
             source,
             progress,
             pending: Vec::new(),
             pending_bytes: 0,
+            pages: Vec::new(),
             present: HashSet::new(),
             done: 0,
             complete: true,
@@ -68,12 +72,32 @@ impl<'a, S: Source, P: Progress> Writer<'a, S, P> {
                 self.skip(skipped);
                 self.count();
             }
+            Found::Same(key) => {
+                self.report.unchanged += 1;
+                self.report.keys.push(key.clone());
+                self.present.insert(key);
+                self.count();
+            }
+            Found::Gone(key) => {
+                self.report.deleted += self.source.delete(vec![key]).await?;
+                self.count();
+            }
+            Found::Visited(found, page) => {
+                self.pages.push(*page);
+                Box::pin(self.take(*found)).await?;
+            }
             Found::Unseen(skipped) => {
                 self.complete = false;
                 self.skip(skipped);
             }
         }
         Ok(())
+    }
+
+    /// Counts something of many that could not be read at all.
+    pub(crate) fn miss(&mut self, skipped: Skipped) {
+        self.skip(skipped);
+        self.count();
     }
 
     /// Takes a document.
@@ -88,6 +112,11 @@ impl<'a, S: Source, P: Progress> Writer<'a, S, P> {
             self.flush().await?;
         }
         Ok(())
+    }
+
+    /// A host asked to come again at this time.
+    pub(crate) fn later(&mut self, until_ms: u64) {
+        self.report.later_ms = self.report.later_ms.max(Some(until_ms));
     }
 
     /// Writes the rest, deletes what vanished from `root` if it was walked whole, and reports.
@@ -107,7 +136,18 @@ impl<'a, S: Source, P: Progress> Writer<'a, S, P> {
         Ok(self.report)
     }
 
+    /// Stores what is pending, and only then what is remembered of its pages: after a crash in between
+    /// they are read once more.
     async fn flush(&mut self) -> Result<()> {
+        self.store().await?;
+        let pages = std::mem::take(&mut self.pages);
+        if pages.is_empty() {
+            return Ok(());
+        }
+        self.source.save_pages(pages).await
+    }
+
+    async fn store(&mut self) -> Result<()> {
         let mut found = std::mem::take(&mut self.pending);
         self.pending_bytes = 0;
         if found.is_empty() {

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use super::language::language;
 use super::{CRAWL_ROOT, Document, Fields, author_id, kind};
 use crate::change::DocumentKey;
 
@@ -177,6 +178,8 @@ pub struct Repository {
     pub name: String,
     /// Its link; also the root it is crawled under.
     pub link: String,
+    /// What the `_id` follows from: one for all spellings of the link.
+    pub identity: String,
 }
 
 /// Some files of a repository: one document.
@@ -189,17 +192,21 @@ pub struct Part {
 }
 
 impl Repository {
-    /// The stored form of one part. The first is known by the link alone, part n by `link#n`.
+    /// The stored form of one part. The first is known by the identity alone, part n by `identity#n`.
     pub fn document(&self, Part { number, files }: Part, owner: &User) -> Document {
         let identity = match number {
-            0 => self.link.clone(),
-            number => format!("{}#{}", self.link, number + 1),
+            0 => self.identity.clone(),
+            number => format!("{}#{}", self.identity, number + 1),
         };
+        let languages: Fields = (files.keys())
+            .filter_map(|path| Some((path.clone(), language(path)?.into())))
+            .collect();
         let mut fields = object(json!({
             "platform": self.platform,
             "name": self.name,
             "link": self.link,
             "content": files,
+            "languages": languages,
             "owner_id": owner.id(),
             "owner_full_name": owner.full_name(),
         }));

@@ -382,7 +382,7 @@ async fn sent(asked: &Asked, send: &mpsc::Sender<Request>) -> Result<u64> {
 }
 
 /// A seed of its own for every process, so that they do not all come back at one moment.
-fn random() -> u64 {
+pub(super) fn random() -> u64 {
     Uuid::new_v4().as_u64_pair().0
 }
 

@@ -39,7 +39,7 @@ pub async fn doctor(mut config: Config) -> Result<Diagnosis> {
     let folder = folder(&config.data, &mut checks);
     checks.push(room(&config.data));
     let configured = model(&config, &mut checks).await;
-    checks.push(index(&config, folder.as_ref(), configured).await);
+    checks.push(Box::pin(index(&config, folder.as_ref(), configured)).await);
     if are_set(&config)? {
         source(&config, &mut checks).await;
         checks.push(queue(&config).await);
@@ -129,7 +129,7 @@ async fn index(
         let editions = AnyEditions::open(config, folder.transpose()?, configured, refuse).await?;
         editions.open().await?.current.store.counts().await
     };
-    match counted.await {
+    match Box::pin(counted).await {
         Ok(counts) => {
             let said = format!("{} documents, {} points", counts.documents, counts.points);
             Check::passed(INDEX, said)

@@ -10,21 +10,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::feature::embed::Embedder;
-use crate::metrics::{CONTENT_TYPE, Metrics};
+use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::reindex::Editions;
 use crate::search::as_of_ms;
+use crate::serve::tell;
 use crate::shutdown::{Shutdown, requested};
 use crate::source::mongo::MongoSource;
 use crate::vector::VectorStore;
@@ -73,12 +69,8 @@ impl Window {
             requested(shutdown).await;
             return Ok(());
         };
-        let stop = requested(shutdown);
-        let served = axum::serve(listener, router(Arc::clone(&self.metrics)))
-            .with_graceful_shutdown(stop)
-            .into_future();
         tokio::select! {
-            served = served => served.map_err(Error::unavailable("the listener of figures", "answer")),
+            told = tell(listener, Arc::clone(&self.metrics), shutdown) => told,
             never = looking(&self.metrics, look) => match never {},
         }
     }
@@ -94,35 +86,14 @@ async fn looking<F: Future<Output = Result<()>>>(
     }
 }
 
-fn router(metrics: Arc<Metrics>) -> Router {
-    Router::new()
-        .route("/metrics", get(figures))
-        .route("/readyz", get(ready))
-        .route("/livez", get(|| async { "it lives\n" }))
-        .with_state(metrics)
-}
-
-async fn figures(State(metrics): State<Arc<Metrics>>) -> Response {
-    ([(header::CONTENT_TYPE, CONTENT_TYPE)], metrics.text()).into_response()
-}
-
-async fn ready(State(metrics): State<Arc<Metrics>>) -> Response {
-    match metrics.ready() {
-        Ok(()) => "it works\n".into_response(),
-        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
-    }
-}
-
 /// What stands in the queues.
 pub(super) async fn queues(metrics: &Metrics, queue: &impl Queue, clock: &Clock) -> Result<()> {
     let depth = queue.depth().await?;
-    let oldest = match depth.parked {
-        0 => None,
-        _ => {
-            let parked = queue.parked(None, PARKED_MAX).await?;
-            parked.into_iter().map(|parked| parked.parked_ms).min()
-        }
-    };
+    let mut oldest = None;
+    if depth.parked > 0 {
+        let parked = queue.parked(None, PARKED_MAX).await?;
+        oldest = parked.into_iter().map(|parked| parked.parked_ms).min();
+    }
     let age = oldest.map_or(Duration::ZERO, |since| age(clock, since));
     metrics.queues(&depth, age);
     Ok(())

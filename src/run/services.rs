@@ -170,7 +170,7 @@ impl Parts {
             requests,
             clock: self.clock.clone(),
             types: Arc::clone(&config.types),
-            crawling: config.crawl.settings(temporary(config)),
+            crawling: config.crawling(temporary(config)),
             metrics: Arc::clone(&self.metrics),
             counters: Arc::clone(&self.counters),
             about: About {
@@ -183,7 +183,7 @@ impl Parts {
 }
 
 /// Where clones are put; a folder of this process alone, since the data folder need not be ours.
-fn temporary(config: &Config) -> std::path::PathBuf {
+pub(super) fn temporary(config: &Config) -> std::path::PathBuf {
     let process = format!("lockstep-{}", std::process::id());
     config.data.join("tmp").join(process)
 }

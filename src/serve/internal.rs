@@ -106,7 +106,7 @@ fn refuse(error: &Error) -> Response {
     let status = match error {
         Error::NotFound { .. } => StatusCode::NOT_FOUND,
         Error::Config { .. } | Error::Malformed { .. } => StatusCode::BAD_REQUEST,
-        Error::Fetch { .. } => StatusCode::BAD_GATEWAY,
+        Error::Fetch { .. } | Error::Gone { .. } | Error::Later { .. } => StatusCode::BAD_GATEWAY,
         Error::Unavailable { .. } | Error::Stopped { .. } => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     };

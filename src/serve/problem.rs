@@ -64,7 +64,9 @@ impl From<Error> for Problem {
             Error::Config { .. } => Self::bad(error.to_string()),
             Error::NotFound { .. } => Self::new(StatusCode::NOT_FOUND, error.to_string()),
             Error::TooLarge { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()),
-            Error::Fetch { .. } => Self::new(StatusCode::BAD_GATEWAY, error.to_string()),
+            Error::Fetch { .. } | Error::Gone { .. } | Error::Later { .. } => {
+                Self::new(StatusCode::BAD_GATEWAY, error.to_string())
+            }
             Error::Unavailable { .. } | Error::Stopped { .. } | Error::Refused { .. } => {
                 tracing::warn!(error = %error.chain(), "a request found no answer");
                 let what = match &error {

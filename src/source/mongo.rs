@@ -17,6 +17,7 @@ mod fault;
 mod json;
 mod lease;
 mod log;
+mod logbook;
 mod place;
 mod read;
 mod request;
@@ -126,7 +127,13 @@ impl fmt::Debug for Settings {
 }
 
 /// The collections of the state database.
-const OUR_COLLECTIONS: [&str; 2] = [lease::POSITIONS, request::REQUESTS];
+const OUR_COLLECTIONS: [&str; 5] = [
+    lease::POSITIONS,
+    request::REQUESTS,
+    logbook::PAGES,
+    logbook::RUNS,
+    logbook::CLAIMS,
+];
 
 /// Collections that are the server's own; `$out` fills a temporary one and renames it.
 const TEMPORARY: [&str; 2] = ["system.", "tmp.agg_out."];

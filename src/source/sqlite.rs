@@ -8,6 +8,7 @@
 //!
 //! The time of an event is its row's sequence number, which never goes back, trimmed or not.
 
+mod logbook;
 mod watch;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
@@ -30,7 +31,8 @@ pub struct SqliteSource {
 }
 
 impl SqliteSource {
-    /// The tables, for [`Database::open`].
+    /// The tables, for [`Database::open`]. Whoever claimed a link before is gone: the file is one
+    /// process's at a time.
     pub const SCHEMA: &str = "
         CREATE TABLE IF NOT EXISTS documents (
             kind TEXT NOT NULL, id TEXT NOT NULL, fields TEXT NOT NULL,
@@ -45,7 +47,17 @@ impl SqliteSource {
             one INTEGER PRIMARY KEY CHECK (one = 1),
             trimmed INTEGER NOT NULL, checkpoint TEXT
         );
-        INSERT OR IGNORE INTO capture VALUES (1, 0, NULL);";
+        INSERT OR IGNORE INTO capture VALUES (1, 0, NULL);
+        CREATE TABLE IF NOT EXISTS crawl_pages (
+            link TEXT PRIMARY KEY, root TEXT NOT NULL, document TEXT, page TEXT NOT NULL
+        ) WITHOUT ROWID;
+        CREATE INDEX IF NOT EXISTS crawl_pages_root ON crawl_pages (root, link);
+        CREATE INDEX IF NOT EXISTS crawl_pages_document ON crawl_pages (document, link);
+        CREATE TABLE IF NOT EXISTS crawl_runs (link TEXT PRIMARY KEY, run TEXT NOT NULL) WITHOUT ROWID;
+        CREATE TABLE IF NOT EXISTS crawl_claims (
+            link TEXT PRIMARY KEY, owner TEXT NOT NULL, until_ms INTEGER NOT NULL
+        ) WITHOUT ROWID;
+        DELETE FROM crawl_claims;";
 
     /// The source in this database, which was opened with [`Self::SCHEMA`]. One source a database:
     /// its watches hear of its own writes.

@@ -80,7 +80,7 @@ async fn two_exports_are_the_same_bytes_and_the_manifest_is_of_them() {
 async fn lines_are_in_the_order_of_the_keys_and_hold_what_was_embedded() {
     let data = tempfile::tempdir().unwrap();
     let (app, caller) = filled(data.path(), &PAGES).await;
-    let documents = lines(&caller.get("/v1/export").await.body);
+    let documents = lines(&caller.get("/v1/export?type=articles").await.body);
     let ids: Vec<_> = documents
         .iter()
         .map(|line| line["id"].as_str().unwrap())
@@ -122,7 +122,7 @@ async fn only_what_is_there_and_wanted_is_exported() {
     assert_eq!(count("author=Ada").await, 0);
     assert_eq!(count("type=posts").await, 0);
     assert_eq!(count("type=posts&type=articles").await, 3);
-    assert_eq!(count("since=2020-01-01T00:00:00Z").await, 3);
+    assert_eq!(count("since=2020-01-01T00:00:00Z").await, 4);
     assert_eq!(count("since=2999-01-01T00:00:00Z").await, 0);
     for wrong in [
         "what=all",
@@ -137,12 +137,13 @@ async fn only_what_is_there_and_wanted_is_exported() {
             .problem(400);
     }
     // A tombstone is no document, and its chunks are nobody's.
-    let link = lines(&caller.get("/v1/export").await.body)[0]["metadata"]["link"].clone();
+    let link =
+        lines(&caller.get("/v1/export?type=articles").await.body)[0]["metadata"]["link"].clone();
     let target = link.as_str().unwrap().to_owned();
     app.ask(lockstep::command::Request::Delete { target, wait: true })
         .await
         .unwrap();
-    assert_eq!(count("what=documents").await, 2);
+    assert_eq!(count("what=documents&type=articles").await, 2);
     assert!(
         !caller
             .get("/v1/export?what=chunks")

@@ -73,6 +73,7 @@ async fn a_full_disk_is_named_and_loses_nothing() {
             target: folder.path().to_str().unwrap().to_owned(),
             author: "Ada Lovelace".to_owned(),
             as_kind: None,
+            reference: None,
         },
         wait,
     };

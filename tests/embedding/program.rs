@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use lockstep::Error;
 use lockstep::config::{Backend, Config};
 
 use crate::support::app::{App, config, page, pages};
@@ -50,18 +49,17 @@ async fn a_document_that_the_service_does_not_take_is_parked_and_the_others_are_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_index_of_another_model_is_refused_with_the_command_that_builds_it_anew() {
+async fn an_index_of_another_service_is_asked_with_its_own_until_it_is_built_anew() {
     let server = EmbeddingServer::start().await;
     let data = tempfile::tempdir().unwrap();
     let app = App::start_with(with(&server, Backend::OpenAi, data.path())).await;
     app.crawl(pages(&[ENGINE]).path()).await;
     app.stop().await;
-    let other = with(&server, Backend::Ollama, data.path());
-    let up = lockstep::run::up(other, std::future::pending(), |_| {});
-    let error = Box::pin(up).await;
-    let error = error.unwrap_err();
-    assert!(matches!(error, Error::Model { .. }), "{error}");
-    assert!(error.to_string().contains("`lockstep reindex`"), "{error}");
+    let app = App::start_with(with(&server, Backend::Ollama, data.path())).await;
+    assert_eq!(app.titles("patterns of a loom").await, ["Engine"]);
+    let note = app.status().await.index.note.unwrap();
+    assert!(note.contains("`lockstep reindex`"), "{note}");
+    app.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

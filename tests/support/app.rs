@@ -95,6 +95,7 @@ impl App {
             target: target.to_str().unwrap().to_owned(),
             author: "Ada Lovelace".to_owned(),
             as_kind,
+            reference: None,
         };
         match self.ask(Request::Crawl { what, wait: true }).await.unwrap() {
             Response::Crawl(report) => report,

@@ -1,7 +1,7 @@
 //! What the settings are, and what is wrong with them.
 
 use super::{BOLD, DIM, plain};
-use crate::config::{Fault, Origin, Shown};
+use crate::config::{Fault, Origin, Setting, Shown};
 
 /// A line a fault.
 pub(in crate::cli) fn faults(shown: &Shown) -> String {
@@ -21,16 +21,14 @@ pub(in crate::cli) fn settings(shown: &Shown) -> String {
         .map(|setting| setting.name.len())
         .max()
         .unwrap_or(0);
-    let mut text = String::new();
-    for setting in &shown.settings {
-        let name = &setting.name;
-        let value = plain(&setting.value);
+    let line = |setting: &Setting| {
         let from = match &setting.from {
             Origin::Default => String::new(),
             from => format!("  {DIM}{}{DIM:#}", plain(&from.to_string())),
         };
-        text.push_str(&format!("{name:width$}  {value}{from}\n"));
-    }
+        format!("{:width$}  {}{from}\n", setting.name, plain(&setting.value))
+    };
+    let mut text: String = shown.settings.iter().map(line).collect();
     if !shown.faults.is_empty() {
         text.push('\n');
         text.push_str(&faults(shown));

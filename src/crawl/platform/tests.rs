@@ -11,6 +11,7 @@ fn led(link: &str, asked: Option<&str>) -> String {
     match plan(&url(link), asked) {
         Plan::Page(url) => format!("page {url}"),
         Plan::Repository(url) => format!("repository {url}"),
+        Plan::Account(account) => format!("account {} {}", account.home, account.repositories),
         Plan::Refused(why) => format!("refused: {why}"),
         Plan::Listing(listing) => {
             let places = listing.feeds.iter().chain(&listing.sitemaps);
@@ -20,76 +21,108 @@ fn led(link: &str, asked: Option<&str>) -> String {
     }
 }
 
+const FORGES: [(&str, &str); 11] = [
+    (
+        "https://example.org/a?b=c",
+        "page https://example.org/a?b=c",
+    ),
+    (
+        "https://example.org/x/y.git/",
+        "repository https://example.org/x/y.git/",
+    ),
+    (
+        "https://codeberg.org/a/b",
+        "repository https://codeberg.org/a/b",
+    ),
+    (
+        "https://github.com/rust-lang/book",
+        "repository https://github.com/rust-lang/book",
+    ),
+    (
+        "https://github.com/ada?tab=repositories",
+        "account https://github.com/ada true",
+    ),
+    (
+        "http://www.github.com/ada/engine/?tab=readme-ov-file",
+        "repository https://github.com/ada/engine",
+    ),
+    (
+        "https://github.com/orgs/rust-lang",
+        "account https://github.com/rust-lang true",
+    ),
+    (
+        "https://gist.github.com/ada",
+        "account https://gist.github.com/ada false",
+    ),
+    (
+        "https://gist.github.com/ada/aa5a315d61ae9438b18d",
+        "repository https://gist.github.com/aa5a315d61ae9438b18d.git",
+    ),
+    (
+        "https://github.com/features",
+        "page https://github.com/features",
+    ),
+    (
+        "https://github.com/ada/engine/issues/1",
+        "page https://github.com/ada/engine/issues/1",
+    ),
+];
+
+const PUBLICATIONS: [(&str, &str); 12] = [
+    (
+        "https://medium.com/@ada/engines-0123456789ab?source=user_profile---1",
+        "page https://medium.com/@ada/engines-0123456789ab",
+    ),
+    (
+        "https://medium.com/p/0123456789ab",
+        "page https://medium.com/p/0123456789ab",
+    ),
+    (
+        "https://medium.com/the-loom/engines-0123456789ab?sk=f00",
+        "page https://medium.com/the-loom/engines-0123456789ab",
+    ),
+    (
+        "https://medium.com/@ada",
+        "listing https://medium.com/@ada: https://medium.com/feed/@ada \
+             https://ada.medium.com/sitemap/sitemap.xml",
+    ),
+    (
+        "https://medium.com/the-loom?source=x",
+        "listing https://medium.com/the-loom: https://medium.com/feed/the-loom",
+    ),
+    (
+        "https://ada.medium.com/",
+        "listing https://ada.medium.com/: https://ada.medium.com/feed \
+             https://ada.medium.com/sitemap/sitemap.xml",
+    ),
+    ("https://medium.com/tag", "page https://medium.com/tag"),
+    (
+        "https://ada.substack.com/p/engines?utm_source=post&r=1a",
+        "page https://ada.substack.com/p/engines",
+    ),
+    (
+        "https://open.substack.com/pub/ada/p/engines?r=1a",
+        "page https://ada.substack.com/p/engines",
+    ),
+    (
+        "https://substack.com/home/post/p-12?source=queue",
+        "page https://substack.com/home/post/p-12",
+    ),
+    (
+        "https://ada.substack.com/archive?sort=new",
+        "listing https://ada.substack.com/: https://ada.substack.com/feed \
+             https://ada.substack.com/sitemap.xml",
+    ),
+    (
+        "https://substack.com/@Ada",
+        "listing https://ada.substack.com/: https://ada.substack.com/feed \
+             https://ada.substack.com/sitemap.xml",
+    ),
+];
+
 #[test]
 fn a_link_goes_to_the_platform_of_its_host_and_any_other_is_an_article() {
-    let cases = [
-        (
-            "https://example.org/a?b=c",
-            "page https://example.org/a?b=c",
-        ),
-        (
-            "https://example.org/x/y.git/",
-            "repository https://example.org/x/y.git/",
-        ),
-        (
-            "https://codeberg.org/a/b",
-            "repository https://codeberg.org/a/b",
-        ),
-        (
-            "https://github.com/rust-lang/book",
-            "repository https://github.com/rust-lang/book",
-        ),
-        (
-            "https://medium.com/@ada/engines-0123456789ab?source=user_profile---1",
-            "page https://medium.com/@ada/engines-0123456789ab",
-        ),
-        (
-            "https://medium.com/p/0123456789ab",
-            "page https://medium.com/p/0123456789ab",
-        ),
-        (
-            "https://medium.com/the-loom/engines-0123456789ab?sk=f00",
-            "page https://medium.com/the-loom/engines-0123456789ab",
-        ),
-        (
-            "https://medium.com/@ada",
-            "listing https://medium.com/@ada: https://medium.com/feed/@ada \
-             https://ada.medium.com/sitemap/sitemap.xml",
-        ),
-        (
-            "https://medium.com/the-loom?source=x",
-            "listing https://medium.com/the-loom: https://medium.com/feed/the-loom",
-        ),
-        (
-            "https://ada.medium.com/",
-            "listing https://ada.medium.com/: https://ada.medium.com/feed \
-             https://ada.medium.com/sitemap/sitemap.xml",
-        ),
-        ("https://medium.com/tag", "page https://medium.com/tag"),
-        (
-            "https://ada.substack.com/p/engines?utm_source=post&r=1a",
-            "page https://ada.substack.com/p/engines",
-        ),
-        (
-            "https://open.substack.com/pub/ada/p/engines?r=1a",
-            "page https://ada.substack.com/p/engines",
-        ),
-        (
-            "https://substack.com/home/post/p-12?source=queue",
-            "page https://substack.com/home/post/p-12",
-        ),
-        (
-            "https://ada.substack.com/archive?sort=new",
-            "listing https://ada.substack.com/: https://ada.substack.com/feed \
-             https://ada.substack.com/sitemap.xml",
-        ),
-        (
-            "https://substack.com/@Ada",
-            "listing https://ada.substack.com/: https://ada.substack.com/feed \
-             https://ada.substack.com/sitemap.xml",
-        ),
-    ];
-    for (link, expected) in cases {
+    for (link, expected) in FORGES.into_iter().chain(PUBLICATIONS) {
         assert_eq!(led(link, None), expected, "{link}");
     }
 }

@@ -8,7 +8,7 @@ use gix::objs::tree::EntryKind;
 use super::*;
 
 /// Commits these files over everything before; none as text removes a file.
-fn commit(repository: &gix::Repository, files: &[(&str, Option<&[u8]>)]) {
+pub(super) fn commit(repository: &gix::Repository, files: &[(&str, Option<&[u8]>)]) {
     let head = repository.head_commit().ok();
     let base = match &head {
         Some(commit) => commit.tree_id().unwrap().detach(),
@@ -38,7 +38,7 @@ fn commit(repository: &gix::Repository, files: &[(&str, Option<&[u8]>)]) {
         .unwrap();
 }
 
-fn paths(document: &Document) -> Vec<String> {
+pub(super) fn paths(document: &Document) -> Vec<String> {
     document.fields["content"]
         .as_object()
         .unwrap()
@@ -81,6 +81,48 @@ async fn the_committed_state_of_head_is_stored_without_what_nobody_wrote() {
 }
 
 #[tokio::test]
+async fn what_gitattributes_calls_generated_or_vendored_is_left_out_and_what_it_does_not_is_kept() {
+    let (source, folder) = (Memory::default(), tempfile::tempdir().unwrap());
+    let repository = gix::init(folder.path()).unwrap();
+    commit(
+        &repository,
+        &[
+            (
+                ".gitattributes",
+                Some(
+                    b"schema.rs linguist-generated\nvendor/ours/** -linguist-vendored\n\
+                    *.dat binary\n",
+                ),
+            ),
+            ("api/.gitattributes", Some(b"*.rs linguist-vendored=true\n")),
+            ("schema.rs", Some(b"struct A;\n")),
+            ("table.dat", Some(b"1 2 3\n")),
+            ("src/lib.rs", Some(b"mod a;\n")),
+            ("vendor/ours/a.rs", Some(b"fn ours() {}\n")),
+            ("vendor/theirs/a.rs", Some(b"fn theirs() {}\n")),
+            ("api/client.rs", Some(b"fn client() {}\n")),
+        ],
+    );
+    let report = crawl_path(&source, folder.path()).await;
+    let kept = paths(&source.documents()[0]);
+    assert_eq!(
+        kept,
+        [
+            ".gitattributes",
+            "api/.gitattributes",
+            "src/lib.rs",
+            "vendor/ours/a.rs"
+        ]
+    );
+    assert_eq!(
+        why(&report, "client.rs"),
+        "generated or vendored, as .gitattributes says"
+    );
+    assert_eq!(why(&report, "vendor/theirs/a.rs"), "vendored or built");
+    assert_eq!(why(&report, "table.dat"), "binary, as .gitattributes says");
+}
+
+#[tokio::test]
 async fn a_commit_that_changes_no_kept_file_writes_nothing() {
     let (source, folder) = (Memory::default(), tempfile::tempdir().unwrap());
     let repository = gix::init(folder.path()).unwrap();
@@ -117,8 +159,10 @@ async fn a_repository_without_a_commit_is_an_error_and_deletes_nothing() {
     let request = request(folder.path().to_str().unwrap());
     let error = crawl(&Memory::default(), &request, &Settings::default(), &())
         .await
-        .unwrap_err();
-    assert!(error.to_string().starts_with("file://"), "{error}");
+        .unwrap_err()
+        .to_string();
+    assert!(error.starts_with("file://"), "{error}");
+    assert!(error.ends_with("nothing is committed there yet"), "{error}");
 }
 
 #[tokio::test]
@@ -136,6 +180,50 @@ async fn a_clone_from_a_private_address_is_refused_and_leaves_nothing_behind() {
     assert_eq!(entries(tmp.path()), 0);
 }
 
-fn entries(folder: &Path) -> usize {
+pub(super) fn entries(folder: &Path) -> usize {
     std::fs::read_dir(folder).unwrap().count()
+}
+
+#[tokio::test]
+async fn a_repository_larger_than_a_document_may_be_is_stored_in_parts_that_fit() {
+    /// What MongoDB takes.
+    const DOCUMENT_BYTES_MAX: usize = 16 * 1024 * 1024;
+    let (source, folder) = (Memory::default(), tempfile::tempdir().unwrap());
+    let repository = gix::init_bare(folder.path().join("large.git")).unwrap();
+    let path = |number: usize| format!("{}/{number}.rs", "deep".repeat(50));
+    let line = "let answer = 42; // as is known\n";
+    let large: Vec<_> = (0..40)
+        .map(|number| (path(number), line.repeat(30_000 - number)))
+        .collect();
+    let small = (40..5_040).map(|number| (path(number), "x\n".to_owned()));
+    let files: Vec<_> = large.into_iter().chain(small).collect();
+    let given: Vec<_> = files
+        .iter()
+        .map(|(path, text)| (path.as_str(), Some(text.as_bytes())))
+        .collect();
+    commit(&repository, &given);
+    let report = crawl_path(&source, repository.path()).await;
+    assert_eq!(counts(&report), (4, 0, 0));
+    let documents = source.documents();
+    let sizes = documents.iter().map(|document| {
+        let bytes = bson::serialize_to_vec(&document.fields).unwrap();
+        bytes.len()
+    });
+    for size in sizes {
+        assert!(size < DOCUMENT_BYTES_MAX - 1_000_000, "{size} bytes");
+    }
+    let kept: usize = documents.iter().map(|one| paths(one).len()).sum();
+    assert_eq!(kept, files.len());
+
+    let gone: Vec<_> = files[1..]
+        .iter()
+        .map(|(path, _)| (path.as_str(), None))
+        .collect();
+    commit(&repository, &gone);
+    let report = crawl_path(&source, repository.path()).await;
+    assert_eq!(
+        counts(&report),
+        (1, 0, 3),
+        "parts that are no more are deleted"
+    );
 }

@@ -2,17 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use crate::Result;
 use crate::change::{DocumentKey, Position, Time};
 use crate::document::{Document, Fields, kind};
+use crate::logbook::{Logbook, Page, Pages, Run, Runs};
 use crate::source::{Event, Reading, Source, Watch};
+use crate::{Error, Result};
 
 #[derive(Default)]
 pub(super) struct Memory {
     documents: Mutex<BTreeMap<DocumentKey, Fields>>,
     writes: AtomicUsize,
+    refuses: AtomicBool,
+    pages: Mutex<BTreeMap<String, Page>>,
+    runs: Mutex<BTreeMap<String, Run>>,
+    claims: Mutex<BTreeMap<String, (String, u64)>>,
 }
 
 impl Memory {
@@ -35,6 +40,16 @@ impl Memory {
             .collect()
     }
 
+    /// As if pages had never been remembered.
+    pub(super) fn forget_pages(&self) {
+        self.pages.lock().unwrap().clear();
+    }
+
+    /// Saves fail from now on, or do so no more.
+    pub(super) fn refuse_saves(&self, refuses: bool) {
+        self.refuses.store(refuses, Ordering::Relaxed);
+    }
+
     /// How many documents were written or deleted since the last call.
     pub(super) fn writes(&self) -> usize {
         self.writes.swap(0, Ordering::Relaxed)
@@ -53,6 +68,9 @@ impl Source for Memory {
     type Watch = Silence;
 
     async fn save(&self, documents: Vec<Document>) -> Result<()> {
+        if self.refuses.load(Ordering::Relaxed) {
+            return Err(Error::Stopped { part: "the source" });
+        }
         self.writes.fetch_add(documents.len(), Ordering::Relaxed);
         let mut stored = self.documents.lock().unwrap();
         stored.extend(
@@ -98,6 +116,50 @@ impl Source for Memory {
 
     async fn watch(&self, _: Option<Position>) -> Result<Silence> {
         Ok(Silence)
+    }
+}
+
+impl Logbook for Memory {
+    async fn pages(&self, which: Pages, limit: usize) -> Result<Vec<Page>> {
+        let pages = self.pages.lock().unwrap();
+        let pages = pages.values().filter(|page| match &which {
+            Pages::Of(link) => page.link == *link,
+            Pages::Making(key) => page.document.as_ref() == Some(key),
+            Pages::Under(root, after) => {
+                page.root == *root && after.as_ref().is_none_or(|after| page.link > *after)
+            }
+        });
+        Ok(pages.take(limit).cloned().collect())
+    }
+
+    async fn save_pages(&self, pages: Vec<Page>) -> Result<()> {
+        let pages = pages.into_iter().map(|page| (page.link.clone(), page));
+        self.pages.lock().unwrap().extend(pages);
+        Ok(())
+    }
+
+    async fn runs(&self, which: Runs, limit: usize) -> Result<Vec<Run>> {
+        let runs = self.runs.lock().unwrap();
+        let runs = runs.values().filter(|run| match &which {
+            Runs::Of(link) => run.link == *link,
+            Runs::After(after) => after.as_ref().is_none_or(|after| run.link > *after),
+        });
+        Ok(runs.take(limit).cloned().collect())
+    }
+
+    async fn save_run(&self, run: Run) -> Result<()> {
+        self.runs.lock().unwrap().insert(run.link.clone(), run);
+        Ok(())
+    }
+
+    async fn claim(&self, link: &str, owner: &str, (now, until): (u64, u64)) -> Result<bool> {
+        let mut claims = self.claims.lock().unwrap();
+        let held = claims.get(link);
+        if held.is_some_and(|(holder, until)| holder != owner && *until > now) {
+            return Ok(false);
+        }
+        claims.insert(link.to_owned(), (owner.to_owned(), until));
+        Ok(true)
     }
 }
 

@@ -31,7 +31,7 @@ pub(crate) struct Order {
     #[schema(pattern = r"\S")]
     user: String,
     /// An http or https link: a page, a feed's home, a repository.
-    #[schema(format = "uri")]
+    #[schema(format = "uri", pattern = "^https?://")]
     link: String,
 }
 
@@ -139,6 +139,7 @@ pub(super) fn what(user: &str, link: &str) -> Result<crawl::Request, Problem> {
             target: link.to_owned(),
             author: user.split_whitespace().collect::<Vec<_>>().join(" "),
             as_kind: None,
+            reference: None,
         }),
         _ => Err(Problem::bad(
             "link: only http and https links are crawled over HTTP; `lockstep crawl` reads files",

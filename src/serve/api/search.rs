@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::Shared;
@@ -32,7 +32,7 @@ pub(crate) struct Question {
     #[param(required = false)]
     types: Vec<String>,
     /// How many documents at most.
-    #[serde(default = "ten")]
+    #[serde(default = "ten", deserialize_with = "whole")]
     #[schema(minimum = 1, maximum = 1000, default = 10)]
     #[param(minimum = 1, maximum = 1000, default = 10)]
     limit: usize,
@@ -40,6 +40,15 @@ pub(crate) struct Question {
 
 fn ten() -> usize {
     10
+}
+
+/// A whole number, which JSON may also write as `10.0`.
+fn whole<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
+    let number = serde_json::Number::deserialize(from)?;
+    let text = number.to_string();
+    let digits = text.strip_suffix(".0").unwrap_or(&text);
+    let no = |_| serde::de::Error::custom(format!("{number} is no whole number"));
+    digits.parse().map_err(no)
 }
 
 /// What was found.

@@ -215,6 +215,7 @@ mod tests {
             target: format!("https://example.org/{number}"),
             author: "Ada".into(),
             as_kind: None,
+            reference: None,
         };
         let (told, outcome) = oneshot::channel();
         table.ask(Uuid::from_u128(number), what, (number as u64, told))?;

@@ -1,0 +1,107 @@
+//! Repositories elsewhere: one, or all that an account has.
+//!
+//! ```text
+//! account ──API──> links ──┐
+//! link ────────────────────┴──locate──> clone ──> state ──> documents, under the link where it is
+//! ```
+
+use std::path::Path;
+
+use url::Url;
+
+use super::fetch::Fetcher;
+use super::harvest::{Context, Found};
+use super::link::repository_link;
+use super::platform::github::Account;
+use super::read_state;
+use super::write::Writer;
+use super::{Progress, Report, Skipped, account, blocking, clone, described, locate, platform};
+use crate::document::Repository;
+use crate::logbook::Logbook;
+use crate::source::Source;
+use crate::{Error, Result};
+
+/// Reads one repository, of the default branch or of the one that is named.
+pub(crate) async fn repository<S: Source + Logbook, P: Progress>(
+    mut writer: Writer<'_, S, P>,
+    asked: (&Url, Option<&str>),
+    context: &Context,
+) -> Result<Report> {
+    let fetcher = Fetcher::new(&context.settings)?;
+    let roots = read(&mut writer, asked, &fetcher, context).await?;
+    writer.finish_all(&roots).await
+}
+
+/// Reads all that an account has, each under its own link; what cannot be read keeps what is stored.
+pub(crate) async fn account<S: Source + Logbook, P: Progress>(
+    mut writer: Writer<'_, S, P>,
+    account: &Account,
+    context: &Context,
+) -> Result<Report> {
+    let fetcher = Fetcher::new(&context.settings)?;
+    let held = account::held(account, &fetcher, &context.settings).await?;
+    for list in held.cut {
+        let why = "there is more in this list than is read of it".to_owned();
+        writer
+            .take(Found::Unseen(Skipped::one(list.as_str(), why)))
+            .await?;
+    }
+    writer.take(Found::Total(held.places.len())).await?;
+    let mut roots = Vec::new();
+    for url in held.places {
+        match read(&mut writer, (&url, None), &fetcher, context).await {
+            Ok(read) => roots.extend(read),
+            Err(Error::Fetch { link, why }) => writer.miss(Skipped::one(&link, why)),
+            Err(error @ Error::TooLarge { .. }) => {
+                writer.miss(Skipped::one(url.as_str(), error.to_string()));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    writer.finish_all(&roots).await
+}
+
+/// Fetches a repository and reads what it has committed; returns the links that were read whole.
+///
+/// One that has moved for good is stored under its new link, and what was stored under the old one goes.
+async fn read<S: Source + Logbook, P: Progress>(
+    writer: &mut Writer<'_, S, P>,
+    (url, reference): (&Url, Option<&str>),
+    fetcher: &Fetcher,
+    context: &Context,
+) -> Result<Vec<String>> {
+    let settings = &context.settings;
+    let place = locate::locate(url, fetcher, settings).await?;
+    let asked = repository_link(url);
+    // What is elsewhere for now is still the one that was asked for.
+    let own = if place.has_moved { &place.url } else { url };
+    let root = repository_link(own);
+    let clone = clone::fetch(&place, reference, settings).await?;
+    let platform = platform::of_repository(&place.url, settings);
+    let repository = Repository {
+        identity: platform::repository_identity(own),
+        ..described(platform, Path::new(own.path()), &root)
+    };
+    let state = (clone.path(), Some(clone::STATE.to_owned()));
+    let context = Context {
+        root: root.clone(),
+        ..context.clone()
+    };
+    read_state(writer, state, repository, &context).await?;
+    let limit = settings.clone_bytes_max;
+    blocking(move || {
+        clone.keep(limit);
+        Ok(())
+    })
+    .await?;
+    let mut roots = vec![root];
+    if place.has_moved {
+        let why = format!(
+            "it has moved to {}, and is stored under that link",
+            roots[0]
+        );
+        writer.miss(Skipped::one(&asked, why));
+        roots.push(asked);
+    }
+    Ok(roots)
+}

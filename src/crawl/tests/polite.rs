@@ -1,0 +1,143 @@
+//! Hosts that ask for patience.
+
+use axum::http::StatusCode;
+
+use super::again::{Answer, Scene};
+use super::*;
+use crate::Error;
+use crate::crawl::Kind;
+use crate::logbook::{Logbook as _, Runs};
+
+fn robots(scene: &Scene, rules: &str) {
+    let rules = Answer::Plain("text/plain", rules.to_owned());
+    scene.site.answer("/robots.txt", rules);
+}
+
+fn publish(scene: &Scene, posts: usize) {
+    let post = |number| {
+        scene
+            .site
+            .page(&format!("/p/{number}"), &format!("Post {number}."), "");
+        format!(
+            "<url><loc>{}</loc></url>",
+            scene.link(&format!("/p/{number}"))
+        )
+    };
+    let posts: Vec<_> = (0..posts).map(post).collect();
+    let sitemap = format!("<urlset>{}</urlset>", posts.concat());
+    scene
+        .site
+        .answer("/sitemap.xml", Answer::Plain("application/xml", sitemap));
+}
+
+async fn publication(scene: &Scene) -> Report {
+    let mut asked = request(&scene.link("/"));
+    asked.as_kind = Some(Kind::of("substack"));
+    crawl(&scene.source, &asked, &scene.settings, &())
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn the_crawl_delay_is_kept_between_all_requests_of_a_listing_and_of_the_next_crawl() {
+    let scene = Scene::new().await;
+    robots(&scene, "User-agent: *\nCrawl-delay: 10\n");
+    publish(&scene, 3);
+    let start = scene.clock.now_ms();
+    assert_eq!(publication(&scene).await.saved, 3);
+    let requests = scene.site.asked().len() as u64;
+    assert!(requests >= 4, "a sitemap and three posts");
+    assert_eq!(scene.clock.now_ms() - start, (requests - 1) * 10_000);
+    scene.crawl("/p/0").await;
+    assert_eq!(scene.clock.now_ms() - start, requests * 10_000);
+}
+
+#[tokio::test]
+async fn a_delay_beyond_our_patience_leaves_the_rest_for_later_and_says_when() {
+    let mut scene = Scene::new().await;
+    scene.settings.wait_seconds_max = 9;
+    publish(&scene, 3);
+    // Known before the first request, so that feed and sitemap are far apart already.
+    robots(&scene, "User-agent: *\nCrawl-delay: 10\n");
+    let link = scene.link("/");
+    let mut asked = request(&link);
+    asked.as_kind = Some(Kind::of("substack"));
+    let refused = crawl(&scene.source, &asked, &scene.settings, &()).await;
+    let Err(Error::Later { until_ms, .. }) = refused else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(until_ms, scene.clock.now_ms() + 10_000);
+}
+
+#[tokio::test]
+async fn a_host_that_is_busy_is_asked_again_when_it_says_in_seconds_or_as_a_date() {
+    for status in [
+        StatusCode::TOO_MANY_REQUESTS,
+        StatusCode::SERVICE_UNAVAILABLE,
+    ] {
+        let scene = Scene::new().await;
+        let start = scene.clock.now_ms();
+        scene
+            .site
+            .answer("/a", Answer::Busy(status, "20".to_owned()));
+        let refused = scene.try_crawl("/a").await;
+        assert!(matches!(refused, Err(Error::Later { .. })), "{refused:?}");
+        // Three times, and each pause was kept but the last.
+        assert_eq!(scene.site.asked().len(), 3);
+        assert_eq!(scene.clock.now_ms() - start, 40_000);
+        scene.site.page("/a", "One.", "");
+        assert_eq!(counts(&scene.crawl("/a").await), (1, 0, 0));
+        assert_eq!(scene.clock.now_ms() - start, 60_000);
+    }
+    let scene = Scene::new().await;
+    let date = "Thu, 01 Jan 1970 00:17:10 GMT".to_owned();
+    let status = StatusCode::TOO_MANY_REQUESTS;
+    scene.site.answer("/a", Answer::Busy(status, date));
+    let refused = scene.try_crawl("/a").await;
+    let Err(Error::Later { until_ms, .. }) = refused else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(until_ms, 1_030_000);
+}
+
+#[tokio::test]
+async fn a_pause_beyond_our_patience_is_no_wait_and_the_history_says_when_to_come_again() {
+    let scene = Scene::new().await;
+    let busy = Answer::Busy(StatusCode::TOO_MANY_REQUESTS, "3600".to_owned());
+    scene.site.answer("/a", busy);
+    let start = scene.clock.now_ms();
+    let error = scene.try_crawl("/a").await.unwrap_err().to_string();
+    assert!(error.contains("is to be asked again after"), "{error}");
+    assert_eq!((scene.site.asked().len(), scene.clock.now_ms()), (1, start));
+    // Nor is another page of it asked meanwhile.
+    scene.site.page("/b", "One.", "");
+    assert!(scene.try_crawl("/b").await.is_err());
+    assert_eq!(scene.site.asked(), []);
+    let runs = scene.source.runs(Runs::After(None), 9).await.unwrap();
+    assert!(
+        runs.iter()
+            .all(|run| run.has_failed && run.counts.failed == 1)
+    );
+    assert!(
+        runs[0]
+            .error
+            .as_ref()
+            .unwrap()
+            .contains("1970-01-01 01:16:40")
+    );
+    scene.clock.advance(3_600_000);
+    assert_eq!(counts(&scene.crawl("/b").await), (1, 0, 0));
+}
+
+#[tokio::test]
+async fn a_listing_whose_host_gets_busy_keeps_what_it_has_and_counts_the_rest() {
+    let scene = Scene::new().await;
+    publish(&scene, 4);
+    let busy = Answer::Busy(StatusCode::TOO_MANY_REQUESTS, "3600".to_owned());
+    scene.site.answer("/p/2", busy);
+    let report = publication(&scene).await;
+    assert_eq!(counts(&report), (2, 0, 0));
+    let left = report.skipped.last().unwrap();
+    assert_eq!(left.count, 2, "{report:?}");
+    assert_eq!(report.later_ms, Some(scene.clock.now_ms() + 3_600_000));
+}

@@ -5,7 +5,7 @@ from hypothesis import strategies
 
 # Hosts that nobody has, and one that is refused before it is asked: a crawl of each fails at once.
 schemathesis.openapi.format(
-    "uri",
+    "iri",
     strategies.sampled_from(
         [
             "http://127.0.0.1:9/",

@@ -86,11 +86,7 @@ fn execute(arguments: Arguments, environment: &Environment) -> Result<Exit> {
                     .map_or(Exit::Interrupted, |()| Exit::Done))
             })
         }
-        Command::Serve => {
-            let config = config::load(place, environment)?;
-            telemetry::start(&config.log)?;
-            runtime()?.block_on(serve(config))
-        }
+        Command::Serve => serve(config::load(place, environment)?),
         Command::Export(asked) => {
             let config = quiet(config::load(place, environment)?)?;
             runtime()?.block_on(export::export(config, asked, json))
@@ -206,13 +202,15 @@ async fn up(config: Config) -> Result<Exit> {
 }
 
 /// Answers from the services until a signal asks for the end.
-async fn serve(config: Config) -> Result<Exit> {
+fn serve(config: Config) -> Result<Exit> {
+    telemetry::start(&config.log)?;
     let done = shutdown::until_insisted(|shutdown| {
         Box::pin(run::serve(config, shutdown, |address| {
             anstream::eprintln!("lockstep answers at {address} (stop it with Ctrl-C)");
         }))
     });
-    Ok(done.await?.map_or(Exit::Interrupted, |()| Exit::Done))
+    let done = runtime()?.block_on(done)?;
+    Ok(done.map_or(Exit::Interrupted, |()| Exit::Done))
 }
 
 /// The file of the tokens is changed here, and whoever answers reads it again.

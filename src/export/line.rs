@@ -29,7 +29,8 @@ struct Chunk<'a> {
     id: &'a str,
     entry_id: String,
     version: String,
-    chunk: String,
+    #[serde(rename = "chunk")]
+    point: String,
     number: usize,
     content: &'a str,
     metadata: Fields,
@@ -62,7 +63,7 @@ pub(super) fn chunk(
         id: &manifest.key.id,
         entry_id: manifest.key.entry_id(),
         version: manifest.stamp.version.to_string(),
-        chunk: point.id.to_string(),
+        point: point.id.to_string(),
         number,
         content: &point.content,
         metadata: sorted(&manifest.metadata),

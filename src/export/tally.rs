@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::{About, Selection, moment};
+use crate::token::hex;
 
 /// What an export holds: its manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,7 +59,8 @@ impl Tally {
     pub(super) fn take(&mut self, kind: &str, lines: &[u8]) {
         self.digest.update(lines);
         self.bytes += lines.len() as u64;
-        let count = lines.iter().filter(|byte| **byte == b'\n').count();
+        // Each line ends with its own end.
+        let count = lines.split(|byte| *byte == b'\n').count() - 1;
         self.of(kind).lines += count as u64;
     }
 
@@ -71,7 +73,7 @@ impl Tally {
             documents: sum(|one| one.documents),
             lines: sum(|one| one.lines),
             bytes: self.bytes,
-            sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+            sha256: hex(&digest),
             as_of: about.as_of_ms.map(moment),
             by_type: self.by_type,
             about,

@@ -154,13 +154,11 @@ pub(super) async fn timed<L: Library>(
     next: Next,
 ) -> Response {
     let limit = shared.settings.timeout;
-    match timeout(limit, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => {
-            let detail = format!("there was no answer within {} s", limit.as_secs());
-            Problem::new(StatusCode::GATEWAY_TIMEOUT, detail).into_response()
-        }
+    if let Ok(response) = timeout(limit, next.run(request)).await {
+        return response;
     }
+    let detail = format!("there was no answer within {} s", limit.as_secs());
+    Problem::new(StatusCode::GATEWAY_TIMEOUT, detail).into_response()
 }
 
 #[cfg(test)]

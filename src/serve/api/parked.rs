@@ -38,7 +38,8 @@ pub(crate) struct Parked {
     /// How often it had been tried.
     attempts: u32,
     /// When: milliseconds since 1970, UTC.
-    parked_ms: u64,
+    #[serde(rename = "parked_ms")]
+    at_ms: u64,
 }
 
 /// Changes that were set aside, and why; `lockstep parked retry` reads their documents again.
@@ -75,7 +76,7 @@ impl From<ParkedMessage> for Parked {
                 .map(|version| version.to_string()),
             reason: message.reason,
             attempts: message.attempts,
-            parked_ms: message.parked_ms,
+            at_ms: message.parked_ms,
         }
     }
 }

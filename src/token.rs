@@ -64,8 +64,11 @@ pub struct Created {
 pub struct Tokens {
     path: PathBuf,
     /// What the file held, and which file that was.
-    known: Mutex<(Option<State>, Arc<[[u8; 32]]>)>,
+    known: Mutex<Known>,
 }
+
+/// The state that was read, and the digests in it.
+type Known = (Option<State>, Arc<[[u8; 32]]>);
 
 /// Tells one state of a file from the next: each is a file of its own.
 type State = (u64, u64, i64, i64);
@@ -299,11 +302,11 @@ mod tests {
     #[test]
     fn the_file_is_the_owners_alone_and_holds_no_token() {
         let home = tempfile::tempdir().unwrap();
-        let made = tokens(&home).create("ci", 1).unwrap();
+        let created = tokens(&home).create("ci", 1).unwrap();
         let path = home.path().join("data/tokens.json");
         let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode, 0o600);
-        let secret = made.token.expose();
+        let secret = created.token.expose();
         assert_eq!(secret.len(), PREFIX.len() + 64);
         let text = fs::read_to_string(&path).unwrap();
         assert!(!text.contains(secret.strip_prefix(PREFIX).unwrap()));

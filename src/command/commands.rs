@@ -97,6 +97,10 @@ pub struct About {
 }
 
 impl<R: Rooms> Handler for Commands<R> {
+    #[expect(
+        clippy::cognitive_complexity,
+        reason = "one arm a command, and each is a call"
+    )]
     async fn handle(&self, request: Request, report: Reporter) -> Result<Response> {
         match request {
             Request::Crawl { what, wait } => self.crawl_and_wait(&what, wait, &report).await,

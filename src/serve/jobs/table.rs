@@ -218,7 +218,11 @@ mod tests {
             reference: None,
         };
         let (told, outcome) = oneshot::channel();
-        table.ask(Uuid::from_u128(number), what, (number as u64, told))?;
+        table.ask(
+            Uuid::from_u128(number),
+            what,
+            (u64::try_from(number).unwrap(), told),
+        )?;
         Ok(outcome)
     }
 

@@ -311,7 +311,7 @@ mod tests {
         let text = fs::read_to_string(&path).unwrap();
         assert!(!text.contains(secret.strip_prefix(PREFIX).unwrap()));
         assert!(text.contains(&hex(&digest(secret.as_bytes()))));
-        assert!(!format!("{made:?}").contains(secret));
+        assert!(!format!("{created:?}").contains(secret));
     }
 
     #[test]

@@ -28,10 +28,7 @@ fn exported(data: &Path, arguments: &[&str]) -> (String, Value) {
 }
 
 fn digest(text: &str) -> String {
-    Sha256::digest(text)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    format!("{:x}", Sha256::digest(text))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -114,7 +114,8 @@ async fn beyond_loopback_it_listens_only_where_there_is_a_token() {
     let data = tempfile::tempdir().unwrap();
     let mut config = config(data.path());
     config.serve.listen = ([0, 0, 0, 0], 0).into();
-    let refused = lockstep::run::up(config.clone(), std::future::pending(), |_| {}).await;
+    let up = lockstep::run::up(config.clone(), std::future::pending(), |_| {});
+    let refused = Box::pin(up).await;
     let told = refused.unwrap_err().to_string();
     assert!(
         told.contains("serve.listen") && told.contains("lockstep token create"),

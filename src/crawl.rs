@@ -67,9 +67,9 @@ pub use manners::Manners;
 pub use page::{Page, extract};
 pub(crate) use settings::is_github;
 pub use settings::{Settings, Token};
-pub use target::{Kind, check, kinds};
+pub use target::{Kind, examine, kinds};
 
-use crate::change::DocumentKey;
+use crate::change::{DocumentKey, Version};
 use crate::document::{Repository, key_of_link, kind};
 use crate::logbook::Logbook;
 use crate::source::Source;
@@ -128,6 +128,9 @@ pub struct Report {
     pub skipped: Vec<Skipped>,
     /// Every document that was found, written or not, in order.
     pub keys: Vec<DocumentKey>,
+    /// Everything that was written is at this version or below, where nobody waited for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<Version>,
     /// When a host asks to come again for the rest: milliseconds since 1970, UTC; none where it does not.
     #[serde(default)]
     pub later_ms: Option<u64>,
@@ -201,7 +204,7 @@ async fn brought<S: Source + Logbook>(
         author: author.user,
         root,
     };
-    refuse_reference(request.reference.as_deref(), &target)?;
+    check(request.reference.as_deref(), &target)?;
     let mut writer = Writer::new(source, progress);
     if author.is_new {
         writer.add(context.author.document()).await?;
@@ -251,7 +254,7 @@ async fn brought<S: Source + Logbook>(
 }
 
 /// A state of a repository can be chosen by a name that a state can have, and of nothing else.
-fn refuse_reference(reference: Option<&str>, target: &Target) -> Result<()> {
+fn check(reference: Option<&str>, target: &Target) -> Result<()> {
     let Some(name) = reference else { return Ok(()) };
     let why = match target {
         Target::Checkout(_) | Target::Remote(_) if git::is_reference(name) => return Ok(()),

@@ -192,23 +192,24 @@ impl Tally {
         if json {
             return line(&serde_json::json!({ "summary": self }));
         }
-        let mut text = format!("{} links: {} done", self.links, self.done);
-        if self.done_before > 0 {
-            text.push_str(&format!(", {} done before", self.done_before));
-        }
-        text.push_str(&format!(", {} failed", self.failed));
-        if self.bad_lines > 0 {
-            text.push_str(&format!(", {} bad lines", self.bad_lines));
-        }
+        let some = |count: usize, what: &str| match count {
+            0 => String::new(),
+            _ => format!(", {count} {what}"),
+        };
         let Self {
             written,
             unchanged,
             deleted,
             ..
         } = self;
-        text.push_str(&format!(
-            " ({written} written, {unchanged} unchanged, {deleted} deleted)\n"
-        ));
+        let text = format!(
+            "{} links: {} done{}, {} failed{} ({written} written, {unchanged} unchanged, {deleted} deleted)\n",
+            self.links,
+            self.done,
+            some(self.done_before, "done before"),
+            self.failed,
+            some(self.bad_lines, "bad lines"),
+        );
         Ok(text)
     }
 }

@@ -241,7 +241,10 @@ fn token(config: &Config, what: Token, json: bool) -> Result<Exit> {
 
 /// Keeps the schedule until a signal asks for the end.
 async fn scheduled(config: Config) -> Result<Exit> {
-    if Client::find(&config.data).await?.is_some() {
+    // On services whoever answers for the folder may be a worker, which keeps no schedule; and several
+    // may keep one.
+    let is_embedded = !config.source.url.is_set();
+    if is_embedded && Client::find(&config.data).await?.is_some() {
         return Err(Error::Config {
             setting: "--schedule".into(),
             why: "`lockstep up` runs on this data folder and keeps the schedule already".into(),

@@ -59,8 +59,11 @@ struct Tally {
     done_before: usize,
     failed: usize,
     bad_lines: usize,
-    #[serde(flatten)]
-    counts: Counts,
+    // Named one by one: links fail, and what a link's documents count is another thing of that name.
+    written: usize,
+    unchanged: usize,
+    deleted: usize,
+    left_out: usize,
     is_resumed: bool,
 }
 
@@ -171,14 +174,14 @@ impl Tally {
             Ok(linked) if linked.was_done => self.done_before += 1,
             Ok(linked) => {
                 let counts = Counts::of(&linked.report);
-                self.counts.written += counts.written;
-                self.counts.unchanged += counts.unchanged;
-                self.counts.deleted += counts.deleted;
+                self.written += counts.written;
+                self.unchanged += counts.unchanged;
+                self.deleted += counts.deleted;
                 if linked.report.is_failure() {
                     self.failed += 1;
                 } else {
                     self.done += 1;
-                    self.counts.failed += counts.failed;
+                    self.left_out += counts.failed;
                 }
             }
             Err(_) => self.failed += 1,
@@ -193,12 +196,12 @@ impl Tally {
             0 => String::new(),
             _ => format!(", {count} {what}"),
         };
-        let Counts {
+        let Self {
             written,
             unchanged,
             deleted,
             ..
-        } = self.counts;
+        } = self;
         let text = format!(
             "{} links: {} done{}, {} failed{} ({written} written, {unchanged} unchanged, {deleted} deleted)\n",
             self.links,

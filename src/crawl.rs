@@ -72,9 +72,9 @@ pub use page::{Page, extract};
 pub use probe::probe;
 pub(crate) use settings::is_github;
 pub use settings::{Settings, Token};
-pub use target::{Kind, check, kinds};
+pub use target::{Kind, examine, kinds};
 
-use crate::change::DocumentKey;
+use crate::change::{DocumentKey, Version};
 use crate::document::{Repository, key_of_link, kind};
 use crate::logbook::Logbook;
 use crate::source::Source;
@@ -136,6 +136,9 @@ pub struct Report {
     pub skipped: Vec<Skipped>,
     /// Every document that was found, written or not, in order.
     pub keys: Vec<DocumentKey>,
+    /// Everything that was written is at this version or below, where nobody waited for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<Version>,
     /// When a host asks to come again for the rest: milliseconds since 1970, UTC; none where it does not.
     #[serde(default)]
     pub later_ms: Option<u64>,
@@ -204,16 +207,12 @@ async fn brought<S: Source + Logbook>(
         let (text, kind) = (request.target.clone(), request.as_kind.clone());
         blocking(move || resolve(Target::parse(&text, kind, target::look)?)).await?
     };
-    let mut settings = settings.clone();
-    if request.browser {
-        settings.browser = Browser::Always;
-    }
     let context = Context {
-        settings: settings.clone(),
+        settings: settings.with_browser(request.browser),
         author: author.user,
         root,
     };
-    refuse_reference(request.reference.as_deref(), &target)?;
+    check(request.reference.as_deref(), &target)?;
     let mut writer = Writer::new(source, progress);
     if author.is_new {
         writer.add(context.author.document()).await?;
@@ -263,7 +262,7 @@ async fn brought<S: Source + Logbook>(
 }
 
 /// A state of a repository can be chosen by a name that a state can have, and of nothing else.
-fn refuse_reference(reference: Option<&str>, target: &Target) -> Result<()> {
+fn check(reference: Option<&str>, target: &Target) -> Result<()> {
     let Some(name) = reference else { return Ok(()) };
     let why = match target {
         Target::Checkout(_) | Target::Remote(_) if git::is_reference(name) => return Ok(()),

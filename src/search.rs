@@ -1,45 +1,33 @@
 //! A question to the documents that answer it.
 //!
 //! ```text
-//! text ──cut, embed──> nearest points ──manifests, floors──> named ones ──group──> documents
-//!                          ▲                                    │
-//!                          └──────────── ask for more ◄─────────┘ too few
+//! text ──cut, embed──> points by meaning ─┐                  manifests, floors
+//!      ──words───────> points by words ───┴─fuse─> documents ──────┴─────> named ones ──> passages
 //! ```
 //!
 //! It promises that no answer holds a point which its document's manifest does not name.
 
+mod absent;
+mod diverse;
+mod fuse;
+mod gather;
+mod join;
+mod query;
 mod question;
 mod rank;
 mod title;
 
-use std::collections::BTreeSet;
-
 use serde::{Deserialize, Serialize};
 
 use crate::change::{DocumentKey, Version};
-use crate::document::author_id;
 use crate::feature::embed::Embedder;
-use crate::vector::{Control, Manifest, Near, Nearest, Select, VectorStore};
+use crate::vector::{Control, Manifest, Near, VectorStore, lexical};
 use crate::{Error, Result};
+use fuse::Scored;
+use gather::Question;
 use title::Asked;
 
-/// The most documents of one answer.
-pub const LIMIT_MAX: usize = 1000;
-
-/// What is asked.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Query {
-    /// The question, in anyone's words.
-    pub text: String,
-    /// Only documents of this author: a full name, in any case, or an `author_id`.
-    #[serde(default)]
-    pub author: Option<String>,
-    /// Only documents of these types; empty for all.
-    #[serde(default)]
-    pub kinds: Vec<String>,
-    /// How many documents at most, 1 to [`LIMIT_MAX`].
-    pub limit: usize,
-}
+pub use query::{LIMIT_MAX, Mode, Query, WAIT_MS, WAIT_MS_MAX};
 
 /// What the caller knows of the queues when a question is asked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -60,8 +48,26 @@ pub struct Answer {
     pub as_of_ms: Option<u64>,
     /// Changes that are set aside, and so not in the index.
     pub parked: u64,
+    /// What became of the version that was asked for; none where none was.
+    #[serde(default)]
+    pub at_least: Option<Awaited>,
+    /// What the documents were compared by.
+    #[serde(default)]
+    pub mode: Mode,
     /// What a person should know about this answer.
     pub note: Option<String>,
+}
+
+/// What became of a version that was waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Awaited {
+    /// Everything up to it is in the answer.
+    Reached,
+    /// Not yet everything, at the end of the wait.
+    NotYet,
+    /// The change of this very version is set aside, and not in the answer.
+    Parked,
 }
 
 impl Answer {
@@ -78,7 +84,9 @@ impl Answer {
 pub struct Hit {
     /// The document.
     pub key: DocumentKey,
-    /// Cosine similarity of its best passage, -1 to 1, and up to 0.1 more for its title.
+    /// What it is ranked by, its title included: by meaning the cosine similarity of its best passage, -1
+    /// to 1, and up to 0.1 more; by words BM25; by both the sum of the reciprocal ranks, 0 to 1/30. Only
+    /// scores of one answer compare.
     pub score: f32,
     /// Its title, if it has one.
     pub title: Option<String>,
@@ -89,7 +97,7 @@ pub struct Hit {
     pub kind: String,
     /// Its author's full name, if known.
     pub author: Option<String>,
-    /// Its nearest passages, best first; at least one, at most three.
+    /// Its best passages, best first; at least one, at most three.
     pub passages: Vec<Passage>,
     /// The version of the document that the index holds.
     pub version: Version,
@@ -100,124 +108,101 @@ pub struct Hit {
 pub struct Passage {
     /// The text as it was embedded, heading prefix included.
     pub content: String,
-    /// Cosine similarity, -1 to 1.
+    /// The same with what stands before and after it in the document, and with further passages that
+    /// touch; in the first 50 documents of an answer.
+    #[serde(default)]
+    pub text: String,
+    /// What it is ranked by, as its document is, without a title.
     pub score: f32,
+    /// Cosine similarity of its meaning, -1 to 1, where it was found by that.
+    #[serde(default)]
+    pub cosine: Option<f32>,
     /// Its place in the document: grows with the text.
     pub rank: i64,
 }
 
-/// Answers a question; reads only, and is cancel safe.
+/// Answers a question; reads only, waits for nothing, and is cancel safe.
 ///
 /// A question over the model's token limit is cut and the answer's note says so: unlike a
 /// document, its first words still ask something.
 ///
 /// # Errors
-/// [`Error::Config`] for an empty text or a limit out of range; else what store or embedder say.
+/// [`Error::Config`] for what [`Query::check`] refuses; else what store or embedder say.
 pub async fn search<V: VectorStore, E: Embedder>(
     store: &V,
     embedder: &E,
     query: &Query,
     standing: Standing,
 ) -> Result<Answer> {
-    check(query)?;
-    let limit = embedder.model().token_limit;
-    let cut = question::cut(&query.text, limit, |text| embedder.token_count(text));
-    let vector = embedder
-        .embed(vec![cut.text.to_owned()])
-        .await?
-        .pop()
-        .ok_or_else(|| Error::malformed("the question's vector", "the embedder gave none"))?;
-    let author_ids = query.author.as_deref().map(known_ids).unwrap_or_default();
-    let by_id = !author_ids.is_empty();
-    let mut nearest = Nearest {
-        vector,
-        kinds: query.kinds.clone(),
-        author_ids,
-        limit: rank::first_ask(query.limit),
+    query.check()?;
+    let (meaning, cut) = match query.mode {
+        Mode::Hybrid | Mode::Dense => embedded(embedder, &query.text).await?,
+        Mode::Words => (None, None),
     };
-    let mut found = gather(store, query, &mut nearest).await?;
-    if by_id && found.hits.is_empty() {
-        // Documents that others stored may carry ids of their own: then only the name tells.
-        nearest.author_ids.clear();
-        nearest.limit = rank::first_ask(query.limit);
-        found = gather(store, query, &mut nearest).await?;
+    let words = match query.mode {
+        Mode::Hybrid | Mode::Words => Some(lexical::of_question(&query.text)),
+        Mode::Dense => None,
+    };
+    let question = Question {
+        query,
+        mode: query.mode,
+        asked: Asked::new(&query.text),
+        only: query.only()?,
+        meaning,
+        words,
+        wanted: gather::wanted(query),
+    };
+    let mut found = gather::gather(store, &question).await?;
+    if query.diverse {
+        found.hits = gather::diversify(store, found.hits, query.limit).await?;
     }
+    gather::join_neighbours(store, &mut found.hits).await?;
+    let dimension = embedder.model().dimension;
+    let absent = absent::absent(store, query, dimension, !found.hits.is_empty()).await?;
     Ok(Answer {
-        hits: found.hits,
+        hits: found.hits.into_iter().map(|found| found.hit).collect(),
         as_of_ms: as_of_ms(&found.control, standing.places),
         parked: standing.parked,
-        note: notes([cut.note, found.note]),
+        at_least: None,
+        mode: query.mode,
+        note: notes([cut, found.note, absent]),
     })
 }
 
+/// The vector of a question, and what of it was left out.
+async fn embedded<E: Embedder>(
+    embedder: &E,
+    text: &str,
+) -> Result<(Option<Vec<f32>>, Option<String>)> {
+    let limit = embedder.model().token_limit;
+    let cut = question::cut(text, limit, |text| embedder.token_count(text));
+    let vector = embedder.embed(vec![cut.text.to_owned()]).await?.pop();
+    let none = || Error::malformed("the question's vector", "the embedder gave none");
+    Ok((Some(vector.ok_or_else(none)?), cut.note))
+}
+
 /// The documents and passages that a search shows of these points: those that a live manifest names.
-pub(crate) fn shown(near: Vec<Near>, manifests: Vec<Manifest>, control: &Control) -> Vec<Hit> {
-    let asked = Asked::new("");
-    rank::group(&asked, near, manifests, control)
+pub(crate) fn shown(near: Vec<Near>, manifests: &[Manifest], control: &Control) -> Vec<Hit> {
+    let query = Query::default();
+    let question = Question {
+        query: &query,
+        mode: Mode::Dense,
+        asked: Asked::new(""),
+        only: crate::vector::Only::default(),
+        meaning: None,
+        words: None,
+        wanted: LIMIT_MAX,
+    };
+    let scored = near.into_iter().map(|Near { point, score }| Scored {
+        point,
+        score,
+        cosine: None,
+    });
+    let scored: Vec<Scored> = scored.collect();
+    rank::group(&question, &scored, manifests, control)
         .into_iter()
         .map(|found| found.hit)
         .collect()
-}
-
-/// What one kind of question found.
-struct Found {
-    hits: Vec<Hit>,
-    control: Control,
-    note: Option<String>,
-}
-
-/// Asks, and asks for more until there are enough documents or no more points.
-async fn gather<V: VectorStore>(store: &V, query: &Query, nearest: &mut Nearest) -> Result<Found> {
-    let asked = Asked::new(&query.text);
-    loop {
-        let near = store.nearest(nearest.clone()).await?;
-        let got = near.len();
-        let keys: BTreeSet<_> = near.iter().map(|near| near.point.key.clone()).collect();
-        let manifests = store
-            .manifests(Select::Of(keys.into_iter().collect()))
-            .await?;
-        // Read last, so that a floor raised in between already counts.
-        let control = store.control().await?;
-        let mut hits = rank::group(&asked, near, manifests, &control);
-        if let Some(author) = &query.author {
-            hits.retain(|found| rank::written_by(&found.metadata, author));
-        }
-        match rank::next_ask(nearest.limit, got, hits.len(), query.limit) {
-            rank::Next::Ask(more) => nearest.limit = more,
-            next @ (rank::Next::Enough | rank::Next::GaveUp) => {
-                hits.truncate(query.limit);
-                let note = (next == rank::Next::GaveUp).then(|| {
-                    format!("only the nearest {got} passages were looked at; narrow the question")
-                });
-                return Ok(Found {
-                    hits: hits.into_iter().map(|found| found.hit).collect(),
-                    control,
-                    note,
-                });
-            }
-        }
-    }
-}
-
-fn check(query: &Query) -> Result<()> {
-    let bad = |setting: &str, why: String| {
-        Err(Error::Config {
-            setting: setting.to_owned(),
-            why,
-        })
-    };
-    if query.text.trim().is_empty() {
-        return bad("the question", "it is empty".to_owned());
-    }
-    if !(1..=LIMIT_MAX).contains(&query.limit) {
-        return bad("limit", format!("{} is not 1 to {LIMIT_MAX}", query.limit));
-    }
-    Ok(())
-}
-
-/// What the asker may have meant: an id as it stands, or a name whose id follows from it.
-fn known_ids(author: &str) -> Vec<String> {
-    vec![author.trim().to_owned(), author_id(author)]
 }
 
 /// The settled watermark of the whole: the lowest of all queues, none until each of them has one.
@@ -232,7 +217,7 @@ pub(crate) fn as_of_ms(control: &Control, places: usize) -> Option<u64> {
         .min()
 }
 
-fn notes(notes: [Option<String>; 2]) -> Option<String> {
+fn notes<const COUNT: usize>(notes: [Option<String>; COUNT]) -> Option<String> {
     let notes: Vec<String> = notes.into_iter().flatten().collect();
     (!notes.is_empty()).then(|| notes.join("; "))
 }

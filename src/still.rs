@@ -69,6 +69,20 @@ pub(crate) fn version(sequence: u64) -> Version {
     Version::read(1, Time::from_sequence(sequence))
 }
 
+/// A point of its own document, of some type.
+pub(crate) fn point(content: &str) -> Point {
+    let key = DocumentKey::text("posts", content);
+    Point {
+        id: PointId::new(&key, content, 0),
+        key,
+        stamp: version(5).into(),
+        rank: 1,
+        content: content.to_owned(),
+        metadata: Fields::new(),
+        vector: vector(content),
+    }
+}
+
 impl Still {
     /// A document in the source and, in order, in the index at version 5. No word comes twice.
     pub(crate) fn store(&mut self, key: &DocumentKey, fields: &serde_json::Value) {
@@ -248,36 +262,7 @@ impl VectorStore for Still {
     }
 
     fn nearest(&self, question: Nearest) -> impl Future<Output = Result<Vec<Near>>> + Send {
-        let author = |point: &Point| {
-            let id = point.metadata.get("author_id").and_then(|id| id.as_str());
-            question.author_ids.is_empty()
-                || question
-                    .author_ids
-                    .iter()
-                    .any(|wanted| Some(wanted.as_str()) == id)
-        };
-        let kind =
-            |point: &Point| question.kinds.is_empty() || question.kinds.contains(&point.key.kind);
-        let mut near: Vec<Near> = self
-            .points
-            .values()
-            .filter(|point| kind(point) && author(point))
-            .map(|point| Near {
-                score: point
-                    .vector
-                    .iter()
-                    .zip(&question.vector)
-                    .map(|(a, b)| a * b)
-                    .sum(),
-                point: Point {
-                    vector: Vec::new(),
-                    ..point.clone()
-                },
-            })
-            .collect();
-        near.sort_by(|a, b| b.score.total_cmp(&a.score));
-        near.truncate(question.limit);
-        ready(Ok(near))
+        ready(Ok(question.among(self.points.values())))
     }
 
     fn counts(&self) -> impl Future<Output = Result<Counts>> + Send {

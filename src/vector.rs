@@ -7,8 +7,11 @@
 //! A store does single writes under conditions on versions; in which order they make an update
 //! safe is decided by [`crate::feature`], once for every backend.
 
+mod date;
 pub mod edge;
 pub mod lexical;
+mod nearest;
+pub mod only;
 pub mod qdrant;
 mod stamp;
 
@@ -22,6 +25,9 @@ use crate::Result;
 use crate::change::{DocumentKey, Mark, Place, PointId, Version};
 use crate::document::Fields;
 
+pub use self::date::Moment;
+pub use self::nearest::{By, Near, Nearest};
+pub use self::only::Only;
 pub use self::stamp::Stamp;
 
 /// What the index holds for one document.
@@ -206,28 +212,6 @@ pub enum Select<T> {
     },
 }
 
-/// A question to the vectors.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Nearest {
-    /// The question's vector, of the index's dimension, L2 norm 1.
-    pub vector: Vec<f32>,
-    /// Only points of these types; empty for all.
-    pub kinds: Vec<String>,
-    /// Only points whose metadata has one of these values as `author_id`; empty for all.
-    pub author_ids: Vec<String>,
-    /// How many points at most.
-    pub limit: usize,
-}
-
-/// A point that is near.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Near {
-    /// The point, without its vector.
-    pub point: Point,
-    /// Cosine similarity, -1 to 1.
-    pub score: f32,
-}
-
 /// How much is stored; counts of a moment, for people.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
@@ -264,7 +248,7 @@ pub trait VectorStore: Send + Sync + 'static {
     /// Performs the writes in order.
     fn write(&self, writes: Vec<Write>) -> impl Future<Output = Result<()>> + Send;
 
-    /// The nearest points, best first. It knows nothing of manifests and floors: what it finds is
+    /// The nearest points, best first, equal ones by their ids. It knows nothing of manifests and floors: what it finds is
     /// checked against them by the search room.
     fn nearest(&self, question: Nearest) -> impl Future<Output = Result<Vec<Near>>> + Send;
 

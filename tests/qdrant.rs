@@ -3,6 +3,7 @@
 mod edition;
 mod engine;
 mod fault;
+mod older;
 mod whole;
 
 use lockstep::change::{DocumentKey, PointId, Time, Version};

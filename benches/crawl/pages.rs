@@ -87,7 +87,8 @@ pub(crate) async fn serve(count: usize) -> Result<()> {
     let sitemap = async move || {
         let posts: String = (0..count)
             .map(|at| format!("<url><loc>http://{address}/p/{at}</loc></url>"))
-            .collect();
+            .collect::<Vec<_>>()
+            .concat();
         (
             [(CONTENT_TYPE, "application/xml")],
             format!("<urlset>{posts}</urlset>"),
@@ -113,22 +114,25 @@ fn page(at: usize) -> String {
                 let (to, name) = (random.u16(..), sentence(2, random));
                 format!("<li class=\"menu-item\"><a href=\"/s/{to}\">{name}</a></li>\n")
             })
-            .collect()
+            .collect::<Vec<_>>()
+            .concat()
     };
-    let mut body = String::new();
+    let mut body = Vec::new();
     for part in 0..3 {
-        body.push_str(&format!("<h2>{}</h2>\n", sentence(4, &mut random)));
+        body.push(format!("<h2>{}</h2>\n", sentence(4, &mut random)));
         for _ in 0..2 {
             let text: Vec<String> = (0..5).map(|_| sentence(14, &mut random)).collect();
-            body.push_str(&format!(
+            body.push(format!(
                 "<p>{} <a href=\"/p/{part}\">there</a>.</p>\n",
                 text.join(" ")
             ));
         }
     }
+    let body = body.concat();
     let items: String = (0..4)
         .map(|_| format!("<li>{}</li>", sentence(9, &mut random)))
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title} | The Loom</title>\n\
          <meta name=\"description\" content=\"{}\"><meta property=\"og:title\" content=\"{title}\">\n\

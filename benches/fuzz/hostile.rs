@@ -99,8 +99,7 @@ pub(crate) const FORMS: [Form; 32] = [
         format!(
             "<meta content=\"medium://p/0123456789ab\"><script>window.__APOLLO_STATE__ = {{\
              \"Paragraph:a\":{{\"text\":\"{text}\"}},\"Post:0123456789ab\":{{\"content(a)\":{{\"bodyModel\":\
-             {{\"paragraphs\":[{}null]}}}}}}}}</script>",
-            named
+             {{\"paragraphs\":[{named}null]}}}}}}}}</script>"
         )
     }),
     form("marks of one paragraph", |n| {
@@ -134,7 +133,8 @@ fn cut(part: &str, bytes: usize) -> String {
 fn numbered(before: &str, after: &str, count: usize) -> String {
     (0..count)
         .map(|at| format!("{before}{at}{after}"))
-        .collect()
+        .collect::<Vec<_>>()
+        .concat()
 }
 
 fn counted(bytes: usize, part: impl Fn(usize) -> String) -> String {

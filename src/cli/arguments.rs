@@ -3,8 +3,11 @@
 mod author;
 mod control;
 mod crawl;
+mod export;
 mod partitions;
+mod search;
 mod settings;
+mod token;
 
 use std::path::PathBuf;
 
@@ -14,14 +17,16 @@ use url::Url;
 
 use crate::command::{Reindex, Request};
 use crate::config::Place;
-use crate::search::Query;
 use crate::{Error, Result};
 
 use author::Author;
 pub(super) use control::Control;
 pub(super) use crawl::Crawl;
+pub(super) use export::Export;
 pub(super) use partitions::Partitions;
+use search::Search;
 pub(super) use settings::What;
+pub(super) use token::Token;
 
 const DATA_HELP: &str =
     "The folder that holds all data [env: LOCKSTEP_DATA; default: the platform's data folder]";
@@ -36,6 +41,8 @@ Exit codes:
   4  verify: source and index differ
   5  the data folder cannot be used: held by a process that does not answer, of a newer format, \
 or damaged
+  6  search --at-least: not everything up to that version is searchable yet; what is there was shown
+  7  search --at-least: the change of that version is parked; what is there was shown
   130  a signal ended it
 
 Every command works on the data folder: through the running process when there is one, otherwise \
@@ -79,12 +86,26 @@ pub(super) enum Command {
         #[arg(long, value_name = "LIST", value_parser = partitions::read)]
         partitions: Option<Partitions>,
     },
+    /// Answer over HTTP from the services until it is stopped; as many processes as you like
+    #[command(after_help = "Examples:
+  lockstep serve
+  LOCKSTEP_SERVE_LISTEN=0.0.0.0:7411 lockstep serve    # where there is a token")]
+    Serve,
     /// Look at everything that is needed here, and say how to mend what is not as it should be
     #[command(after_help = "Examples:\n  lockstep doctor\n  lockstep doctor --json")]
     Doctor,
     /// Check the settings, or show them and where each comes from
     #[command(subcommand)]
     Config(What),
+    /// Make, list or revoke the tokens that the HTTP API lets in
+    #[command(subcommand)]
+    Token(Token),
+    /// Write the index as lines of JSON: documents, chunks, or chunks with their vectors
+    #[command(after_help = "Examples:
+  lockstep export > documents.jsonl
+  lockstep export --what vectors --type articles --output vectors.jsonl --manifest vectors.json
+  lockstep export --what chunks --author \"Ada Lovelace\" --since 2026-01-31")]
+    Export(Export),
     #[command(flatten)]
     Control(Control),
     #[command(flatten)]
@@ -118,30 +139,22 @@ pub(super) enum Ask {
   lockstep crawl https://letters.example.org --as substack --author \"Ada Lovelace\"
   lockstep crawl https://app.example.org/page --browser --author \"Ada Lovelace\"
   lockstep crawl ./book --author \"Ada Lovelace\"
+  lockstep crawl https://example.org/engine.git --author \"Ada Lovelace\"
   lockstep crawl https://github.com/ada/engine --ref v1.2 --author \"Ada Lovelace\"
   lockstep crawl https://github.com/ada --author \"Ada Lovelace\"
   lockstep crawl --links links.txt --author \"Ada Lovelace\"
   lockstep crawl --list
   lockstep crawl --schedule")]
     Crawl(Crawl),
-    /// Find text by meaning
+    /// Find text by meaning and by words
     #[command(after_help = "Examples:
   lockstep search \"how do I share state between threads\"
   lockstep search \"retry delay\" --type repositories --limit 3
-  lockstep search \"analytical engine\" --author \"Ada Lovelace\" --json")]
-    Search {
-        /// The question, in your own words
-        text: String,
-        /// Only this author's: a full name or an id
-        #[arg(long)]
-        author: Option<String>,
-        /// Only this type; may be given several times
-        #[arg(long = "type", value_name = "TYPE")]
-        kinds: Vec<String>,
-        /// How many documents at most
-        #[arg(long, default_value_t = 10)]
-        limit: usize,
-    },
+  lockstep search \"analytical engine\" --author \"Ada Lovelace\" --json
+  lockstep search \"ENOSPC\" --mode words
+  lockstep search \"borrowing\" --since 2024-01-01 --platform medium --language en --diverse
+  lockstep search \"talking stick\" --at-least 1.0.57.0 --wait 5")]
+    Search(Search),
     /// Delete a document from source and index
     #[command(after_help = "Examples:\n  lockstep delete https://example.org/an-article")]
     Delete {
@@ -265,17 +278,7 @@ impl Ask {
     pub(super) fn request(self) -> Result<Request> {
         Ok(match self {
             Self::Crawl(crawl) => crawl.request()?,
-            Self::Search {
-                text,
-                author,
-                kinds,
-                limit,
-            } => Request::Search(Query {
-                text,
-                author,
-                kinds,
-                limit,
-            }),
+            Self::Search(search) => search.request(),
             Self::Delete { target, wait } => Request::Delete {
                 target: named(target)?,
                 wait: !wait.no_wait,

@@ -6,6 +6,7 @@ use anstyle::{AnsiColor, Style};
 
 use crate::Error;
 use crate::command::Response;
+use crate::search::Awaited;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +24,10 @@ pub enum Exit {
     Differs = 4,
     /// The data folder cannot be used.
     Folder = 5,
+    /// What was waited for is not in the index yet.
+    NotYet = 6,
+    /// What was waited for is set aside.
+    Parked = 7,
     /// A signal ended it.
     Interrupted = 130,
 }
@@ -36,6 +41,8 @@ impl From<Exit> for ExitCode {
 /// How a command with this answer ended.
 pub(super) fn of(response: &Response) -> Exit {
     match response {
+        Response::Search(answer) if answer.at_least == Some(Awaited::NotYet) => Exit::NotYet,
+        Response::Search(answer) if answer.at_least == Some(Awaited::Parked) => Exit::Parked,
         Response::Search(answer) if answer.hits.is_empty() => Exit::Nothing,
         Response::Delete(deleted) if deleted.documents.is_empty() => Exit::Nothing,
         Response::Verify(report) if !report.clean => Exit::Differs,
@@ -80,6 +87,9 @@ fn hint(error: &Error) -> Option<&'static str> {
         ),
         Error::NotFound { what } if what.starts_with("parked message") => {
             Some("`lockstep parked list` shows their ids")
+        }
+        Error::NotFound { what } if what.starts_with("token ") => {
+            Some("`lockstep token list` shows their ids")
         }
         Error::NotFound { what } if what.starts_with("author ") => {
             Some("`lockstep author list` shows them")

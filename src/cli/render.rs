@@ -4,19 +4,21 @@ mod authors;
 mod crawls;
 mod doctor;
 mod reports;
+mod searches;
 mod services;
 mod settings;
+mod tokens;
 
 pub(super) use doctor::diagnosis;
 pub(super) use services::stance;
 pub(super) use settings::{faults, settings};
+pub(super) use tokens::{created, tokens};
 
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 
 use crate::command::{ParkedList, ParkedMessage, Response, Status};
-use crate::search::{Answer, Hit};
 use crate::simulate::Outcome;
 use crate::{Error, Result, crawl};
 
@@ -56,11 +58,12 @@ pub(super) fn text(response: &Response) -> String {
         // These answer the lines of a list, which tells of them itself.
         Response::LinksStart(_) | Response::LinksEnd {} => Ok(()),
         Response::CrawlLink(linked) => crawl(&mut out, &linked.report),
-        Response::Search(answer) => search(&mut out, answer),
+        Response::Search(answer) => searches::answer(&mut out, answer),
         Response::Delete(deleted) => deleted
             .documents
             .iter()
-            .try_for_each(|document| writeln!(out, "deleted {}", plain(document))),
+            .try_for_each(|document| writeln!(out, "deleted {}", plain(document)))
+            .and_then(|()| searches::version(&mut out, deleted.version)),
         Response::Status(now) => status(&mut out, now),
         Response::ParkedList(list) => parked_list(&mut out, list),
         Response::ParkedShow(message) => parked_message(&mut out, message),
@@ -142,6 +145,7 @@ fn crawl(out: &mut String, report: &crawl::Report) -> Written {
         out,
         "{saved} saved, {unchanged} unchanged, {deleted} deleted"
     )?;
+    searches::version(out, report.version)?;
     let left_out: usize = skipped.iter().map(|one| one.count).sum();
     if left_out > 0 {
         writeln!(out, "{left_out} left out:")?;
@@ -157,47 +161,6 @@ fn crawl(out: &mut String, report: &crawl::Report) -> Written {
     match skipped.len().saturating_sub(SKIPPED_SHOWN) {
         0 => Ok(()),
         more => writeln!(out, "  and {more} other reasons, which --json lists"),
-    }
-}
-
-fn search(out: &mut String, answer: &Answer) -> Written {
-    if answer.hits.is_empty() {
-        writeln!(out, "nothing found")?;
-    }
-    for (hit, number) in answer.hits.iter().zip(1..) {
-        if number > 1 {
-            writeln!(out)?;
-        }
-        found(out, hit, number)?;
-    }
-    if let Some(note) = &answer.note {
-        writeln!(out, "{DIM}note: {}{DIM:#}", plain(note))?;
-    }
-    if answer.parked > 0 {
-        let parked = messages(answer.parked);
-        writeln!(out, "{DIM}note: {parked} parked and not searched{DIM:#}")?;
-    }
-    Ok(())
-}
-
-fn found(out: &mut String, hit: &Hit, number: usize) -> Written {
-    let title = hit.title.as_deref().or(hit.link.as_deref());
-    let title = title.map_or_else(|| hit.key.to_string(), plain);
-    write!(
-        out,
-        "{number:>2}  {BOLD}{title}{BOLD:#}  {DIM}{} {:.2}",
-        hit.kind, hit.score
-    )?;
-    if let Some(author) = &hit.author {
-        write!(out, " by {}", plain(author))?;
-    }
-    writeln!(out, "{DIM:#}")?;
-    if let Some(link) = &hit.link {
-        writeln!(out, "    {LINK}{}{LINK:#}", plain(link))?;
-    }
-    match hit.passages.first() {
-        Some(passage) => writeln!(out, "    {}", excerpt(&passage.content)),
-        None => Ok(()),
     }
 }
 
@@ -350,6 +313,7 @@ mod tests {
     fn what_others_wrote_cannot_steer_the_terminal() {
         let deleted = Deleted {
             documents: vec!["posts/\u{1b}]0;owned\u{7}".into()],
+            version: None,
         };
         let text = text(&Response::Delete(deleted));
         assert!(!text.trim_end().contains(char::is_control), "{text:?}");
@@ -359,6 +323,7 @@ mod tests {
     fn json_is_the_answer_alone() {
         let deleted = Deleted {
             documents: vec!["posts/1".into()],
+            version: None,
         };
         let text = json(&Response::Delete(deleted)).unwrap();
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();

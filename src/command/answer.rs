@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::change::Version;
 use crate::queue::Parked;
 use crate::telemetry::Counted;
 use crate::{author, crawl, explain, search, verify};
@@ -60,6 +61,9 @@ pub enum Response {
 pub struct Deleted {
     /// The documents, as `type/id`.
     pub documents: Vec<String>,
+    /// Everything that was deleted is at this version or below, where nobody waited for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<Version>,
 }
 
 /// What is there and on its way; counts of a moment.

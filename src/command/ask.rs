@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -18,7 +19,7 @@ use crate::verify::{self, Ports, Stage};
 use crate::{Error, Result, author, crawl, explain, search};
 
 use super::commands::{Commands, Rooms};
-use super::{Reporter, Response};
+use super::{Reporter, Response, settle};
 
 type RoomPorts<'a, R> = Ports<
     'a,
@@ -43,6 +44,15 @@ impl<R: Rooms> Commands<R> {
     }
 
     pub(super) async fn search(&self, query: &search::Query) -> Result<search::Answer> {
+        query.check()?;
+        let at_least = match query.at_least {
+            Some(version) => {
+                let wait = Duration::from_millis(query.wait_ms.unwrap_or(search::WAIT_MS));
+                Some(settle::reached(self, version, wait).await?)
+            }
+            None => None,
+        };
+        // The wait is no part of what a search takes.
         let begun = Instant::now();
         let answer = self.answer(query).await;
         let outcome = match &answer {
@@ -51,7 +61,10 @@ impl<R: Rooms> Commands<R> {
             Err(_) => "failed",
         };
         self.metrics.searched(outcome, begun.elapsed());
-        answer
+        Ok(search::Answer {
+            at_least,
+            ..answer?
+        })
     }
 
     async fn answer(&self, query: &search::Query) -> Result<search::Answer> {

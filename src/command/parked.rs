@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
-use crate::change::DocumentKey;
+use crate::change::{DocumentKey, Version};
 use crate::queue::{Parked, Queue};
 use crate::{Error, Result};
 
@@ -36,6 +36,21 @@ pub(super) async fn list<Q: Queue>(queue: &Q) -> Result<ParkedList> {
         }
     }
     Ok(list)
+}
+
+/// Whether a change of this moment is set aside.
+pub(super) async fn is_parked<Q: Queue>(queue: &Q, version: Version) -> Result<bool> {
+    let moment = |version: Version| (version.epoch, version.time);
+    let mut pages = Pages { queue, after: None };
+    while let Some(page) = pages.next().await? {
+        if page
+            .iter()
+            .any(|message| moment(message.version) == moment(version))
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The one message whose id begins so.

@@ -7,13 +7,14 @@
 use std::time::Duration;
 
 use crate::Result;
-use crate::change::{Lane, Place, Time};
+use crate::change::{Lane, Place, Time, Version};
 use crate::queue::Queue;
+use crate::search::Awaited;
 use crate::source::{Checkpoints, Source, Watch as _};
 use crate::vector::{Control, VectorStore, Watermark};
 
-use super::Reporter;
 use super::commands::{Commands, Rooms};
+use super::{Reporter, parked};
 
 /// How often the watermarks are read while waiting: well below what a person notices.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -74,6 +75,36 @@ async fn passed<R: Rooms>(commands: &Commands<R>, report: &Reporter) -> Result<(
     Ok(())
 }
 
+/// Waits, for so long at most, until everything up to this version is settled or parked, and says what
+/// became of it. At least one look is taken.
+///
+/// Cancel safe. A version that is no change's own is reached when all before it are.
+pub(super) async fn reached<R: Rooms>(
+    commands: &Commands<R>,
+    version: Version,
+    wait: Duration,
+) -> Result<Awaited> {
+    let moment = |version: Version| (version.epoch, version.time);
+    let deadline = tokio::time::Instant::now() + wait;
+    loop {
+        let control = commands.open().await?.current.store.control().await?;
+        let settled = settled(&control, commands.queue.partitions()).version;
+        if moment(settled) >= moment(version) {
+            // Looked for afterwards: what is parked is parked before a watermark passes it.
+            let is_parked = parked::is_parked(commands.queue.as_ref(), version).await?;
+            return Ok(if is_parked {
+                Awaited::Parked
+            } else {
+                Awaited::Reached
+            });
+        }
+        if tokio::time::Instant::now() >= deadline {
+            return Ok(Awaited::NotYet);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
 /// Whether every edit is settled at this moment.
 pub(super) async fn is_caught_up<R: Rooms>(commands: &Commands<R>) -> Result<bool> {
     let end = end(commands.source.as_ref()).await?;
@@ -122,7 +153,6 @@ async fn is_snapshot_active<R: Rooms>(commands: &Commands<R>) -> Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::change::Version;
 
     #[test]
     fn one_queue_without_a_watermark_holds_all_back() {

@@ -57,7 +57,7 @@ const LOOKS_MAX: usize = 20;
 /// The same for a page that has not loaded all it wants: twenty seconds, then it is looked at as it is.
 const LOOKS_LOADING_MAX: usize = 80;
 /// How long a browser may take to start; a cold disk takes some seconds.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_mins(1);
 /// How often what a page may have in bytes, all that it loads may have.
 const LOADS_FACTOR: u64 = 4;
 

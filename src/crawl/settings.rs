@@ -42,6 +42,9 @@ pub struct Settings {
     pub browser: Browser,
     /// The browser's program. The Chromium or Chrome that is found.
     pub browser_path: Option<PathBuf>,
+    /// What all crawls of the process share: whom they ask when, and by which clock.
+    #[serde(skip)]
+    pub manners: Manners,
     /// The token that is shown to GitHub, for what is private and for more requests an hour. None.
     #[serde(skip)]
     pub github_token: Token,
@@ -51,9 +54,6 @@ pub struct Settings {
     /// all where it is not set.
     #[serde(skip)]
     pub clones: Option<PathBuf>,
-    /// What all crawls of the process share: whom they ask when, and by which clock.
-    #[serde(skip)]
-    pub manners: Manners,
     /// Where clones and the browser's profile live while they are used; set by the owner of the data folder.
     #[serde(skip)]
     pub tmp: PathBuf,
@@ -75,10 +75,10 @@ impl Default for Settings {
             allow_hosts: Vec::new(),
             browser: Browser::Auto,
             browser_path: None,
+            manners: Manners::default(),
             github_token: Token::default(),
             github_url: "https://github.com".to_owned(),
             clones: None,
-            manners: Manners::default(),
             tmp: std::env::temp_dir(),
         }
     }
@@ -119,6 +119,15 @@ impl Settings {
             own.origin() == url.origin() || (is_main && is_part && url.scheme() == "https");
         let is_closed = url.scheme() == "https" || self.guard().allows(url.host_str()?);
         (is_own && is_closed && !self.github_token.0.is_empty()).then_some(&self.github_token.0)
+    }
+
+    /// These, with every page opened in a browser where that is asked for.
+    pub(crate) fn with_browser(&self, always: bool) -> Self {
+        let mut settings = self.clone();
+        if always {
+            settings.browser = Browser::Always;
+        }
+        settings
     }
 
     pub(crate) fn guard(&self) -> Guard {

@@ -17,7 +17,10 @@ use crate::{Error, Result};
 /// format 2 would take for metadata. What has none is of revision 0.
 /// The index may be another edition than the first, whose tables are empty then; without a register
 /// a file has the first one.
-pub(super) const FORMAT: i64 = 3;
+///
+/// 4: the vectors' folder has the words of each text beside its meaning, which an older program cannot
+/// open. A folder without them is copied when it is opened.
+pub(super) const FORMAT: i64 = 4;
 /// "Lock" in ASCII: tells our files from those of other programs.
 const APPLICATION: i64 = 0x4c6f_636b;
 /// How long the writer waits for reads under way when it empties the log.

@@ -1,27 +1,67 @@
 //! Which points count, which document they belong to, and whether to ask for more. Pure.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::ops::Range;
 
-use super::title::Asked;
-use super::{Hit, Passage};
+use super::fuse::Scored;
+use super::gather::Question;
+use super::query::Mode;
+use super::{Hit, Passage, join};
 use crate::change::{DocumentKey, PointId};
 use crate::document::Fields;
-use crate::vector::{Control, Manifest, Near};
+use crate::vector::{Control, Manifest};
 
 /// Passages shown of one document.
 const PASSAGES_MAX: usize = 3;
 /// Points asked for first, for each document wanted: a document often answers with several.
 const POINTS_A_DOCUMENT: usize = 4;
+/// The fewest points asked for first.
+const ASK_MIN: usize = 32;
+/// The same of each of two lists that are fused: what one has far down, the other may have at its top.
+const ASK_MIN_FUSED: usize = 100;
 /// How much more each further question asks for.
 const GROWTH: usize = 4;
 /// The most points one question asks for; behind it nothing near is left to find.
 const ASK_MAX: usize = 20_000;
 
-/// A document that answers, and what its manifest says of it.
+/// A document that answers, with what the index holds of it.
 #[derive(Debug)]
 pub(super) struct Grouped {
     pub(super) hit: Hit,
-    pub(super) metadata: Fields,
+    pub(super) manifest: Manifest,
+    /// Where the points of its passages stand in the manifest, best first.
+    pub(super) places: Vec<usize>,
+}
+
+impl Grouped {
+    /// The point of its best passage.
+    pub(super) fn best(&self) -> Option<PointId> {
+        let place = self.places.first()?;
+        self.manifest.points.get(*place).map(|entry| entry.id)
+    }
+
+    /// Makes a passage of each span of its points, as far as their contents are here: that of its best
+    /// point, with the text of all.
+    pub(super) fn join(&mut self, spans: &[Range<usize>], contents: &HashMap<PointId, &str>) {
+        let mut joined = Vec::new();
+        for span in spans {
+            let within = self.places.iter().position(|place| span.contains(place));
+            let Some(mut passage) = within.and_then(|at| self.hit.passages.get(at)).cloned() else {
+                continue;
+            };
+            let entries = self.manifest.points.get(span.clone()).unwrap_or_default();
+            let chunks: Option<Vec<&str>> = entries
+                .iter()
+                .map(|entry| contents.get(&entry.id).copied())
+                .collect();
+            // One that is gone meanwhile: its document has changed, and the passage stays alone.
+            if let Some(chunks) = chunks {
+                passage.text = join::join(&self.manifest.text, &chunks);
+            }
+            joined.push(passage);
+        }
+        self.hit.passages = joined;
+    }
 }
 
 /// What follows from one question.
@@ -36,10 +76,14 @@ pub(super) enum Next {
 }
 
 /// How many points to ask for first.
-pub(super) fn first_ask(documents: usize) -> usize {
+pub(super) fn first_ask(documents: usize, mode: Mode) -> usize {
+    let least = match mode {
+        Mode::Hybrid => ASK_MIN_FUSED,
+        Mode::Dense | Mode::Words => ASK_MIN,
+    };
     documents
         .saturating_mul(POINTS_A_DOCUMENT)
-        .clamp(32, ASK_MAX)
+        .clamp(least, ASK_MAX)
 }
 
 /// Whether to ask again: `asked` points were asked for, `got` came, and `documents` are left of
@@ -54,41 +98,45 @@ pub(super) fn next_ask(asked: usize, got: usize, documents: usize, wanted: usize
     }
 }
 
+/// The documents of these points, best first, by what the points say of them.
+pub(super) fn documents(question: &Question<'_>, scored: &[Scored]) -> Vec<DocumentKey> {
+    let mut best: HashMap<&DocumentKey, f32> = HashMap::new();
+    for Scored { point, score, .. } in scored {
+        let score = with_title(question, *score, &point.metadata);
+        let held = best.entry(&point.key).or_insert(score);
+        *held = held.max(score);
+    }
+    let mut documents: Vec<_> = best.into_iter().collect();
+    documents.sort_by(|(a, a_score), (b, b_score)| b_score.total_cmp(a_score).then(a.cmp(b)));
+    documents.into_iter().map(|(key, _)| key.clone()).collect()
+}
+
 /// The documents whose manifests name these points, best first; tombstones, manifests that a floor
-/// voids and points that no manifest names are left out.
+/// voids, those that do not meet the question's conditions and points that no manifest names are left out.
 pub(super) fn group(
-    asked: &Asked,
-    near: Vec<Near>,
-    manifests: Vec<Manifest>,
+    question: &Question<'_>,
+    scored: &[Scored],
+    manifests: &[Manifest],
     control: &Control,
 ) -> Vec<Grouped> {
-    let mut live: HashMap<DocumentKey, (Manifest, HashSet<PointId>)> = manifests
-        .into_iter()
-        .filter(|manifest| control.holds(manifest))
-        .map(|manifest| {
-            let named = manifest.points.iter().map(|entry| entry.id).collect();
-            (manifest.key.clone(), (manifest, named))
-        })
+    let admits = |manifest: &Manifest| {
+        let (kind, metadata) = (&manifest.key.kind, &manifest.metadata);
+        question.only.admits(kind, metadata) && question.query.admits(metadata)
+    };
+    let mut live: HashMap<&DocumentKey, Live<'_>> = manifests
+        .iter()
+        .filter(|manifest| control.holds(manifest) && admits(manifest))
+        .map(|manifest| (&manifest.key, Live::new(manifest)))
         .collect();
-    let mut passages: HashMap<DocumentKey, Vec<Passage>> = HashMap::new();
-    for Near { point, score } in near {
-        if live
-            .get(&point.key)
-            .is_some_and(|(_, named)| named.contains(&point.id))
-        {
-            passages.entry(point.key).or_default().push(Passage {
-                content: point.content,
-                score,
-                rank: point.rank,
-            });
+    for one in scored {
+        if let Some(live) = live.get_mut(&one.point.key) {
+            live.take(one);
         }
     }
-    let mut grouped: Vec<Grouped> = passages
-        .into_iter()
-        .filter_map(|(key, passages)| {
-            let (manifest, _) = live.remove(&key)?;
-            Some(hit(asked, manifest, passages))
-        })
+    let mut grouped: Vec<Grouped> = live
+        .into_values()
+        .filter(|live| !live.found.is_empty())
+        .map(|live| live.grouped(question))
         .collect();
     // Equal scores go by key, so that an answer does not depend on a hash map's order.
     grouped.sort_by(|a, b| {
@@ -97,62 +145,103 @@ pub(super) fn group(
     grouped
 }
 
-/// Whether the metadata names this author: by id exactly, by full name whatever its case and
-/// spaces.
-pub(super) fn written_by(metadata: &Fields, author: &str) -> bool {
-    let text = |name| metadata.get(name).and_then(serde_json::Value::as_str);
-    let id = author.trim();
-    let name = folded(author);
-    ["author_id", "owner_id"]
-        .iter()
-        .any(|field| text(*field) == Some(id))
-        || ["author_full_name", "owner_full_name"]
-            .iter()
-            .any(|field| text(*field).is_some_and(|found| folded(found) == name))
+/// A document that the index holds, and the points of it that were found.
+struct Live<'a> {
+    manifest: &'a Manifest,
+    places: HashMap<PointId, usize>,
+    found: Vec<(usize, &'a Scored)>,
 }
 
-fn folded(name: &str) -> String {
-    let words: Vec<&str> = name.split_whitespace().collect();
-    words.join(" ").to_lowercase()
-}
-
-fn hit(asked: &Asked, manifest: Manifest, mut passages: Vec<Passage>) -> Grouped {
-    passages.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.rank.cmp(&b.rank)));
-    passages.truncate(PASSAGES_MAX);
-    let text = |names: &[&str]| {
-        let found = names
-            .iter()
-            .find_map(|name| manifest.metadata.get(*name)?.as_str());
-        found.map(str::to_owned)
-    };
-    let title = text(&["title", "Title", "name"]);
-    let hit = Hit {
-        score: passages.first().map_or(-1.0, |best| best.score)
-            + title.as_deref().map_or(0.0, |title| asked.worth(title)),
-        title,
-        link: text(&["link"]),
-        kind: manifest.key.kind.clone(),
-        author: text(&["author_full_name", "owner_full_name"]),
-        passages,
-        version: manifest.stamp.version,
-        key: manifest.key,
-    };
-    Grouped {
-        hit,
-        metadata: manifest.metadata,
+impl<'a> Live<'a> {
+    fn new(manifest: &'a Manifest) -> Self {
+        let ids = manifest.points.iter().map(|entry| entry.id);
+        Self {
+            manifest,
+            places: ids.zip(0..).collect(),
+            found: Vec::new(),
+        }
     }
+
+    /// Takes a point that the manifest names.
+    fn take(&mut self, scored: &'a Scored) {
+        if let Some(place) = self.places.get(&scored.point.id) {
+            self.found.push((*place, scored));
+        }
+    }
+
+    fn grouped(mut self, question: &Question<'_>) -> Grouped {
+        let manifest = self.manifest;
+        self.found.sort_by(|(a_place, a), (b_place, b)| {
+            b.score.total_cmp(&a.score).then(a_place.cmp(b_place))
+        });
+        self.found.truncate(PASSAGES_MAX);
+        let best = self.found.first().map_or(-1.0, |(_, best)| best.score);
+        let passages = self.found.iter().map(|(_, found)| Passage {
+            content: found.point.content.clone(),
+            text: found.point.content.clone(),
+            score: found.score,
+            cosine: found.cosine,
+            rank: found.point.rank,
+        });
+        let hit = Hit {
+            score: with_title(question, best, &manifest.metadata),
+            title: title(&manifest.metadata).map(str::to_owned),
+            link: text(&manifest.metadata, &["link"]).map(str::to_owned),
+            kind: manifest.key.kind.clone(),
+            author: text(&manifest.metadata, &["author_full_name", "owner_full_name"])
+                .map(str::to_owned),
+            passages: passages.collect(),
+            version: manifest.stamp.version,
+            key: manifest.key.clone(),
+        };
+        Grouped {
+            hit,
+            manifest: manifest.clone(),
+            places: self.found.iter().map(|(place, _)| *place).collect(),
+        }
+    }
+}
+
+/// A document's score: its best point's, and what its title is worth. To a cosine that is added; scores of
+/// other measures grow by as large a share.
+fn with_title(question: &Question<'_>, score: f32, metadata: &Fields) -> f32 {
+    let worth = title(metadata).map_or(0.0, |title| question.asked.worth(title));
+    match question.mode {
+        Mode::Dense => score + worth,
+        Mode::Hybrid | Mode::Words => score * (1.0 + worth),
+    }
+}
+
+fn title(metadata: &Fields) -> Option<&str> {
+    text(metadata, &["title", "Title", "name"])
+}
+
+fn text<'a>(metadata: &'a Fields, names: &[&str]) -> Option<&'a str> {
+    names.iter().find_map(|name| metadata.get(*name)?.as_str())
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
+    use super::super::query::Query;
+    use super::super::title::Asked;
     use super::*;
     use crate::change::{Time, Version};
-    use crate::vector::{Entry, Point};
+    use crate::vector::{Entry, Only, Point};
 
-    fn asked() -> Asked {
-        Asked::new("")
+    fn question(query: &Query) -> Question<'_> {
+        Question {
+            query,
+            mode: Mode::Dense,
+            asked: Asked::new(""),
+            only: Only::default(),
+            meaning: None,
+            words: None,
+            wanted: 5,
+        }
+    }
+
+    fn grouped(near: &[Scored], manifests: &[Manifest], control: &Control) -> Vec<Grouped> {
+        group(&question(&Query::default()), near, manifests, control)
     }
 
     fn version(sequence: u64) -> Version {
@@ -193,10 +282,11 @@ mod tests {
         }
     }
 
-    fn near(points: &[(&str, &str, f32)]) -> Vec<Near> {
-        let near = points.iter().map(|(document, content, score)| Near {
+    fn near(points: &[(&str, &str, f32)]) -> Vec<Scored> {
+        let near = points.iter().map(|(document, content, score)| Scored {
             point: point(document, content),
             score: *score,
+            cosine: None,
         });
         near.collect()
     }
@@ -211,16 +301,15 @@ mod tests {
 
     #[test]
     fn documents_come_by_their_best_passage_and_show_at_most_three() {
-        let found = group(
-            &asked(),
-            near(&[
+        let found = grouped(
+            &near(&[
                 ("b", "x", 0.9),
                 ("a", "1", 0.8),
                 ("a", "2", 0.7),
                 ("a", "3", 0.6),
                 ("a", "4", 0.5),
             ]),
-            vec![manifest("a", &["1", "2", "3", "4"]), manifest("b", &["x"])],
+            &[manifest("a", &["1", "2", "3", "4"]), manifest("b", &["x"])],
             &Control::default(),
         );
         let expected = [("b", vec!["x"]), ("a", vec!["1", "2", "3"])];
@@ -241,12 +330,7 @@ mod tests {
     #[test]
     fn a_point_that_its_manifest_does_not_name_is_not_found() {
         let points = near(&[("a", "old", 0.9), ("a", "new", 0.1), ("gone", "x", 0.9)]);
-        let found = group(
-            &asked(),
-            points,
-            vec![manifest("a", &["new"])],
-            &Control::default(),
-        );
+        let found = grouped(&points, &[manifest("a", &["new"])], &Control::default());
         assert_eq!(shown(&found), [("a".to_owned(), vec!["new".to_owned()])]);
     }
 
@@ -257,15 +341,15 @@ mod tests {
             ..manifest("a", &["x"])
         };
         let points = near(&[("a", "x", 0.9)]);
-        assert!(group(&asked(), points.clone(), vec![deleted], &Control::default()).is_empty());
+        assert!(grouped(&points, &[deleted], &Control::default()).is_empty());
         let floor = |sequence| {
             let mut control = Control::default();
             control.floors.insert("posts".to_owned(), version(sequence));
             control
         };
-        let live = vec![manifest("a", &["x"])];
-        assert!(group(&asked(), points.clone(), live.clone(), &floor(5)).is_empty());
-        assert_eq!(group(&asked(), points, live, &floor(4)).len(), 1);
+        let live = [manifest("a", &["x"])];
+        assert!(grouped(&points, &live, &floor(5)).is_empty());
+        assert_eq!(grouped(&points, &live, &floor(4)).len(), 1);
     }
 
     #[test]
@@ -274,7 +358,7 @@ mod tests {
         assert_eq!(next_ask(32, 31, 0, 5), Next::Enough);
         assert_eq!(next_ask(32, 32, 4, 5), Next::Ask(128));
         assert_eq!(next_ask(ASK_MAX, ASK_MAX, 4, 5), Next::GaveUp);
-        let mut asked = first_ask(usize::MAX);
+        let mut asked = first_ask(usize::MAX, Mode::Hybrid);
         for _ in 0..20 {
             if let Next::Ask(more) = next_ask(asked, asked, 0, 5) {
                 assert!(more > asked);
@@ -285,10 +369,40 @@ mod tests {
     }
 
     #[test]
-    fn an_author_is_known_by_id_or_by_name_in_any_case() {
-        let written = json!({"author_id": "Id-1", "author_full_name": "Ada Lovelace"});
-        let metadata = written.as_object().unwrap();
-        assert!(written_by(metadata, "Id-1") && written_by(metadata, " ada  LOVELACE"));
-        assert!(!written_by(metadata, "id-1") && !written_by(metadata, "Ada"));
+    fn what_a_condition_leaves_out_is_left_out_by_what_the_manifest_says() {
+        let query = Query {
+            link: Some("https://example.org/".to_owned()),
+            ..Query::default()
+        };
+        let points = near(&[("a", "x", 0.9)]);
+        let live = [manifest("a", &["x"])];
+        assert!(group(&question(&query), &points, &live, &Control::default()).is_empty());
+        let only = Question {
+            only: Only::of_kinds(["articles"]),
+            ..question(&query)
+        };
+        assert!(group(&only, &points, &live, &Control::default()).is_empty());
+    }
+
+    #[test]
+    fn passages_that_touch_become_one_with_their_neighbours() {
+        let contents = ["0", "1", "2", "3", "4", "5", "6"];
+        let whole = Manifest {
+            text: contents.join(" "),
+            ..manifest("a", &contents)
+        };
+        let points = near(&[("a", "5", 0.9), ("a", "1", 0.8), ("a", "2", 0.7)]);
+        let mut found =
+            grouped(&points, std::slice::from_ref(&whole), &Control::default()).remove(0);
+        let ids = whole.points.iter().map(|entry| entry.id);
+        let stored: HashMap<PointId, &str> = ids.zip(contents).collect();
+        let spans = join::spans(&found.places, whole.points.len());
+        found.join(&spans, &stored);
+        let shown = found.hit.passages.iter();
+        let shown: Vec<_> = shown
+            .map(|one| (one.content.as_str(), one.text.as_str()))
+            .collect();
+        // The reach of 5 and that of 2 meet between 3 and 4.
+        assert_eq!(shown, [("5", "0 1 2 3 4 5 6")]);
     }
 }

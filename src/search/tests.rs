@@ -2,6 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::change::{Lane, Place};
+use crate::document::author_id;
 use crate::still::{Letters, Still, version};
 use crate::vector::Watermark;
 
@@ -32,10 +33,10 @@ fn query(text: &str, limit: usize) -> Query {
 
 #[test]
 fn an_empty_question_and_a_limit_of_none_are_refused() {
-    assert!(check(&query(" \n", 5)).is_err());
-    assert!(check(&query("why", 0)).is_err());
-    assert!(check(&query("why", LIMIT_MAX + 1)).is_err());
-    assert!(check(&query("why", LIMIT_MAX)).is_ok());
+    assert!(query(" \n", 5).check().is_err());
+    assert!(query("why", 0).check().is_err());
+    assert!(query("why", LIMIT_MAX + 1).check().is_err());
+    assert!(query("why", LIMIT_MAX).check().is_ok());
 }
 
 fn key(id: &str) -> DocumentKey {
@@ -70,11 +71,15 @@ async fn a_deleted_document_and_a_dropped_type_are_not_found() {
         &DocumentKey::text("articles", "b"),
         &json!({"content": "same"}),
     );
-    assert_eq!(found(&still, &query("same", 5)).await, ["b", "a"]);
+    let query = |text: &str, limit| Query {
+        mode: Mode::Dense,
+        ..query(text, limit)
+    };
     let posts = Query {
         kinds: vec!["posts".to_owned()],
         ..query("same", 5)
     };
+    assert_eq!(found(&still, &query("same", 5)).await, ["b", "a"]);
     assert_eq!(found(&still, &posts).await, ["a"]);
     still.manifests.get_mut(&key("a")).unwrap().deleted = true;
     assert_eq!(found(&still, &query("same", 5)).await, ["b"]);
@@ -122,4 +127,189 @@ async fn a_question_over_the_limit_is_cut_and_says_so() {
         (answer.as_of_ms, answer.parked, answer.hits.len()),
         (None, 3, 1)
     );
+}
+
+async fn answered(still: &Still, query: &Query) -> Answer {
+    let answer = search(still, &Letters::new(), query, Standing::default()).await;
+    answer.unwrap()
+}
+
+/// Three documents; the letters of "harbour" are near those of "b", its words are not.
+fn shelf() -> Still {
+    let mut still = Still::default();
+    let documents = [
+        (
+            "a",
+            json!({"content": "anchor chain", "platform": "web", "link": "https://example.org/one",
+            "published_at": "2024-01-31"}),
+        ),
+        (
+            "b",
+            json!({"content": "harbours", "platform": "medium", "link": "https://example.org/two"}),
+        ),
+        (
+            "c",
+            json!({"content": "chain", "platform": "medium", "language": "en-GB"}),
+        ),
+    ];
+    for (id, fields) in documents {
+        still.store(&key(id), &fields);
+    }
+    still
+}
+
+#[tokio::test]
+async fn a_word_is_found_whatever_its_meaning_is_taken_for() {
+    let still = shelf();
+    let words = Query {
+        mode: Mode::Words,
+        ..query("the harbour", 5)
+    };
+    let answer = answered(&still, &words).await;
+    assert_eq!(
+        (answer.hits.len(), answer.hits[0].key.entry_id()),
+        (1, "b".to_owned())
+    );
+    assert!(answer.hits[0].passages[0].cosine.is_none());
+    let both = Query {
+        mode: Mode::Hybrid,
+        ..query("chains", 5)
+    };
+    let answer = answered(&still, &both).await;
+    assert_eq!(answer.mode, Mode::Hybrid);
+    assert_eq!(answer.hits.len(), 3, "every document has some meaning");
+    assert_eq!(
+        answer.hits[2].key.entry_id(),
+        "b",
+        "and the one without the word comes last"
+    );
+    assert!(
+        answer
+            .hits
+            .iter()
+            .all(|hit| hit.passages[0].cosine.is_some() && hit.score < 1.0 / 30.0)
+    );
+}
+
+#[tokio::test]
+async fn a_search_is_narrowed_by_everything_that_documents_say() {
+    let still = shelf();
+    let found = async |change: &dyn Fn(&mut Query)| {
+        let mut query = query("chain", 5);
+        change(&mut query);
+        let mut ids = found(&still, &query).await;
+        ids.sort();
+        ids.concat()
+    };
+    let one = |text: &str| vec![text.to_owned()];
+    assert_eq!(found(&|query| query.platforms = one("Medium")).await, "bc");
+    assert_eq!(found(&|query| query.languages = one("en")).await, "c");
+    assert_eq!(
+        found(&|query| query.link = Some("https://example.org/t".into())).await,
+        "b"
+    );
+    assert_eq!(
+        found(&|query| query.link = Some("https://example.org/".into())).await,
+        "ab"
+    );
+    assert_eq!(
+        found(&|query| query.since = Some("2024-01-31".into())).await,
+        "a"
+    );
+    assert_eq!(
+        found(&|query| query.until = Some("2024-01-30".into())).await,
+        ""
+    );
+    assert_eq!(
+        found(&|query| query.until = Some("2024-01-31".into())).await,
+        "a"
+    );
+}
+
+#[tokio::test]
+async fn a_condition_that_no_document_meets_is_named() {
+    let still = shelf();
+    let note = async |change: &dyn Fn(&mut Query)| {
+        let mut query = query("chain", 5);
+        change(&mut query);
+        answered(&still, &query).await.note
+    };
+    let list = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+    let nonsense = note(&|query| query.kinds = list(&["nonsense"]))
+        .await
+        .unwrap();
+    assert_eq!(nonsense, "no document has the type `nonsense`");
+    // Also where others were found beside it.
+    let beside = note(&|query| query.kinds = list(&["posts", "nonsense"]))
+        .await
+        .unwrap();
+    assert_eq!(beside, nonsense);
+    let author = note(&|query| query.author = Some("Nobody".into()))
+        .await
+        .unwrap();
+    assert_eq!(author, "no document has the author `Nobody`");
+    let two = |query: &mut Query| {
+        query.platforms = list(&["blog"]);
+        query.since = Some("2030-01-01".into());
+    };
+    let both = note(&two).await.unwrap();
+    assert_eq!(
+        both,
+        "no document has the platform `blog`, nor a date in that range"
+    );
+    // Each is met by some document, only not by one and the same.
+    let apart = |query: &mut Query| {
+        query.platforms = list(&["web"]);
+        query.languages = list(&["en"]);
+    };
+    assert_eq!(note(&apart).await, None);
+    assert_eq!(note(&|_| {}).await, None);
+}
+
+#[tokio::test]
+async fn a_passage_stands_among_its_neighbours_once() {
+    let mut still = Still::default();
+    still.store(
+        &key("a"),
+        &json!({"content": "one two three four five six seven"}),
+    );
+    let asked = Query {
+        mode: Mode::Words,
+        ..query("three", 1)
+    };
+    let answer = answered(&still, &asked).await;
+    let passages = &answer.hits[0].passages;
+    assert_eq!(passages.len(), 1);
+    assert_eq!(
+        (&*passages[0].content, &*passages[0].text),
+        ("three", "two three four")
+    );
+    let asked = Query {
+        text: "three five".into(),
+        ..asked
+    };
+    let answer = answered(&still, &asked).await;
+    let texts: Vec<_> = answer.hits[0]
+        .passages
+        .iter()
+        .map(|one| &*one.text)
+        .collect();
+    assert_eq!(texts, ["two three four five six"]);
+}
+
+#[tokio::test]
+async fn a_diverse_answer_begins_with_the_best_and_is_as_long() {
+    let mut still = Still::default();
+    for (id, content) in [("a", "tide"), ("b", "tide"), ("c", "tide"), ("d", "~~~~")] {
+        still.store(&key(id), &json!({"content": content}));
+    }
+    let mut asked = Query {
+        mode: Mode::Dense,
+        ..query("tide", 2)
+    };
+    let plain = found(&still, &asked).await;
+    assert!(!plain.contains(&"d".to_owned()), "{plain:?}");
+    asked.diverse = true;
+    let diverse = found(&still, &asked).await;
+    assert_eq!((&diverse[0], diverse.len()), (&plain[0], 2));
 }

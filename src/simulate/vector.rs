@@ -312,38 +312,7 @@ impl VectorStore for VectorModel {
     async fn nearest(&self, question: Nearest) -> Result<Vec<Near>> {
         self.step("search").await?;
         let state = self.state();
-        let asked = |point: &&Point| {
-            let author = point
-                .metadata
-                .get("author_id")
-                .and_then(|author| author.as_str());
-            (question.kinds.is_empty() || question.kinds.contains(&point.key.kind))
-                && (question.author_ids.is_empty()
-                    || author.is_some_and(|id| question.author_ids.iter().any(|asked| asked == id)))
-        };
-        let mut near: Vec<Near> = state
-            .points
-            .values()
-            .filter(asked)
-            .map(|point| {
-                let score = point
-                    .vector
-                    .iter()
-                    .zip(&question.vector)
-                    .map(|(a, b)| a * b)
-                    .sum();
-                Near {
-                    point: Point {
-                        vector: Vec::new(),
-                        ..point.clone()
-                    },
-                    score,
-                }
-            })
-            .collect();
-        near.sort_by(|a, b| b.score.total_cmp(&a.score));
-        near.truncate(question.limit);
-        Ok(near)
+        Ok(question.among(state.points.values()))
     }
 
     async fn counts(&self) -> Result<Counts> {

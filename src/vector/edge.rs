@@ -30,6 +30,7 @@
 mod editions;
 mod engine;
 mod log;
+mod older;
 mod payload;
 mod points;
 mod rows;
@@ -47,7 +48,8 @@ use rusqlite::{Connection, Transaction};
 
 use self::engine::Engine;
 use self::tables::Tables;
-use super::{Control, Counts, Manifest, Near, Nearest, Point, Select, VectorStore, Write};
+use super::nearest::order;
+use super::{By, Control, Counts, Manifest, Near, Nearest, Point, Select, VectorStore, Write};
 use crate::change::{DocumentKey, PointId};
 use crate::database::{Database, Durability};
 use crate::feature::embed::Model;
@@ -102,6 +104,7 @@ impl EdgeStore {
             };
             database.write(Durability::Ordered, make).await?;
         }
+        older::finish(folder)?;
         let stored = stored_model(&database, edition).await?;
         if let Some(stored) = &stored {
             check_model(folder, stored, model)?;
@@ -215,7 +218,7 @@ impl VectorStore for EdgeStore {
 
     async fn points(&self, select: Select<PointId>) -> Result<Vec<Point>> {
         let payload = WithPayloadInterface::Bool(true);
-        let vector = WithVector::Bool(true);
+        let vector = points::meaning();
         let records = match select {
             Select::Of(ids) => {
                 let ids: Vec<_> = ids.into_iter().map(|id| EngineId::Uuid(id.0)).collect();
@@ -253,18 +256,23 @@ impl VectorStore for EdgeStore {
     }
 
     async fn nearest(&self, question: Nearest) -> Result<Vec<Near>> {
-        check_dimension(&question.vector, self.dimension, || {
-            "the question's vector".to_owned()
-        })?;
-        if question.limit == 0 {
+        let (vector, name) = match question.by {
+            By::Meaning(vector) => {
+                check_dimension(&vector, self.dimension, || {
+                    "the question's vector".to_owned()
+                })?;
+                (Some(VectorInternal::Dense(vector)), payload::DENSE)
+            }
+            By::Words(words) => (payload::sparse(words), payload::SPARSE),
+        };
+        let Some(vector) = vector.filter(|_| question.limit > 0) else {
             return Ok(Vec::new());
-        }
-        let vector = VectorInternal::Dense(question.vector);
-        let query = QueryEnum::Nearest(NamedQuery::new(vector, payload::DENSE));
+        };
+        let query = QueryEnum::Nearest(NamedQuery::new(vector, name));
         let request = QueryRequest {
             prefetches: Vec::new(),
             query: Some(ScoringQuery::Vector(query)),
-            filter: payload::of_kinds_and_authors(&question.kinds, &question.author_ids),
+            filter: payload::narrowed(&question.only),
             score_threshold: None,
             limit: question.limit,
             offset: 0,
@@ -281,12 +289,7 @@ impl VectorStore for EdgeStore {
                 Ok(Near { point, score })
             })
             .collect::<Result<Vec<_>>>()?;
-        // Equal scores in one order, so that a repeated question has the same answer.
-        near.sort_by(|a, b| {
-            b.score
-                .total_cmp(&a.score)
-                .then(a.point.id.cmp(&b.point.id))
-        });
+        order(&mut near);
         Ok(near)
     }
 

@@ -41,6 +41,13 @@ impl Words {
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()
     }
+
+    fn weight(&self, id: u32) -> f32 {
+        let at = self.ids.binary_search(&id).ok();
+        at.and_then(|at| self.weights.get(at))
+            .copied()
+            .unwrap_or(0.0)
+    }
 }
 
 /// The words of a text that is stored.
@@ -61,6 +68,25 @@ pub fn of_text(text: &str) -> Words {
 /// The words of a question: each counts once.
 pub fn of_question(text: &str) -> Words {
     counts(text).0.into_keys().map(|id| (id, 1.0)).collect()
+}
+
+/// What each of these texts scores for the question, where they are all that there is: the sum over the
+/// words that they share of the stored weight times IDF. What a server does, for stores in memory.
+pub fn scores(question: &Words, texts: &[Words]) -> Vec<f32> {
+    #[expect(clippy::cast_precision_loss, reason = "a store in memory is small")]
+    let rarity = |id: &u32| {
+        let having = texts.iter().filter(|text| text.weight(*id) > 0.0).count() as f32;
+        let all = texts.iter().filter(|text| !text.is_empty()).count() as f32;
+        ((all - having + 0.5) / (having + 0.5) + 1.0).ln()
+    };
+    let rarities: Vec<f32> = question.ids.iter().map(rarity).collect();
+    let score = |text: &Words| {
+        let words = question.ids.iter().zip(&question.weights).zip(&rarities);
+        words
+            .map(|((id, weight), rarity)| weight * rarity * text.weight(*id))
+            .sum()
+    };
+    texts.iter().map(score).collect()
 }
 
 impl FromIterator<(u32, f32)> for Words {
@@ -327,6 +353,14 @@ mod tests {
         let words = of_text(&long);
         let at = words.ids.iter().position(|id| *id == of_queue).unwrap();
         assert!(words.weights[at] < weight("queue"));
+    }
+
+    #[test]
+    fn a_rare_word_counts_more_than_a_common_one() {
+        let texts = ["tide and queue", "queue and moon", "queue alone", ""].map(of_text);
+        let scores = scores(&of_question("a tide in the queue"), &texts);
+        assert!(scores[0] > 2.0 * scores[1]);
+        assert!(scores[1] > 0.0 && scores[2] > 0.0 && scores[3] == 0.0);
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod editions;
 mod guard;
 mod link;
 mod name;
+mod older;
 mod operation;
 mod order;
 mod page;
@@ -42,7 +43,7 @@ use qdrant_client::qdrant::{CollectionInfo, Condition, Filter};
 
 use self::link::Link;
 use self::name::{Family, Names};
-use super::{Control, Counts, Manifest, Near, Nearest, Point, Select, VectorStore, Write};
+use super::{By, Control, Counts, Manifest, Near, Nearest, Point, Select, VectorStore, Write};
 use crate::change::{DocumentKey, PointId};
 use crate::feature::embed::Model;
 use crate::{Error, Result};
@@ -75,6 +76,7 @@ impl QdrantStore {
         store.check_model(&stored)?;
         for kind in store.all_types().await? {
             store.check_type(&kind).await?;
+            store.renew_type(&kind).await?;
         }
         Ok(store)
     }
@@ -274,7 +276,9 @@ impl VectorStore for QdrantStore {
     }
 
     async fn nearest(&self, question: Nearest) -> Result<Vec<Near>> {
-        self.check_dimension(&question.vector, || "the question's vector".to_owned())?;
+        if let By::Meaning(vector) = &question.by {
+            self.check_dimension(vector, || "the question's vector".to_owned())?;
+        }
         self.nearest_of(question).await
     }
 

@@ -8,9 +8,10 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use lockstep::reindex::{Editions, Event, Stage};
-use lockstep::vector::{Select, VectorStore as _};
+use lockstep::vector::lexical::of_question;
+use lockstep::vector::{By, Nearest, Only, Point, Select, VectorStore as _, Write};
 
-use crate::contract::vector::{at, key, tombstone};
+use crate::contract::vector::{at, key, point, tombstone};
 
 /// Something under test.
 pub(crate) trait Subject: Sized {
@@ -40,6 +41,7 @@ macro_rules! suite {
             what_was_given_up_leaves_nothing,
             nothing_is_removed_while_somebody_holds_it,
             what_is_written_to_goes_on_after_the_old_edition_is_gone,
+            a_search_by_words_reads_its_own_edition,
         }
     };
 }
@@ -204,4 +206,36 @@ pub(crate) async fn what_is_written_to_goes_on_after_the_old_edition_is_gone<S: 
         let expected = ["after", "later", "new"].map(|word| format!("{word} {round}"));
         assert_eq!(found, expected);
     }
+}
+
+pub(crate) async fn a_search_by_words_reads_its_own_edition<S: Subject>(subject: S) {
+    use lockstep::feature::embed::Embedder as _;
+    assert!(subject.editions().begin().await.unwrap());
+    let open = subject.editions().open().await.unwrap();
+    let next = open.next.unwrap();
+    let dimension = open.current.embedder.model().dimension;
+    let point = |id: &str| Point {
+        vector: (0..dimension)
+            .map(|at| if at == 0 { 1.0 } else { 0.0 })
+            .collect(),
+        ..point(&key(id), "a tide", at(1))
+    };
+    open.current
+        .store
+        .write(vec![Write::Upsert(vec![point("old")])])
+        .await
+        .unwrap();
+    next.store
+        .write(vec![Write::Upsert(vec![point("new"), point("newer")])])
+        .await
+        .unwrap();
+    let question = || Nearest {
+        by: By::Words(of_question("tides")),
+        only: Only::default(),
+        limit: 10,
+    };
+    let old = open.current.store.nearest(question()).await.unwrap();
+    let new = next.store.nearest(question()).await.unwrap();
+    assert_eq!((old.len(), new.len()), (1, 2));
+    assert_eq!(old[0].point.key, key("old"));
 }

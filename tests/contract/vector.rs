@@ -10,10 +10,13 @@ mod qdrant;
 mod random;
 mod reads;
 mod versions;
+mod words;
 
 use lockstep::change::{DocumentKey, PointId, Time, Version};
 use lockstep::document::Fields;
-use lockstep::vector::{Entry, Manifest, Nearest, Point, Select, Stamp, VectorStore, Write};
+use lockstep::vector::{
+    By, Entry, Manifest, Nearest, Only, Point, Select, Stamp, VectorStore, Write,
+};
 use serde_json::{Value, json};
 
 /// Values a vector in this suite.
@@ -61,10 +64,17 @@ macro_rules! suite {
             reads: keys_that_begin_alike_are_paged_in_their_order,
             reads: ids_that_look_alike_stay_apart,
             reads: the_nearest_come_first_with_their_cosine,
-            reads: the_nearest_are_narrowed_by_type_and_author,
+            reads: the_nearest_are_narrowed_before_they_are_counted,
             reads: what_was_deleted_is_not_near,
             reads: what_was_raised_is_found_by_its_new_author,
             reads: documents_tombstones_and_points_are_counted,
+            words: texts_are_found_by_their_words_the_rarer_the_nearer,
+            words: every_store_gives_the_scores_of_bm25,
+            words: words_are_narrowed_as_meanings_are,
+            words: what_was_swept_or_replaced_has_no_words,
+            words: a_raised_point_keeps_its_words_and_is_found_by_its_new_labels,
+            words: words_and_labels_are_there_after_reopening,
+            words: everything_that_narrows_does_so_in_the_store,
             versions: every_condition_compares_all_six_words,
             versions: floors_and_collecting_know_versions_only,
             random: a_thousand_random_writes_equal_a_plain_map,
@@ -112,7 +122,7 @@ fn unit(degrees: f32) -> Vec<f32> {
     vec![cosine, sine, 0.0, 0.0]
 }
 
-fn point(key: &DocumentKey, content: &str, stamp: impl Into<Stamp>) -> Point {
+pub(crate) fn point(key: &DocumentKey, content: &str, stamp: impl Into<Stamp>) -> Point {
     Point {
         id: PointId::new(key, content, 0),
         key: key.clone(),
@@ -188,9 +198,8 @@ async fn contents<S: Subject>(subject: &S) -> Vec<String> {
 
 fn nearest(degrees: f32, limit: usize) -> Nearest {
     Nearest {
-        vector: unit(degrees),
-        kinds: Vec::new(),
-        author_ids: Vec::new(),
+        by: By::Meaning(unit(degrees)),
+        only: Only::default(),
         limit,
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lockstep::Recovery;
 use lockstep::vector::qdrant::{Edition, QdrantStore, Settings};
-use lockstep::vector::{Nearest, VectorStore};
+use lockstep::vector::{By, Nearest, Only, VectorStore};
 
 use super::{assert_retries, assert_says, assert_stops, contents, document, model, open};
 use crate::support::proxy::Proxy;
@@ -155,9 +155,8 @@ async fn a_vector_of_another_dimension_is_refused_and_the_store_goes_on() {
     let error = store.write(wrong).await.unwrap_err();
     assert_eq!(error.recovery(), Recovery::Park);
     let question = Nearest {
-        vector: vec![1.0],
-        kinds: Vec::new(),
-        author_ids: Vec::new(),
+        by: By::Meaning(vec![1.0]),
+        only: Only::default(),
         limit: 1,
     };
     assert!(store.nearest(question).await.is_err());

@@ -10,6 +10,10 @@ use crate::command::Request;
 use crate::crawl::{self, Kind};
 use crate::{Error, Result};
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are the switches of one command"
+)]
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("what").required(true).args(["link", "links", "list", "schedule"])))]
 pub(in crate::cli) struct Crawl {
@@ -22,7 +26,7 @@ pub(in crate::cli) struct Crawl {
     #[arg(long = "as", value_name = "KIND", value_parser = PossibleValuesParser::new(crawl::kinds()))]
     as_kind: Option<String>,
     /// The branch, tag or commit of a repository, instead of its default branch
-    #[arg(long = "ref", value_name = "NAME", requires = "link")]
+    #[arg(long = "ref", value_name = "NAME")]
     reference: Option<String>,
     /// Open pages in a headless Chromium, so that text is there which scripts build
     #[arg(long, requires = "link")]

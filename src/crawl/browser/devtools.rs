@@ -1,4 +1,4 @@
-//! Chromium's DevTools protocol over two pipes: one JSON object a message, a zero byte behind each.
+//! Chromium's `DevTools` protocol over two pipes: one JSON object a message, a zero byte behind each.
 //!
 //! One caller, one question at a time: the answer is read up to, and events on the way are passed over. So there is
 //! no task that listens, no port that others could connect to, and a bound on every message.

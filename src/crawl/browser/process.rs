@@ -82,13 +82,13 @@ const FLAGS: [&str; 24] = [
 /// # Errors
 /// [`Error::Config`] says how it is installed.
 pub(super) async fn find(named: Option<&Path>) -> Result<PathBuf> {
-    let names: Vec<&Path> = match named {
+    let programs: Vec<&Path> = match named {
         Some(path) => vec![path],
         None => NAMES.iter().map(Path::new).collect(),
     };
     let found = Command::new("sh")
         .args(["-c", FIND, "sh"])
-        .args(&names)
+        .args(&programs)
         .output()
         .await
         .map_err(Error::unavailable("sh", "start"))?;

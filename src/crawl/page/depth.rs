@@ -36,7 +36,7 @@ const RAW: [&str; 3] = ["script", "style", "textarea"];
 /// How many elements a page has, or why it is too large to be parsed.
 pub(super) fn oversize(html: &str) -> Result<usize, String> {
     let bytes = html.as_bytes();
-    if bytes.iter().filter(|byte| **byte == b'&').count() > REFERENCES_MAX {
+    if html.matches('&').count() > REFERENCES_MAX {
         return Err(format!(
             "it has more than {REFERENCES_MAX} references to characters"
         ));

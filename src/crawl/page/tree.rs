@@ -224,8 +224,8 @@ mod tests {
     #[test]
     fn formatting_that_is_left_open_is_refused_before_it_has_grown() {
         let open = |count: usize| {
-            let tags: String = (0..count).map(|n| format!("<b id={n}>")).collect();
-            format!("<p>{tags}x</p>")
+            let tags: Vec<_> = (0..count).map(|n| format!("<b id={n}>")).collect();
+            format!("<p>{}x</p>", tags.concat())
         };
         let many = "<p>x</p>".repeat(5_000);
         assert_eq!(outgrown(&(open(20) + &many)), Some(Outgrown::Elements));

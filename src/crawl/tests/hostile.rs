@@ -96,7 +96,7 @@ fn zstd(blocks: u32) -> Vec<u8> {
     // Magic number; a window of 128 KiB, neither size nor checksum.
     let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0, 0x38];
     for at in 1..=blocks {
-        let header = u32::from(at == blocks) | 1 << 1 | BLOCK_BYTES << 3;
+        let header = u32::from(at == blocks) | (1 << 1) | (BLOCK_BYTES << 3);
         frame.extend_from_slice(&header.to_le_bytes()[..3]);
         frame.push(b' ');
     }
@@ -181,7 +181,7 @@ async fn of_a_robots_txt_of_50_mb_the_beginning_is_obeyed_and_the_rest_not_read(
     let said = refusal(&link("/private"), &allowed()).await;
     assert!(said.contains("robots.txt forbids it"), "{said}");
     assert!(
-        sent.load(Ordering::Relaxed) < 2 * 16 << 20,
+        sent.load(Ordering::Relaxed) < 32 << 20,
         "twice what the sockets hold at most"
     );
 }
@@ -289,10 +289,11 @@ async fn headers_without_end_and_lengths_that_lie_are_told() {
 async fn of_a_page_with_10_000_links_none_is_asked() {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
-    let links: String = (0..10_000)
+    let links: Vec<_> = (0..10_000)
         .map(|at| format!("<li><a href=/{at}>Link {at}</a>"))
         .collect();
-    let page = html("T", "Text.").replace("</main>", &format!("<ul>{links}</ul></main>"));
+    let page =
+        html("T", "Text.").replace("</main>", &format!("<ul>{}</ul></main>", links.concat()));
     let answer = async move || {
         count.fetch_add(1, Ordering::Relaxed);
         typed(HTML, page.into_bytes())

@@ -30,7 +30,7 @@ impl Checker {
         };
         for hit in shown(
             state.points.values().map(near).collect(),
-            manifests,
+            &manifests,
             &state.control,
         ) {
             let is_text = |content: &str| {

@@ -48,7 +48,8 @@ impl Engine {
         dimension: usize,
         upkeep: Upkeep,
     ) -> Result<Self> {
-        let shard = Arc::new(shard::open(folder, dimension, upkeep)?);
+        let (shard, copied) = shard::open(folder, dimension, upkeep)?;
+        let shard = Arc::new(shard);
         let replayed = log::replay(&shard, database, edition).await?;
         let mut writer = Writer::new(Arc::clone(&shard), (database.clone(), edition), upkeep);
         let (batch_sender, batches) = sync_channel(WAITING_MAX);
@@ -58,7 +59,7 @@ impl Engine {
             start(
                 "vector-write",
                 move || {
-                    writer.replayed(replayed);
+                    writer.replayed(replayed, copied);
                     writer.run(&batches);
                 },
                 folder,

@@ -5,23 +5,27 @@
 //! that is named like one of ours is set apart under `metadata`, so that it comes back unchanged.
 
 use qdrant_edge::{
-    PointId as EngineId, PointStruct, VectorInternal, VectorStructInternal, Vectors,
+    NamedVectors, PointId as EngineId, PointStruct, Vector, VectorInternal, VectorStructInternal,
 };
 use serde_json::{Map, Value, json};
 
 use crate::change::{DocumentKey, PointId};
 use crate::document::Fields;
-use crate::vector::{Point, Stamp};
+use crate::vector::{Only, Point, Stamp, lexical, only};
 use crate::{Error, Result};
 
-/// The vector's name; another kind of vector can stand beside it.
+/// The vector of the text's meaning.
 pub(super) const DENSE: &str = "dense";
+/// The vector of its words.
+pub(super) const SPARSE: &str = "sparse";
 /// The type of the document.
 pub(super) const KIND: &str = "type";
 /// The `_id` as canonical extended JSON.
 pub(super) const KEY_ID: &str = "key_id";
-/// The metadata by which a search can be narrowed.
-pub(super) const AUTHOR_ID: &str = "author_id";
+/// By what a search can be narrowed.
+pub(super) const LABELS: &str = "labels";
+/// The same for dates: seconds since 1970, UTC.
+pub(super) const DATED: &str = "dated_seconds";
 
 /// The `_id` for people.
 const ENTRY_ID: &str = "id";
@@ -66,13 +70,46 @@ pub(super) fn payload(point: &Point) -> Fields {
 }
 
 fn is_ours(name: &str) -> bool {
-    [ENTRY_ID, KIND, KEY_ID, CONTENT, RANK, SET_APART].contains(&name) || STAMP.contains(&name)
+    [
+        ENTRY_ID, KIND, KEY_ID, CONTENT, RANK, SET_APART, LABELS, DATED,
+    ]
+    .contains(&name)
+        || STAMP.contains(&name)
 }
 
-/// The point as it is given to the engine.
-pub(super) fn stored(id: PointId, payload: Fields, vector: Vec<f32>) -> PointStruct {
-    let vectors = Vectors::new_named([(DENSE, vector)]);
+/// The point as it is given to the engine: with what a search needs of it, which follows from the
+/// payload, and so is in no log and is made anew whenever its rules change.
+pub(super) fn stored(id: PointId, mut payload: Fields, vector: Vec<f32>) -> PointStruct {
+    let words = match payload.get(CONTENT) {
+        Some(Value::String(content)) => lexical::of_text(content),
+        _ => lexical::Words::default(),
+    };
+    let labels: Vec<Value> = only::labels(&payload)
+        .into_iter()
+        .map(Value::from)
+        .collect();
+    payload.insert(LABELS.to_owned(), labels.into());
+    if let Some(date) = only::dated(&payload) {
+        payload.insert(DATED.to_owned(), date.into());
+    }
+    let mut vectors = NamedVectors::default().add_vector(DENSE, vector);
+    if let Some(words) = sparse(words) {
+        vectors = vectors.add_vector(SPARSE, Vector(words));
+    }
     PointStruct::new(EngineId::Uuid(id.0), vectors, Value::Object(payload))
+}
+
+/// Words as the engine has them; none where there are none.
+pub(super) fn sparse(words: lexical::Words) -> Option<VectorInternal> {
+    if words.is_empty() {
+        return None;
+    }
+    let vector = Vector::new_sparse(words.ids, words.weights);
+    Some(
+        vector
+            .expect("words should be a vector: their ids are distinct")
+            .0,
+    )
 }
 
 /// The point that the engine gave back; without its vector if that was not asked for.
@@ -100,7 +137,9 @@ fn read(id: PointId, mut payload: Map<String, Value>, vector: Vec<f32>) -> Optio
     let (kind, key_id, content) = (text(KIND)?, text(KEY_ID)?, text(CONTENT)?);
     let rank = payload.shift_remove(RANK)?.as_i64()?;
     let stamp = stamp(&mut payload)?;
-    payload.shift_remove(ENTRY_ID);
+    for name in [ENTRY_ID, LABELS, DATED] {
+        payload.shift_remove(name);
+    }
     if let Some(Value::Object(set_apart)) = payload.shift_remove(SET_APART) {
         payload.extend(set_apart);
     }
@@ -127,7 +166,8 @@ fn stamp(payload: &mut Fields) -> Option<Stamp> {
     Some(Stamp::from_words(words))
 }
 
-fn dense(vector: Option<VectorStructInternal>) -> Vec<f32> {
+/// The vector of the meaning among those that the engine gave back.
+pub(super) fn dense(vector: Option<VectorStructInternal>) -> Vec<f32> {
     match vector {
         Some(VectorStructInternal::Named(mut vectors)) => match vectors.remove(DENSE) {
             Some(VectorInternal::Dense(vector)) => vector,
@@ -145,22 +185,24 @@ pub(super) fn of_document(key: &DocumentKey) -> qdrant_edge::Filter {
     ]))
 }
 
-/// The points of these types and authors; an empty list means all.
-pub(super) fn of_kinds_and_authors(
-    kinds: &[String],
-    author_ids: &[String],
-) -> Option<qdrant_edge::Filter> {
-    let conditions: Vec<Value> = [(KIND, kinds), (AUTHOR_ID, author_ids)]
-        .into_iter()
-        .filter(|(_, values)| !values.is_empty())
-        .map(|(name, values)| json!({"key": name, "match": {"any": values}}))
-        .collect();
+/// The points that a question is about; none for all.
+pub(super) fn narrowed(only: &Only) -> Option<qdrant_edge::Filter> {
+    let any = |name: &str, values: &[String]| json!({"key": name, "match": {"any": values}});
+    let mut conditions = Vec::new();
+    if !only.kinds.is_empty() {
+        conditions.push(any(KIND, &only.kinds));
+    }
+    conditions.extend(only.labels.iter().map(|labels| any(LABELS, labels)));
+    if only.since.is_some() || only.until.is_some() {
+        let range = json!({"gte": only.since, "lte": only.until});
+        conditions.push(json!({"key": DATED, "range": range}));
+    }
     (!conditions.is_empty()).then(|| filter(&Value::Array(conditions)))
 }
 
 fn filter(must: &Value) -> qdrant_edge::Filter {
     serde_json::from_value(json!({ "must": must }))
-        .expect("a filter should parse: it is built from names and strings alone")
+        .expect("a filter should parse: it is built from names, texts and numbers alone")
 }
 
 #[cfg(test)]
@@ -185,6 +227,7 @@ mod tests {
     #[test]
     fn metadata_named_like_a_field_of_ours_comes_back_unchanged() {
         let ours = json!({"id": 1, "type": "x", "content": {"a": [1]}, "version_order": null,
+            "labels": "theirs", "dated_seconds": 0,
             "metadata": {"metadata": 2}, "rank": "first", "key_id": true, "platform": "blog"});
         let point = point_of(&ours, Stamp::default());
         let stored = payload(&point);
@@ -213,6 +256,18 @@ mod tests {
         assert!(super::point(id, Some(qdrant_edge::Payload(payload)), None).is_err());
         assert!(super::point(id, None, None).is_err());
         assert!(super::point(EngineId::NumId(1), None, None).is_err());
+    }
+
+    /// Whatever wrote the payload: a log of an older program has no labels in it.
+    #[test]
+    fn what_is_given_to_the_engine_has_its_words_labels_and_date_and_comes_back_without() {
+        let metadata = json!({"author_id": "a", "published_at": "1970-01-02"});
+        let point = point_of(&metadata, Stamp::default());
+        let stored = stored(point.id, payload(&point), vec![1.0]).0;
+        let payload = stored.payload.unwrap().0;
+        assert_eq!(payload[LABELS], json!(["any", "author:a"]));
+        assert_eq!(payload[DATED], 86_400);
+        assert_eq!(read(point.id, payload, Vec::new()), Some(point));
     }
 
     proptest! {

@@ -105,7 +105,7 @@ fn raise(
 ) -> OperationResult<Vec<Effect>> {
     let ids = entries.iter().map(|entry| entry.id);
     // With its vector, although that stays: an effect says all of a point.
-    let stored = stored(shard, ids, WithVector::Bool(true))?;
+    let stored = stored(shard, ids, meaning())?;
     let raised = entries.iter().filter_map(|entry| {
         let point = stored.get(&entry.id)?;
         (point.key == *key && point.stamp <= stamp).then(|| {
@@ -159,6 +159,11 @@ fn sweep(
         .filter_map(read)
         .filter(|point| point.stamp <= stamp && !keep.contains(&point.id));
     Ok(swept.map(|point| Effect::Delete(point.id)).collect())
+}
+
+/// The vector of the meaning alone: that of the words follows from the text.
+pub(super) fn meaning() -> WithVector {
+    WithVector::Selector(vec![payload::DENSE.to_owned()])
 }
 
 /// What is stored under these ids.

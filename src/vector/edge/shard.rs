@@ -8,16 +8,22 @@ use std::path::Path;
 use std::time::Duration;
 
 use qdrant_edge::{
-    CreateIndex, Distance, EdgeConfig, EdgeOptimizersConfig, EdgeShard, EdgeVectorParamsBuilder,
-    FieldIndexOperations, JsonPath, OperationError, OperationResult, PayloadFieldSchema,
-    PayloadSchemaType, UpdateOperation, WalOptions,
+    CreateIndex, Distance, EdgeConfig, EdgeOptimizersConfig, EdgeShard,
+    EdgeSparseVectorParamsBuilder, EdgeVectorParamsBuilder, FieldIndexOperations, JsonPath,
+    Modifier, OperationError, OperationResult, PayloadFieldSchema, PayloadSchemaType,
+    UpdateOperation, WalOptions,
 };
 
-use super::payload;
+use super::{older, payload};
 use crate::{Error, Result};
 
 /// Fields with an index: what searches filter by, and what finds the points of a document.
-const INDEXED: [&str; 3] = [payload::KIND, payload::KEY_ID, payload::AUTHOR_ID];
+const INDEXED: [(&str, PayloadSchemaType); 4] = [
+    (payload::KIND, PayloadSchemaType::Keyword),
+    (payload::KEY_ID, PayloadSchemaType::Keyword),
+    (payload::LABELS, PayloadSchemaType::Keyword),
+    (payload::DATED, PayloadSchemaType::Integer),
+];
 /// The engine logs every write and never removes the log; small files let us remove it in pieces.
 const LOG_FILE_BYTES: usize = 4 << 20;
 /// Where the engine keeps its log, under the folder.
@@ -65,20 +71,22 @@ pub(super) fn exists(folder: &Path) -> bool {
     folder.join(SEGMENTS).exists()
 }
 
-/// Opens or makes the folder.
+/// Opens or makes the folder, and says how many points an older one was copied with.
 ///
 /// # Errors
 /// [`Error::Data`] naming the folder if the engine cannot load it.
-pub(super) fn open(folder: &Path, dimension: usize, upkeep: Upkeep) -> Result<EdgeShard> {
-    fs::create_dir_all(folder)
-        .and_then(|()| shorten_log(folder))
-        .map_err(|error| unreadable(folder, &error))?;
-    guarded(|| {
+pub(super) fn open(folder: &Path, dimension: usize, upkeep: Upkeep) -> Result<(EdgeShard, usize)> {
+    let load = |folder: &Path| -> OperationResult<EdgeShard> {
         let shard = EdgeShard::load(folder, Some(config(dimension, upkeep)))?;
         make_indexes(&shard)?;
         Ok(shard)
-    })
-    .map_err(|failure| unreadable(folder, &failure))
+    };
+    let copied = older::renew(folder, load)?;
+    fs::create_dir_all(folder)
+        .and_then(|()| shorten_log(folder))
+        .map_err(|error| unreadable(folder, &error))?;
+    let shard = guarded(|| load(folder)).map_err(|failure| unreadable(folder, &failure))?;
+    Ok((shard, copied))
 }
 
 /// Calls the engine, which on some damage panics where it could return an error; says why.
@@ -115,8 +123,10 @@ pub(super) fn unwritable(folder: &Path, why: &dyn Display) -> Error {
 fn config(dimension: usize, upkeep: Upkeep) -> EdgeConfig {
     let vector = EdgeVectorParamsBuilder::new(dimension, Distance::Cosine).build();
     let vector_bytes = dimension * size_of::<f32>();
+    let words = EdgeSparseVectorParamsBuilder::new().modifier(Modifier::Idf);
     EdgeConfig::builder()
         .vector(payload::DENSE, vector)
+        .sparse_vector(payload::SPARSE, words.build())
         .optimizers(EdgeOptimizersConfig {
             indexing_threshold: Some(upkeep.graph_from * vector_bytes / 1024),
             ..EdgeOptimizersConfig::default()
@@ -131,18 +141,17 @@ fn config(dimension: usize, upkeep: Upkeep) -> EdgeConfig {
 /// Makes the indexes that are missing, as they are after a crash in the first start.
 fn make_indexes(shard: &EdgeShard) -> OperationResult<()> {
     let schema = shard.info().payload_schema;
-    for name in INDEXED {
+    for (name, kind) in INDEXED {
         let field_name: JsonPath = name
             .parse()
             .expect("a field name should be a path: it is one plain word");
         if schema.contains_key(&field_name) {
             continue;
         }
-        let keyword = PayloadFieldSchema::FieldType(PayloadSchemaType::Keyword);
         shard.update(UpdateOperation::FieldIndexOperation(
             FieldIndexOperations::CreateIndex(CreateIndex {
                 field_name,
-                field_schema: Some(keyword),
+                field_schema: Some(PayloadFieldSchema::FieldType(kind)),
             }),
         ))?;
     }
@@ -166,7 +175,7 @@ pub(super) fn keep_up(shard: &EdgeShard) -> OperationResult<()> {
 ///
 /// The engine never reads it back: what counts are flushed segments. It reads only the number of
 /// the last write from it, which must not fall, so the last file stays.
-fn shorten_log(folder: &Path) -> io::Result<()> {
+pub(super) fn shorten_log(folder: &Path) -> io::Result<()> {
     let log = folder.join(LOG);
     if !log.exists() {
         return Ok(());

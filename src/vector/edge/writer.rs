@@ -94,10 +94,11 @@ impl Writer {
         }
     }
 
-    /// So many effects of the log are in the engine's memory again: as if just written.
-    pub(super) fn replayed(&mut self, effects: usize) {
+    /// So many effects of the log are in the engine's memory again, as if just written; so many points
+    /// were copied.
+    pub(super) fn replayed(&mut self, effects: usize, copied: usize) {
         self.logged.add(effects, 0);
-        self.touched += effects;
+        self.touched += effects + copied;
     }
 
     /// Runs until the sender is gone.

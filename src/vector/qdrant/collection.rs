@@ -46,6 +46,10 @@ fn indexes(family: Family) -> Vec<(&'static str, Index)> {
     ];
     indexes.extend(STAMP.map(|name| (name, Index::Number)));
     indexes.extend(payload::DATES.map(|name| (name, Index::Date)));
+    if family == Family::Vector {
+        indexes.push((payload::LABELS, Index::Keyword));
+        indexes.push((payload::DATED, Index::Number));
+    }
     if family == Family::Cleaned {
         indexes.push((payload::DELETED, Index::Truth));
         indexes.extend(order::FIELDS.map(|name| (name, Index::Order)));
@@ -61,6 +65,11 @@ pub(super) async fn make(link: &Link, name: &str, family: Family, dimension: usi
         Family::Vector => with_vectors(name, settings, dimension),
     };
     create(link, request).await?;
+    index_all(link, name, &indexes(family)).await
+}
+
+/// Makes the indexes that a type's collection lacks.
+pub(super) async fn index(link: &Link, name: &str, family: Family) -> Result<()> {
     index_all(link, name, &indexes(family)).await
 }
 

@@ -11,8 +11,9 @@
 use qdrant_client::qdrant::r#match::MatchValue;
 use qdrant_client::qdrant::{Condition, Filter, Range, RepeatedStrings};
 
+use super::payload::{DATED, LABELS};
 use crate::change::{DocumentKey, PointId, Version};
-use crate::vector::{Stamp, Watermark};
+use crate::vector::{Only, Stamp, Watermark};
 
 /// Components of a stamp, most significant first, as [`Stamp::words`] gives them.
 pub(super) const STAMP: [&str; 6] = [
@@ -114,6 +115,24 @@ pub(super) fn equals_one(name: &str, texts: Vec<String>) -> Condition {
         name,
         MatchValue::Keywords(RepeatedStrings { strings: texts }),
     )
+}
+
+/// Whether it is a point that a question is about, its type aside; none for all.
+pub(super) fn narrowed(only: &Only) -> Option<Filter> {
+    let labels = only.labels.iter().cloned();
+    let mut conditions: Vec<_> = labels.map(|labels| equals_one(LABELS, labels)).collect();
+    if only.since.is_some() || only.until.is_some() {
+        // Seconds are integers below 2^53, as which floats are exact.
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "no date is 285 million years away"
+        )]
+        let seconds = |bound: Option<i64>| bound.map(|seconds| seconds as f64);
+        conditions.push(range(DATED, |range| {
+            (range.gte, range.lte) = (seconds(only.since), seconds(only.until));
+        }));
+    }
+    (!conditions.is_empty()).then(|| Filter::must(conditions))
 }
 
 /// A field that is exactly this number.

@@ -99,6 +99,17 @@ pub(super) fn put_manifest(manifest: &Manifest) -> Operation {
     upsert(vec![point], Some(not_newer(manifest.stamp)))
 }
 
+/// Gives the document's points by what a search finds them, where they have nothing of that yet.
+pub(super) fn label(manifest: &Manifest) -> Operation {
+    let mut conditions = vec![Condition::is_empty(payload::LABELS)];
+    conditions.extend(of_document(&manifest.key));
+    Operation::SetPayload(SetPayload {
+        payload: payload::found_by(&manifest.metadata),
+        points_selector: Some(selected(Filter::must(conditions))),
+        ..SetPayload::default()
+    })
+}
+
 /// Deletes the manifest, where it is a tombstone of exactly this version.
 pub(super) fn collect(key: &DocumentKey, version: Version) -> Operation {
     let mut conditions = vec![

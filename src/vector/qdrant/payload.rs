@@ -26,7 +26,7 @@ use super::order;
 use super::value::{self, is_kept};
 use crate::change::{DocumentKey, PointId, Time, Version};
 use crate::document::Fields;
-use crate::vector::{Entry, Manifest, Point, Stamp};
+use crate::vector::{Entry, Manifest, Point, Stamp, only};
 use crate::{Error, Result};
 
 /// A payload on its way.
@@ -36,7 +36,11 @@ pub(super) type Payload = HashMap<String, Value>;
 pub(super) const DENSE: &str = "dense";
 /// The vector of its words.
 pub(super) const SPARSE: &str = "sparse";
-/// The metadata by which a search can be narrowed.
+/// By what a search is narrowed.
+pub(super) const LABELS: &str = "labels";
+/// The same for dates: seconds since 1970, UTC.
+pub(super) const DATED: &str = "dated_seconds";
+/// Metadata that clients filter by.
 pub(super) const AUTHOR_ID: &str = "author_id";
 /// True for a tombstone.
 pub(super) const DELETED: &str = "deleted";
@@ -89,9 +93,19 @@ pub(super) fn of_point(point: &Point) -> Payload {
 /// What raising assigns; a null removes what was there.
 pub(super) fn raised(stamp: Stamp, rank: i64, metadata: &Fields) -> Payload {
     let mut payload = of_metadata(metadata, false);
+    payload.extend(found_by(metadata));
     payload.extend(of_stamp(stamp));
     payload.insert(RANK.to_owned(), rank.into());
     payload
+}
+
+/// By what a search finds points of this metadata; a null removes what was there.
+pub(super) fn found_by(metadata: &Fields) -> Payload {
+    let labels = only::labels(metadata).into_iter().map(Json::from);
+    let date = only::dated(metadata).map_or(Json::Null, Json::from);
+    let fields = [(LABELS, labels.collect()), (DATED, date)];
+    let fields = fields.map(|(name, json)| (name.to_owned(), value::value(&json)));
+    fields.into()
 }
 
 /// The payload of a manifest.

@@ -7,18 +7,19 @@ use qdrant_client::qdrant::point_id::PointIdOptions;
 use qdrant_client::qdrant::with_vectors_selector::SelectorOptions;
 use qdrant_client::qdrant::{
     CountPoints, Filter, GetPoints, PointId as WireId, Query, QueryPoints, RetrievedPoint,
-    ScrollPoints, VectorsOutput, VectorsSelector, WithPayloadSelector, WithVectorsSelector,
+    ScrollPoints, VectorInput, VectorsOutput, VectorsSelector, WithPayloadSelector,
+    WithVectorsSelector,
 };
 use uuid::Uuid;
 
 use super::QdrantStore;
-use super::guard::equals_one;
-
+use super::guard;
 use super::link::Link;
 use super::name::Family;
 use super::payload::{self, Payload};
 use crate::change::{DocumentKey, PointId};
-use crate::vector::{Manifest, Near, Nearest, Point};
+use crate::vector::nearest::order;
+use crate::vector::{By, Manifest, Near, Nearest, Point};
 use crate::{Error, Result};
 
 /// Points read by one request where all are wanted.
@@ -226,45 +227,45 @@ impl QdrantStore {
 
     /// The nearest points of these types, or of all.
     pub(super) async fn nearest_of(&self, question: Nearest) -> Result<Vec<Near>> {
+        let (query, using) = match question.by {
+            By::Meaning(vector) => (Query::new_nearest(vector), payload::DENSE),
+            By::Words(words) if words.is_empty() => return Ok(Vec::new()),
+            By::Words(words) => {
+                let words = VectorInput::new_sparse(words.ids, words.weights);
+                (Query::new_nearest(words), payload::SPARSE)
+            }
+        };
         if question.limit == 0 {
             return Ok(Vec::new());
         }
         let mut kinds = self.all_types().await?;
-        if !question.kinds.is_empty() {
-            kinds.retain(|kind| question.kinds.contains(kind));
+        if !question.only.kinds.is_empty() {
+            kinds.retain(|kind| question.only.kinds.contains(kind));
         }
-        let names = self.vectors_of(&kinds);
-        let searches = names.iter().map(|name| self.search(name, &question));
-        let mut near: Vec<_> = try_join_all(searches)
-            .await?
-            .into_iter()
-            .flatten()
-            .collect();
-        // Equal scores in one order, so that a repeated question has the same answer.
-        near.sort_by(|a: &Near, b: &Near| {
-            b.score
-                .total_cmp(&a.score)
-                .then(a.point.id.cmp(&b.point.id))
-        });
-        near.truncate(question.limit);
-        Ok(near)
-    }
-
-    async fn search(&self, name: &str, question: &Nearest) -> Result<Vec<Near>> {
-        let authors = &question.author_ids;
-        let filter = (!authors.is_empty())
-            .then(|| Filter::must([equals_one(payload::AUTHOR_ID, authors.clone())]));
         let request = QueryPoints {
-            collection_name: name.to_owned(),
-            query: Some(Query::new_nearest(question.vector.clone())),
-            using: Some(payload::DENSE.to_owned()),
-            filter,
+            query: Some(query),
+            using: Some(using.to_owned()),
+            filter: guard::narrowed(&question.only),
             limit: Some(u64::from(count(question.limit))),
             with_payload: Some(everything()),
             with_vectors: Some(WithVectorsSelector::from(false)),
             read_consistency: self.link.consistency(),
             ..QueryPoints::default()
         };
+        let searches = self.vectors_of(&kinds).into_iter().map(|collection_name| {
+            self.search(QueryPoints {
+                collection_name,
+                ..request.clone()
+            })
+        });
+        let found = try_join_all(searches).await?;
+        let mut near: Vec<_> = found.into_iter().flatten().collect();
+        order(&mut near);
+        near.truncate(question.limit);
+        Ok(near)
+    }
+
+    async fn search(&self, request: QueryPoints) -> Result<Vec<Near>> {
         let found = self.link.client.query(request).await;
         let found = found.map_err(self.link.fault("search"))?.result;
         let near = found.into_iter().map(|found| {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use lockstep::database::Database;
 use lockstep::feature::embed::Model;
 use lockstep::vector::edge::{EdgeStore, SCHEMA, Upkeep};
-use lockstep::vector::{VectorStore, Write};
+use lockstep::vector::{By, VectorStore, Write};
 use lockstep::{Recovery, Result};
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -153,7 +153,7 @@ async fn a_vector_of_another_dimension_is_refused_and_the_store_goes_on() {
     let upsert = Write::Upsert(vec![wrong]);
     assert!(subject.store().write(vec![upsert]).await.is_err());
     let mut question = nearest(0.0, 1);
-    question.vector.pop();
+    question.by = By::Meaning(vec![1.0]);
     assert!(subject.store().nearest(question).await.is_err());
     write(&subject, [Write::Upsert(vec![good.clone()])]).await;
     assert_same(&all_points(&subject).await, &[good], "after a refusal");

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use lockstep::change::{DocumentKey, Lane, Mark, Place, PointId, Version};
 use lockstep::document::Fields;
+use lockstep::vector::lexical::{of_question, of_text};
 use lockstep::vector::{
-    Control, Entry, Floor, Manifest, Nearest, Point, Stamp, VectorStore, Watermark, Write,
+    By, Control, Entry, Floor, Manifest, Nearest, Only, Point, Stamp, VectorStore, Watermark,
+    Write, only,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -47,10 +49,10 @@ async fn compare<S: Subject>(subject: &S, plain: &Plain, random: &mut Random, wh
     assert_eq!(store.control().await.unwrap(), plain.control, "{when}");
     let counts = store.counts().await.unwrap();
     assert_eq!(counts.points, points.len() as u64, "{when}");
-    let question = Nearest {
-        vector: random.vector(),
-        kinds: vec!["posts".to_owned()],
-        author_ids: vec!["a".to_owned(), "b".to_owned()],
+    let authors = ["a", "b"].map(only::author).to_vec();
+    let mut question = Nearest {
+        by: By::Meaning(random.vector()),
+        only: Only::of_kinds(["posts"]).and(authors),
         limit: 1000,
     };
     let asked = |point: &&Point| {
@@ -58,12 +60,30 @@ async fn compare<S: Subject>(subject: &S, plain: &Plain, random: &mut Random, wh
         point.key.kind == "posts" && [Some(&json!("a")), Some(&json!("b"))].contains(&author)
     };
     let mut expected: Vec<_> = points.iter().filter(asked).map(|point| point.id).collect();
-    let near = store.nearest(question).await.unwrap();
+    let near = store.nearest(question.clone()).await.unwrap();
     assert!(near.is_sorted_by(|a, b| a.score >= b.score), "{when}");
     let mut found: Vec<_> = near.iter().map(|near| near.point.id).collect();
     found.sort();
     expected.sort();
     assert_eq!(found, expected, "{when}");
+    // By words: exactly those that have one of them, whatever was deleted meanwhile.
+    let Some(content) = points.first().map(|point| &point.content) else {
+        return;
+    };
+    let words = of_question(content);
+    let shares = |point: &&Point| {
+        let own = of_text(&point.content).ids;
+        words.ids.iter().any(|id| own.contains(id))
+    };
+    let with_words = points.iter().filter(asked).filter(shares);
+    let mut expected: Vec<_> = with_words.map(|point| point.id).collect();
+    question.by = By::Words(words.clone());
+    let near = store.nearest(question).await.unwrap();
+    assert!(near.iter().all(|near| near.score > 0.0), "{when}: {near:?}");
+    let mut found: Vec<_> = near.iter().map(|near| near.point.id).collect();
+    found.sort();
+    expected.sort();
+    assert_eq!(found, expected, "by words, {when}");
 }
 
 /// What the port's words mean, written down once more.

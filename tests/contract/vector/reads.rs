@@ -1,7 +1,9 @@
 //! Readings: selecting, searching, counting.
 
 use lockstep::change::{DocumentKey, PointId};
-use lockstep::vector::{Counts, Entry, Near, Nearest, Point, Select, VectorStore, Write};
+use lockstep::vector::{
+    Counts, Entry, Near, Nearest, Only, Point, Select, VectorStore, Write, only,
+};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -163,7 +165,7 @@ pub(crate) async fn ids_that_look_alike_stay_apart<S: Subject>(subject: S) {
 }
 
 /// Points at 0, 10, ... degrees, whose types and authors alternate.
-async fn fan<S: Subject>(subject: &S) -> Vec<Point> {
+pub(super) async fn fan<S: Subject>(subject: &S) -> Vec<Point> {
     let authors = ["a", "b", "c"];
     let points: Vec<_> = (0_u8..18)
         .map(|step| {
@@ -181,11 +183,11 @@ async fn fan<S: Subject>(subject: &S) -> Vec<Point> {
     points
 }
 
-async fn find<S: Subject>(subject: &S, question: Nearest) -> Vec<Near> {
+pub(super) async fn find<S: Subject>(subject: &S, question: Nearest) -> Vec<Near> {
     subject.store().nearest(question).await.unwrap()
 }
 
-fn steps(found: &[Near]) -> Vec<String> {
+pub(super) fn steps(found: &[Near]) -> Vec<String> {
     let step = |near: &Near| near.point.key.entry_id();
     found.iter().map(step).collect()
 }
@@ -214,13 +216,12 @@ pub(crate) async fn the_nearest_come_first_with_their_cosine<S: Subject>(subject
     assert!(find(&subject, nearest(0.0, 0)).await.is_empty());
 }
 
-pub(crate) async fn the_nearest_are_narrowed_by_type_and_author<S: Subject>(subject: S) {
+pub(crate) async fn the_nearest_are_narrowed_before_they_are_counted<S: Subject>(subject: S) {
     fan(&subject).await;
     let ask = async |kinds: &[&str], authors: &[&str]| {
-        let strings = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+        let authors = authors.iter().map(|id| only::author(id)).collect();
         let question = Nearest {
-            kinds: strings(kinds),
-            author_ids: strings(authors),
+            only: Only::of_kinds(kinds.iter().copied()).and(authors),
             ..nearest(1.0, 3)
         };
         steps(&find(&subject, question).await)
@@ -263,7 +264,7 @@ pub(crate) async fn what_was_raised_is_found_by_its_new_author<S: Subject>(subje
     };
     write(&subject, [raise]).await;
     let by = |author: &str| Nearest {
-        author_ids: vec![author.to_owned()],
+        only: Only::default().and(vec![only::author(author)]),
         ..nearest(0.0, 1)
     };
     assert_eq!(steps(&find(&subject, by("new")).await), ["0"]);

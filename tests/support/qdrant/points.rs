@@ -296,18 +296,40 @@ pub(super) fn query(state: &mut State, mut request: QueryPoints) -> Answer<Query
     nothing_else(request)?;
     let question = match query.and_then(|query| query.variant) {
         Some(Variant::Nearest(VectorInput {
-            variant: Some(Input::Dense(vector)),
-        })) => normalised(vector.data),
+            variant: Some(question),
+        })) => question,
         other => return Err(unknown(other)),
     };
-    if collection.dense.get(&using) != Some(&question.len()) {
-        return Err(wrong(format!("Vector dimension error: {using}")));
-    }
+    let score: Score = match question {
+        Input::Dense(vector) => {
+            let question = normalised(vector.data);
+            if collection.dense.get(&using) != Some(&question.len()) {
+                return Err(wrong(format!("Vector dimension error: {using}")));
+            }
+            let dot = move |vector: &Vec<f32>| -> f32 {
+                vector.iter().zip(&question).map(|(a, b)| a * b).sum()
+            };
+            let name = using.clone();
+            Box::new(move |found| found.dense.get(&name).map(&dot))
+        }
+        Input::Sparse(words) => {
+            if !collection.sparse.contains(&using) {
+                return Err(wrong(format!("Not existing vector name error: {using}")));
+            }
+            let stored = collection
+                .points
+                .values()
+                .filter_map(|found| found.sparse.get(&using));
+            let question = times_rarity(&words, &stored.collect::<Vec<_>>());
+            let name = using.clone();
+            Box::new(move |found| shared(&question, found.sparse.get(&name)?))
+        }
+        other => return Err(unknown(other)),
+    };
     let mut scored = Vec::new();
     for id in meeting(collection, filter.as_ref())? {
         let found = &collection.points[&id];
-        if let Some(vector) = found.dense.get(&using) {
-            let score: f32 = vector.iter().zip(&question).map(|(a, b)| a * b).sum();
+        if let Some(score) = score(found) {
             let RetrievedPoint { id, payload, .. } = shape.point(id, found);
             scored.push(ScoredPoint {
                 id,
@@ -323,6 +345,37 @@ pub(super) fn query(state: &mut State, mut request: QueryPoints) -> Answer<Query
         result: scored,
         ..QueryResponse::default()
     })
+}
+
+/// How near a point is; none where it shares nothing with the question.
+type Score = Box<dyn Fn(&Stored) -> Option<f32>>;
+
+/// The modifier `idf`: each value of the question times how rare its index is among all that is stored.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "the server of a test holds few points"
+)]
+fn times_rarity(question: &SparseVector, stored: &[&SparseVector]) -> HashMap<u32, f32> {
+    let all = stored.len() as f32;
+    let rare = |index: &u32| {
+        let having = stored
+            .iter()
+            .filter(|one| one.indices.contains(index))
+            .count() as f32;
+        ((all - having + 0.5) / (having + 0.5) + 1.0).ln()
+    };
+    let pairs = question.indices.iter().zip(&question.values);
+    pairs
+        .map(|(index, value)| (*index, value * rare(index)))
+        .collect()
+}
+
+/// The product over what both have; none where they share nothing.
+fn shared(question: &HashMap<u32, f32>, stored: &SparseVector) -> Option<f32> {
+    let pairs = stored.indices.iter().zip(&stored.values);
+    pairs
+        .filter_map(|(index, value)| Some(question.get(index)? * value))
+        .reduce(|sum, one| sum + one)
 }
 
 /// What is wanted of each point.

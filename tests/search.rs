@@ -37,6 +37,7 @@ async fn crawled(app: &App, folder: &Path) -> Version {
         target: folder.to_str().unwrap().to_owned(),
         author: "Ada Lovelace".to_owned(),
         as_kind: None,
+        reference: None,
     };
     match app.ask(Request::Crawl { what, wait: false }).await.unwrap() {
         Response::Crawl(report) => report.version.unwrap(),

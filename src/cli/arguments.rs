@@ -134,7 +134,7 @@ pub(super) enum Ask {
   lockstep search \"ENOSPC\" --mode words
   lockstep search \"borrowing\" --since 2024-01-01 --platform medium --language en --diverse
   lockstep search \"talking stick\" --at-least 1.0.57.0 --wait 5")]
-    Search(Search),
+    Search(Box<Search>),
     /// Delete a document from source and index
     #[command(after_help = "Examples:\n  lockstep delete https://example.org/an-article")]
     Delete {

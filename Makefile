@@ -11,7 +11,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 # The tests have a model of their own, so that removing the data leaves it.
 export LOCKSTEP_TEST_MODEL ?= $(TARGET)/lockstep-model/all-MiniLM-L6-v2
 
-.PHONY: help run stop test test-services check format lint docs deny advisories structure model setup setup-test \
+.PHONY: help run stop test test-api test-services check format lint docs deny advisories structure model setup setup-test \
 	install-tools test-crash local-start local-stop local-ingest-data local-test-retriever bench-runtimes bench-extraction bench-retrieval clean-data
 
 help: ## List the targets
@@ -27,6 +27,10 @@ stop: ## Stop what `make run` left running
 
 test: setup-test ## Install what the tests need and run them
 	$(CARGO) test --locked
+
+test-api: setup-test ## Ask the HTTP API whatever its description allows, and what it does not, with schemathesis
+	@$(CARGO) build --locked
+	@scripts/test-api "$(TARGET)"
 
 test-services: setup-test ## The contract suites over LOCKSTEP_TEST_QDRANT_URL, _MONGO_URL, _RABBIT_URL, where they are set
 	@suites=(); \

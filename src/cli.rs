@@ -7,6 +7,7 @@
 
 mod arguments;
 mod exit;
+mod export;
 mod links;
 mod progress;
 mod render;
@@ -24,9 +25,10 @@ use crate::command::{Handler as _, Reporter, Request, Response, Status};
 use crate::config::{self, Config, Environment};
 use crate::run::Work as _;
 use crate::serve::Client;
-use crate::{Error, Result, doctor, run, shutdown, simulate, telemetry};
+use crate::token::Tokens;
+use crate::{Error, Result, clock, doctor, run, shutdown, simulate, telemetry};
 
-use arguments::{Arguments, Ask, Command, Crawl, What};
+use arguments::{Arguments, Ask, Command, Crawl, Token, What};
 pub use exit::Exit;
 use links::Links;
 
@@ -84,6 +86,15 @@ fn execute(arguments: Arguments, environment: &Environment) -> Result<Exit> {
                     .map_or(Exit::Interrupted, |()| Exit::Done))
             })
         }
+        Command::Serve => serve(config::load(place, environment)?),
+        Command::Export(asked) => {
+            let config = quiet(config::load(place, environment)?)?;
+            runtime()?.block_on(export::export(config, asked, json))
+        }
+        Command::Token(what) => {
+            let config = quiet(config::load(place, environment)?)?;
+            token(&config, what, json)
+        }
         Command::Doctor => diagnose(config::read(place, environment)?, json),
         Command::Config(what) => settings(config::read(place, environment)?, what, json),
         Command::Control(control) => {
@@ -122,6 +133,22 @@ fn settings(reading: config::Reading, what: What, json: bool) -> Result<Exit> {
     })
 }
 
+/// Asks for something, or for every line of a list.
+fn asked(config: Config, ask: Ask, json: bool) -> Result<Exit> {
+    if let Ask::Crawl(crawl) = &ask
+        && let Some(path) = &crawl.links
+    {
+        let list = list((crawl, path), &config, json)?;
+        return runtime()?.block_on(listed(config, list));
+    }
+    let request = ask.request()?;
+    let answer = shutdown::until_insisted(|shutdown| answer(config, request, shutdown));
+    match runtime()?.block_on(answer)?.flatten() {
+        Some(response) => show(&response, json),
+        None => Ok(Exit::Interrupted),
+    }
+}
+
 /// Looks at everything, where the settings are right at all.
 fn diagnose(reading: config::Reading, json: bool) -> Result<Exit> {
     let diagnosis = if reading.faults.is_empty() {
@@ -140,22 +167,6 @@ fn diagnose(reading: config::Reading, json: bool) -> Result<Exit> {
     } else {
         Exit::Failed
     })
-}
-
-/// Asks for something, or for every line of a list.
-fn asked(config: Config, ask: Ask, json: bool) -> Result<Exit> {
-    if let Ask::Crawl(crawl) = &ask
-        && let Some(path) = &crawl.links
-    {
-        let list = list((crawl, path), &config, json)?;
-        return runtime()?.block_on(listed(config, list));
-    }
-    let request = ask.request()?;
-    let answer = shutdown::until_insisted(|shutdown| answer(config, request, shutdown));
-    match runtime()?.block_on(answer)?.flatten() {
-        Some(response) => show(&response, json),
-        None => Ok(Exit::Interrupted),
-    }
 }
 
 /// A command's own work is told by its answer; the log is for what goes wrong.
@@ -190,9 +201,50 @@ async fn up(config: Config) -> Result<Exit> {
     Ok(done.await?.map_or(Exit::Interrupted, |()| Exit::Done))
 }
 
+/// Answers from the services until a signal asks for the end.
+fn serve(config: Config) -> Result<Exit> {
+    telemetry::start(&config.log)?;
+    let done = shutdown::until_insisted(|shutdown| {
+        Box::pin(run::serve(config, shutdown, |address| {
+            anstream::eprintln!("lockstep answers at {address} (stop it with Ctrl-C)");
+        }))
+    });
+    let done = runtime()?.block_on(done)?;
+    Ok(done.map_or(Exit::Interrupted, |()| Exit::Done))
+}
+
+/// The file of the tokens is changed here, and whoever answers reads it again.
+fn token(config: &Config, what: Token, json: bool) -> Result<Exit> {
+    let tokens = Tokens::of(config.serve.tokens_in(&config.data));
+    let text = match what {
+        Token::Create { name } => {
+            let created = tokens.create(&name, clock::Clock::system().now_ms())?;
+            if json {
+                render::pretty(&created)?
+            } else {
+                render::created(&created)
+            }
+        }
+        Token::List if json => render::pretty(&tokens.list()?)?,
+        Token::List => render::tokens(&tokens.list()?),
+        Token::Revoke { id } => {
+            let revoked = tokens.revoke(&id)?;
+            if json {
+                render::pretty(&revoked)?
+            } else {
+                format!("{id} lets nobody in any more\n")
+            }
+        }
+    };
+    print(&text)
+}
+
 /// Keeps the schedule until a signal asks for the end.
 async fn scheduled(config: Config) -> Result<Exit> {
-    if Client::find(&config.data).await?.is_some() {
+    // On services whoever answers for the folder may be a worker, which keeps no schedule; and several
+    // may keep one.
+    let is_embedded = !config.source.url.is_set();
+    if is_embedded && Client::find(&config.data).await?.is_some() {
         return Err(Error::Config {
             setting: "--schedule".into(),
             why: "`lockstep up` runs on this data folder and keeps the schedule already".into(),

@@ -10,6 +10,7 @@ mod answer;
 mod ask;
 mod commands;
 mod crawling;
+mod library;
 mod parked;
 mod reindex;
 mod services;
@@ -28,6 +29,7 @@ pub use answer::{
 };
 pub use commands::{About, Commands, Rooms};
 pub use crawling::{History, Linked, Started};
+pub use library::{Held, Library};
 pub use reindex::{Driving, Edition, Filling, Reindex, Reindexed};
 pub use services::{Queues, Services, Stance};
 

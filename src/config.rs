@@ -16,6 +16,7 @@ mod model;
 mod nearest;
 mod origin;
 mod seed;
+mod serve;
 mod services;
 mod shown;
 mod types;
@@ -37,6 +38,7 @@ pub use environment::{Environment, variable_of};
 pub use load::{Place, Reading, load, names, read};
 pub use model::{Backend, Model};
 pub use origin::{Fault, Origin};
+pub use serve::Serve;
 pub use services::{Queue, SECRETS, Secret, Source, Vector};
 pub use shown::{Setting, Shown};
 
@@ -70,34 +72,6 @@ pub struct Config {
     /// What the fields of documents mean, by type; made of `[types.<type>]` when all is read.
     #[serde(skip)]
     pub types: Arc<Types>,
-}
-
-/// The running process's address.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Serve {
-    /// Where commands are answered; loopback only, port 0 for any free one.
-    pub listen: SocketAddr,
-    /// How long a stop waits for what is in hand, in seconds.
-    pub grace_seconds: u64,
-}
-
-impl Default for Serve {
-    fn default() -> Self {
-        Self {
-            // A fixed port, so that an address written down stays right.
-            listen: SocketAddr::from(([127, 0, 0, 1], 7411)),
-            // Longer than any batch takes, shorter than the 90 s after which systemd kills.
-            grace_seconds: 20,
-        }
-    }
-}
-
-impl Serve {
-    /// How long a stop waits for what is in hand.
-    pub fn grace(&self) -> Duration {
-        Duration::from_secs(self.grace_seconds)
-    }
 }
 
 /// Source to queue.
@@ -290,10 +264,10 @@ impl Crawl {
             contact: Some(self.contact.clone()).filter(|contact| !contact.is_empty()),
             allow_private: self.allow_private,
             allow_hosts: self.allow_hosts.clone(),
+            manners: crawl::Manners::default(),
             github_token: crawl::Token::new(self.github_token.expose()),
             github_url: self.github_url.clone(),
             clones: None,
-            manners: crawl::Manners::default(),
             tmp,
         }
     }
@@ -398,7 +372,6 @@ impl Config {
             ..
         } = self;
         let own = vec![
-            ("serve.grace_seconds", serve.grace_seconds, 1, 3_600),
             ("queue.partitions", queue.partitions.into(), 1, 256),
             ("queue.attempts_max", queue.attempts_max.into(), 1, 1_000),
             ("source.lease_seconds", self.source.lease_seconds, 2, 3_600),
@@ -439,7 +412,13 @@ impl Config {
             ("vector.shards", vector.shards.into(), 0, 10_000),
             ("vector.replicas", vector.replicas.into(), 1, 100),
         ];
-        [self.model.bounds(), self.capture.bounds(), own].concat()
+        [
+            self.model.bounds(),
+            self.capture.bounds(),
+            serve.bounds(),
+            own,
+        ]
+        .concat()
     }
 
     /// Every setting that is out of its bounds, and why.
@@ -449,11 +428,6 @@ impl Config {
             is_out.then(|| (name, format!("{value} is not in {low} to {high}")))
         };
         let mut faults: Vec<_> = self.bounds().into_iter().filter_map(out).collect();
-        let ip = self.serve.listen.ip();
-        if !ip.is_loopback() {
-            let why = format!("{ip} is no loopback address, use 127.0.0.1 or ::1");
-            faults.push(("serve.listen", why));
-        }
         faults.extend(self.metrics.fault());
         if !crawl::is_github(&self.crawl.github_url) {
             let why = "it should be as https://github.com".to_owned();

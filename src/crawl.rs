@@ -67,7 +67,7 @@ pub use manners::Manners;
 pub use page::{Page, extract};
 pub(crate) use settings::is_github;
 pub use settings::{Settings, Token};
-pub use target::{Kind, check, kinds};
+pub use target::{Kind, examine, kinds};
 
 use crate::change::{DocumentKey, Version};
 use crate::document::{Repository, key_of_link, kind};
@@ -204,7 +204,7 @@ async fn brought<S: Source + Logbook>(
         author: author.user,
         root,
     };
-    refuse_reference(request.reference.as_deref(), &target)?;
+    check(request.reference.as_deref(), &target)?;
     let mut writer = Writer::new(source, progress);
     if author.is_new {
         writer.add(context.author.document()).await?;
@@ -254,7 +254,7 @@ async fn brought<S: Source + Logbook>(
 }
 
 /// A state of a repository can be chosen by a name that a state can have, and of nothing else.
-fn refuse_reference(reference: Option<&str>, target: &Target) -> Result<()> {
+fn check(reference: Option<&str>, target: &Target) -> Result<()> {
     let Some(name) = reference else { return Ok(()) };
     let why = match target {
         Target::Checkout(_) | Target::Remote(_) if git::is_reference(name) => return Ok(()),

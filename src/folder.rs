@@ -10,6 +10,7 @@
 //! model/           the embedding model, unless the settings name another place
 //! tmp/             emptied at every start
 //! lockstep.toml    the settings, where a person wrote them
+//! tokens.json      digests of the tokens of the HTTP API, where there are any; tokens.lock beside it
 //! endpoint.json    where the running process listens, and its token
 //! ```
 
@@ -28,6 +29,8 @@ const VECTORS: &str = "vectors";
 const MODEL: &str = "model";
 /// Written by a person, perhaps before the first start.
 const SETTINGS: &str = "lockstep.toml";
+/// Made before the first start by whoever is to ask from elsewhere.
+const TOKENS: [&str; 3] = ["tokens.json", "tokens.lock", "tokens.new"];
 const CACHE: &str = "cache.db";
 const TEMPORARY: &str = "tmp";
 const ENDPOINT: &str = "endpoint.json";
@@ -65,7 +68,7 @@ impl Folder {
         if fs::metadata(path).is_ok_and(|found| !found.is_dir()) {
             return Err(fail(ErrorKind::NotADirectory.into()));
         }
-        private_folder(path).map_err(fail)?;
+        make_private(path).map_err(fail)?;
         refuse_foreign(path)?;
         let lock = lock(path)?;
         let folder = Self {
@@ -75,8 +78,8 @@ impl Folder {
         // What a process that was killed has left behind.
         folder.withdraw().map_err(fail)?;
         absent_is_fine(fs::remove_dir_all(folder.temporary())).map_err(fail)?;
-        private_folder(&folder.temporary()).map_err(fail)?;
-        private_folder(&folder.vectors()).map_err(fail)?;
+        make_private(&folder.temporary()).map_err(fail)?;
+        make_private(&folder.vectors()).map_err(fail)?;
         Ok(folder)
     }
 
@@ -160,7 +163,8 @@ impl Endpoint {
     }
 }
 
-fn private_folder(path: &Path) -> io::Result<()> {
+/// Makes a folder for its owner alone, where there is none.
+pub(crate) fn make_private(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
@@ -171,7 +175,8 @@ fn refuse_foreign(path: &Path) -> Result<()> {
     }
     for entry in fs::read_dir(path).map_err(|error| unusable(path, &error))? {
         let name = entry.map_err(|error| unusable(path, &error))?.file_name();
-        if name != MODEL && name != LOCK && name != SETTINGS {
+        let is_ours = [MODEL, LOCK, SETTINGS].iter().chain(&TOKENS);
+        if is_ours.into_iter().all(|ours| name != *ours) {
             let why = "it holds other files, so it is no data folder of lockstep: name an empty or \
                        new one with --data";
             return Err(data(path, why.to_owned()));

@@ -25,6 +25,7 @@ pub mod doctor;
 pub mod document;
 mod error;
 pub mod explain;
+pub mod export;
 pub mod feature;
 pub mod folder;
 pub mod logbook;
@@ -41,6 +42,7 @@ pub mod source;
 #[cfg(test)]
 mod still;
 pub mod telemetry;
+pub mod token;
 pub mod vector;
 pub mod verify;
 

@@ -40,9 +40,11 @@ mod control;
 mod doctor;
 mod door;
 mod embedder;
+mod export;
 mod feature;
 mod observe;
 mod schedule;
+mod serve;
 mod services;
 mod session;
 mod standing;
@@ -54,9 +56,11 @@ pub use control::{Order, control};
 pub use doctor::doctor;
 use door::Door;
 use embedder::AnyEmbedder;
+pub use export::export;
 pub use feature::feature;
 use observe::Window;
 pub use schedule::schedule;
+pub use serve::serve;
 use services::Parts;
 pub use session::{Work, session};
 pub use standing::standing;
@@ -111,9 +115,9 @@ pub async fn up(
         let opened = open(&config, &folder, address, Unreadable::Refuse);
         let (commands, requests) = Box::pin(opened).await?;
         start(&mut roles, &config, &commands, requests);
-        tell(&mut roles, &config, &commands).await?;
         watch(&mut roles, &config, &commands);
-        door.serve(&mut roles, commands, &folder)?;
+        tell(&mut roles, &config, &commands).await?;
+        door.serve(&mut roles, commands, Some(&folder))?;
     }
     tracing::info!(address, data = %config.data.display(), "lockstep is up");
     ready(&address);
@@ -139,7 +143,7 @@ async fn up_on_services(
     watch(roles, config, &commands);
     drive(roles, &commands);
     tell(roles, config, &commands).await?;
-    door.serve(roles, commands, folder)
+    door.serve(roles, commands, Some(folder))
 }
 
 /// Starts the schedule, on the same manners as the crawls that people ask for.

@@ -1,184 +1,186 @@
-//! The running process's door: every command over HTTP, for those who hold the folder's token.
+//! What the process answers over HTTP.
 //!
 //! ```text
-//! GET  /livez          "lockstep", to anyone
-//! POST /v1/<command>   arguments as JSON ──token?──> Handler ──> the answer as JSON, or, where
-//!                      `Accept: application/x-ndjson`, a line for each progress, then the answer
+//! GET  /livez, /readyz        to anyone
+//! GET  /v1/openapi.json       to anyone: what follows, described from the code
+//!      /v1/…                  ──token──turn──time──> Library ──> JSON, or a problem
+//! POST /2015-03-31/…          the first system's crawl path
+//! POST /internal/<command>    our own commands, for who holds the folder's token
 //! ```
 //!
-//! It listens on loopback only; the token keeps out other users of the machine and web pages that
-//! a browser shows here. Closing the connection cancels the command.
+//! - Nobody is let in without a token; the folder's own, or one that `lockstep token create` made.
+//! - Every refusal is an RFC 9457 problem. Bodies, requests at once, waiting crawls and times are bounded.
+//! - A stop takes no request in any more; what is being answered has `serve.grace_seconds`.
 
+mod api;
 mod client;
+mod extract;
 mod figures;
+mod guard;
+mod health;
+mod internal;
+mod jobs;
+mod listen;
+mod openapi;
+mod problem;
 mod wire;
 
-use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Json, Response};
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::StatusCode;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
-use futures_util::stream;
-use serde_json::Value;
-use sha2::{Digest, Sha256};
+use axum::{Json, Router};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::Semaphore;
 
-use crate::command::{self, Handler, Progress, Reporter, Request};
-use crate::shutdown::{Shutdown, requested};
-use crate::{Error, Result};
+use crate::Result;
+use crate::clock::Clock;
+use crate::command::Library;
+use crate::shutdown::Shutdown;
+use crate::token::{Tokens, digest};
 
 pub use client::Client;
 pub use figures::tell;
-use wire::{Failure, Line, NDJSON};
+use guard::Access;
+use health::Readiness;
+use jobs::Jobs;
+use problem::Problem;
 
-/// What `/livez` answers, by which a command knows that it talks to one of us.
-const GREETING: &str = "lockstep";
-/// Largest request body; a request is a link or a question, so this is plenty.
-const REQUEST_BYTES_MAX: usize = 1 << 20;
+/// Where the first system's clients ask for a crawl.
+const SEED_PATH: &str = "/2015-03-31/functions/function/invocations";
 
-struct Door<H> {
-    handler: Arc<H>,
-    /// Compared as digests, so that the time it takes tells nothing about the token.
-    token: [u8; 32],
+/// What bounds the answers.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Bytes of a body.
+    pub body_bytes_max: usize,
+    /// Requests at once.
+    pub requests_max: usize,
+    /// Longest time for one answer.
+    pub timeout: Duration,
+    /// Crawls at once.
+    pub crawls_at_once: usize,
+    /// Crawls that may wait.
+    pub crawls_waiting_max: usize,
+    /// Crawls whose end is remembered.
+    pub crawls_kept: usize,
+    /// Whether the first system's crawl path may be asked without a token.
+    pub seed_clients: bool,
+    /// Wall clock, for people.
+    pub clock: Clock,
+}
+
+/// Who may ask.
+#[derive(Debug)]
+pub struct Keys {
+    /// The token of `endpoint.json`; none where nothing is announced, and then no command is answered.
+    pub own: Option<String>,
+    /// Those that were made.
+    pub tokens: Tokens,
+}
+
+/// What every route has at hand.
+struct Shared<L> {
+    library: Arc<L>,
+    access: Arc<Access>,
+    settings: Settings,
+    turns: Arc<Semaphore>,
+    jobs: Jobs,
+    readiness: Readiness,
     shutdown: Shutdown,
 }
 
-/// Answers until it is asked to stop; then whoever waits for an answer is told that, and what
-/// their commands have stored stays.
+/// Answers until it is asked to stop, and then until what is in hand is answered: commands are told that at
+/// once, requests and the crawls that run come to their end, for as long as the caller waits.
 ///
 /// # Errors
-/// When the listener fails.
-pub async fn serve<H: Handler>(
+/// A crawl that panicked.
+pub async fn serve<L: Library>(
     listener: TcpListener,
-    handler: Arc<H>,
-    token: &str,
+    library: Arc<L>,
+    keys: Keys,
+    settings: Settings,
     shutdown: Shutdown,
 ) -> Result<()> {
-    let door = Door {
-        handler,
-        token: Sha256::digest(token.as_bytes()).into(),
+    let shared = Arc::new(Shared {
+        access: Arc::new(Access {
+            own: keys.own.map(|token| digest(token.as_bytes())),
+            tokens: keys.tokens,
+        }),
+        turns: Arc::new(Semaphore::new(settings.requests_max)),
+        jobs: Jobs::new(&settings),
+        readiness: Readiness::default(),
+        library: Arc::clone(&library),
         shutdown: shutdown.clone(),
-    };
-    axum::serve(listener, router(Arc::new(door)))
-        .with_graceful_shutdown(requested(shutdown))
-        .await
-        .map_err(Error::unavailable("the listener", "go on"))
+        settings,
+    });
+    let answering = listen::answer(listener, router(&shared), shutdown.clone());
+    let crawling = shared.jobs.run(library, shutdown.clone());
+    tokio::try_join!(answering, crawling).map(drop)
 }
 
-fn router<H: Handler>(door: Arc<Door<H>>) -> Router {
-    Router::new()
-        .route("/v1/{command}", post(answer::<H>))
-        .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
-        .with_state(door)
-        .route("/livez", get(|| async { GREETING }))
+fn router<L: Library>(shared: &Arc<Shared<L>>) -> Router {
+    let internal = internal::router(internal::Door {
+        handler: Arc::clone(&shared.library),
+        access: Arc::clone(&shared.access),
+        shutdown: shared.shutdown.clone(),
+    });
+    let state = || Arc::clone(shared);
+    let timed = Router::new()
+        .route(
+            "/v1/search",
+            get(api::search::asked::<L>).post(api::search::posted::<L>),
+        )
+        .route(
+            "/v1/documents/{type}/{id}",
+            get(api::documents::document::<L>),
+        )
+        .route("/v1/authors", get(api::authors::authors::<L>))
+        .route("/v1/crawl", post(api::crawl::order::<L>))
+        .route("/v1/crawl/{job}", get(api::crawl::job::<L>))
+        .route("/v1/status", get(api::status::status::<L>))
+        .route("/v1/parked", get(api::parked::parked::<L>))
+        .route_layer(from_fn_with_state(state(), guard::timed::<L>));
+    let public = timed
+        .route("/v1/export", get(api::export::export::<L>))
+        .route_layer(from_fn_with_state(state(), guard::limited::<L>))
+        .route_layer(from_fn_with_state(state(), guard::admitted::<L>));
+    let seed = Router::new()
+        .route(SEED_PATH, post(api::seed::invoke::<L>))
+        .route_layer(from_fn_with_state(state(), guard::limited::<L>))
+        .route_layer(from_fn_with_state(state(), guard::admitted_seed::<L>));
+    public
+        .merge(seed)
+        .route("/readyz", get(health::ready::<L>))
+        .with_state(state())
+        .route("/livez", get(health::live))
+        .route(
+            "/v1/openapi.json",
+            get(|| async { Json(openapi::document()) }),
+        )
+        .layer(DefaultBodyLimit::max(shared.settings.body_bytes_max))
+        .merge(internal)
+        .fallback(unknown)
+        .method_not_allowed_fallback(not_allowed)
+        .layer(from_fn(guard::identified))
 }
 
-async fn answer<H: Handler>(
-    State(door): State<Arc<Door<H>>>,
-    Path(command): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    if !door.admits(&headers) {
-        let why = "the token of endpoint.json is needed as `Authorization: Bearer …`";
-        return (StatusCode::UNAUTHORIZED, why).into_response();
-    }
-    let request = match read(&command, &body) {
-        Ok(request) => request,
-        Err(error) => return refuse(&error),
-    };
-    let (report, progress) = Reporter::new();
-    let lines = headers
-        .get(header::ACCEPT)
-        .is_some_and(|accepted| accepted.as_bytes() == NDJSON.as_bytes());
-    if lines {
-        let running = Running {
-            command: Box::pin(async move { door.handle(request, report).await }),
-            progress,
-        };
-        let body = Body::from_stream(stream::unfold(Some(running), next_line));
-        return ([(header::CONTENT_TYPE, NDJSON)], body).into_response();
-    }
-    match door.handle(request, report).await {
-        Ok(response) => Json(response).into_response(),
-        Err(error) => refuse(&error),
-    }
+async fn unknown(request: Request) -> Problem {
+    let detail = format!(
+        "there is nothing at {}; /v1/openapi.json says what there is",
+        request.uri().path()
+    );
+    Problem::new(StatusCode::NOT_FOUND, detail)
 }
 
-impl<H: Handler> Door<H> {
-    /// A command may wait for roles that are stopping too, so it does not outlive the asking.
-    async fn handle(&self, request: Request, report: Reporter) -> Result<command::Response> {
-        tokio::select! {
-            biased;
-            () = requested(self.shutdown.clone()) => {
-                Err(Error::Stopped { part: "the running process" })
-            }
-            done = self.handler.handle(request, report) => done,
-        }
-    }
-
-    fn admits(&self, headers: &HeaderMap) -> bool {
-        headers
-            .get(header::AUTHORIZATION)
-            .and_then(|value| value.as_bytes().strip_prefix(b"Bearer "))
-            .is_some_and(|token| <[u8; 32]>::from(Sha256::digest(token)) == self.token)
-    }
-}
-
-/// The command's name and its arguments as one request.
-fn read(command: &str, body: &[u8]) -> Result<Request> {
-    let bad = |error: serde_json::Error| Error::Config {
-        setting: command.to_owned(),
-        why: error.to_string(),
-    };
-    let arguments: Value = if body.is_empty() {
-        Value::Object(serde_json::Map::new())
-    } else {
-        serde_json::from_slice(body).map_err(bad)?
-    };
-    serde_json::from_value(serde_json::json!({ command: arguments })).map_err(bad)
-}
-
-fn refuse(error: &Error) -> Response {
-    let status = match error {
-        Error::NotFound { .. } => StatusCode::NOT_FOUND,
-        Error::Config { .. } | Error::Malformed { .. } => StatusCode::BAD_REQUEST,
-        Error::Fetch { .. } | Error::Gone { .. } | Error::Later { .. } => StatusCode::BAD_GATEWAY,
-        Error::Unavailable { .. } | Error::Stopped { .. } => StatusCode::SERVICE_UNAVAILABLE,
-        _ => StatusCode::INTERNAL_SERVER_ERROR,
-    };
-    (status, Json(Line::Error(Failure::from(error)))).into_response()
-}
-
-/// A command under way whose progress is told.
-struct Running<F> {
-    command: F,
-    progress: watch::Receiver<Progress>,
-}
-
-/// The next line of the answer; after the last one nothing is left.
-async fn next_line<F>(
-    running: Option<Running<F>>,
-) -> Option<(Result<Vec<u8>, serde_json::Error>, Option<Running<F>>)>
-where
-    F: Future<Output = Result<command::Response>> + Unpin,
-{
-    let Running {
-        mut command,
-        mut progress,
-    } = running?;
-    let (line, left) = tokio::select! {
-        biased;
-        done = &mut command => (Line::from(done), None),
-        Ok(()) = progress.changed() => {
-            let latest = progress.borrow_and_update().clone();
-            (Line::Progress(latest), Some(Running { command, progress }))
-        }
-    };
-    Some((line.to_bytes(), left))
+async fn not_allowed(request: Request) -> Problem {
+    let detail = format!(
+        "{} is no method of {}",
+        request.method(),
+        request.uri().path()
+    );
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
+mod api;
 mod authors;
 mod bad_input;
 mod capture_crash;
@@ -31,6 +32,7 @@ mod services;
 mod simulation;
 mod spine;
 mod support {
+    pub(crate) mod api;
     pub(crate) mod app;
     pub(crate) mod binary;
     pub(crate) mod broker;
@@ -44,6 +46,7 @@ mod support {
     pub(crate) mod proxy;
     pub(crate) mod qdrant;
     pub(crate) mod services;
+    pub(crate) mod site;
     pub(crate) mod wire;
 }
 mod tutorial;

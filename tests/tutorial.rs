@@ -64,8 +64,7 @@ async fn every_command_of_the_tutorial_does_what_it_says() {
     let folder = tempfile::tempdir().unwrap();
     let program = Path::new(env!("CARGO_BIN_EXE_lockstep")).parent().unwrap();
     let output = Command::new("bash")
-        // `%1` names a job only where there is job control.
-        .args(["-m", "-c", &script])
+        .args(["-c", &script])
         .current_dir(folder.path())
         .env_clear()
         .env(

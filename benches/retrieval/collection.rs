@@ -1,6 +1,6 @@
 //! A test collection in BEIR's form.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::path::Path;
 
@@ -43,7 +43,7 @@ impl Collection {
     pub(crate) fn read(folder: &Path) -> Result<Self> {
         let documents: Vec<Document> = lines(&folder.join("corpus.jsonl"))?;
         let mut questions: Vec<Question> = lines(&folder.join("queries.jsonl"))?;
-        let known: HashMap<&str, ()> = documents.iter().map(|one| (one.id.as_str(), ())).collect();
+        let known: HashSet<&str> = documents.iter().map(|one| one.id.as_str()).collect();
         let mut grades: BTreeMap<String, Grades> = BTreeMap::new();
         let path = folder.join("qrels/test.tsv");
         for (line, number) in read(&path)?.lines().zip(1..).skip(1) {
@@ -59,7 +59,7 @@ impl Collection {
                 .trim()
                 .parse()
                 .map_err(|_| malformed(&path, number, "a number in the third field"))?;
-            if grade > 0.0 && known.contains_key(document) {
+            if grade > 0.0 && known.contains(document) {
                 let of_question = grades.entry(question.to_owned()).or_default();
                 of_question.insert(document.to_owned(), grade);
             }

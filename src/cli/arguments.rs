@@ -3,9 +3,11 @@
 mod author;
 mod control;
 mod crawl;
+mod export;
 mod partitions;
 mod search;
 mod settings;
+mod token;
 
 use std::path::PathBuf;
 
@@ -20,9 +22,11 @@ use crate::{Error, Result};
 use author::Author;
 pub(super) use control::Control;
 pub(super) use crawl::Crawl;
+pub(super) use export::Export;
 pub(super) use partitions::Partitions;
 use search::Search;
 pub(super) use settings::What;
+pub(super) use token::Token;
 
 const DATA_HELP: &str =
     "The folder that holds all data [env: LOCKSTEP_DATA; default: the platform's data folder]";
@@ -82,12 +86,26 @@ pub(super) enum Command {
         #[arg(long, value_name = "LIST", value_parser = partitions::read)]
         partitions: Option<Partitions>,
     },
+    /// Answer over HTTP from the services until it is stopped; as many processes as you like
+    #[command(after_help = "Examples:
+  lockstep serve
+  LOCKSTEP_SERVE_LISTEN=0.0.0.0:7411 lockstep serve    # where there is a token")]
+    Serve,
     /// Look at everything that is needed here, and say how to mend what is not as it should be
     #[command(after_help = "Examples:\n  lockstep doctor\n  lockstep doctor --json")]
     Doctor,
     /// Check the settings, or show them and where each comes from
     #[command(subcommand)]
     Config(What),
+    /// Make, list or revoke the tokens that the HTTP API lets in
+    #[command(subcommand)]
+    Token(Token),
+    /// Write the index as lines of JSON: documents, chunks, or chunks with their vectors
+    #[command(after_help = "Examples:
+  lockstep export > documents.jsonl
+  lockstep export --what vectors --type articles --output vectors.jsonl --manifest vectors.json
+  lockstep export --what chunks --author \"Ada Lovelace\" --since 2026-01-31")]
+    Export(Export),
     #[command(flatten)]
     Control(Control),
     #[command(flatten)]
@@ -120,6 +138,7 @@ pub(super) enum Ask {
   lockstep crawl https://medium.com/@ada --author \"Ada Lovelace\"
   lockstep crawl https://letters.example.org --as substack --author \"Ada Lovelace\"
   lockstep crawl ./book --author \"Ada Lovelace\"
+  lockstep crawl https://example.org/engine.git --author \"Ada Lovelace\"
   lockstep crawl https://github.com/ada/engine --ref v1.2 --author \"Ada Lovelace\"
   lockstep crawl https://github.com/ada --author \"Ada Lovelace\"
   lockstep crawl --links links.txt --author \"Ada Lovelace\"

@@ -88,6 +88,9 @@ fn hint(error: &Error) -> Option<&'static str> {
         Error::NotFound { what } if what.starts_with("parked message") => {
             Some("`lockstep parked list` shows their ids")
         }
+        Error::NotFound { what } if what.starts_with("token ") => {
+            Some("`lockstep token list` shows their ids")
+        }
         Error::NotFound { what } if what.starts_with("author ") => {
             Some("`lockstep author list` shows them")
         }

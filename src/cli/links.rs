@@ -59,8 +59,11 @@ struct Tally {
     done_before: usize,
     failed: usize,
     bad_lines: usize,
-    #[serde(flatten)]
-    counts: Counts,
+    // Named one by one: links fail, and what a link's documents count is another thing of that name.
+    written: usize,
+    unchanged: usize,
+    deleted: usize,
+    left_out: usize,
     is_resumed: bool,
 }
 
@@ -171,14 +174,14 @@ impl Tally {
             Ok(linked) if linked.was_done => self.done_before += 1,
             Ok(linked) => {
                 let counts = Counts::of(&linked.report);
-                self.counts.written += counts.written;
-                self.counts.unchanged += counts.unchanged;
-                self.counts.deleted += counts.deleted;
+                self.written += counts.written;
+                self.unchanged += counts.unchanged;
+                self.deleted += counts.deleted;
                 if linked.report.is_failure() {
                     self.failed += 1;
                 } else {
                     self.done += 1;
-                    self.counts.failed += counts.failed;
+                    self.left_out += counts.failed;
                 }
             }
             Err(_) => self.failed += 1,
@@ -189,23 +192,24 @@ impl Tally {
         if json {
             return line(&serde_json::json!({ "summary": self }));
         }
-        let mut text = format!("{} links: {} done", self.links, self.done);
-        if self.done_before > 0 {
-            text.push_str(&format!(", {} done before", self.done_before));
-        }
-        text.push_str(&format!(", {} failed", self.failed));
-        if self.bad_lines > 0 {
-            text.push_str(&format!(", {} bad lines", self.bad_lines));
-        }
-        let Counts {
+        let some = |count: usize, what: &str| match count {
+            0 => String::new(),
+            _ => format!(", {count} {what}"),
+        };
+        let Self {
             written,
             unchanged,
             deleted,
             ..
-        } = self.counts;
-        text.push_str(&format!(
-            " ({written} written, {unchanged} unchanged, {deleted} deleted)\n"
-        ));
+        } = self;
+        let text = format!(
+            "{} links: {} done{}, {} failed{} ({written} written, {unchanged} unchanged, {deleted} deleted)\n",
+            self.links,
+            self.done,
+            some(self.done_before, "done before"),
+            self.failed,
+            some(self.bad_lines, "bad lines"),
+        );
         Ok(text)
     }
 }

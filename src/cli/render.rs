@@ -7,10 +7,12 @@ mod reports;
 mod searches;
 mod services;
 mod settings;
+mod tokens;
 
 pub(super) use doctor::diagnosis;
 pub(super) use services::stance;
 pub(super) use settings::{faults, settings};
+pub(super) use tokens::{created, tokens};
 
 use std::fmt::Write as _;
 

@@ -97,41 +97,26 @@ pub struct About {
 }
 
 impl<R: Rooms> Handler for Commands<R> {
+    #[expect(
+        clippy::cognitive_complexity,
+        reason = "one arm a command, and each is a call"
+    )]
     async fn handle(&self, request: Request, report: Reporter) -> Result<Response> {
         match request {
-            Request::Crawl { what, wait } => {
-                let mut crawled = self.crawl(&what, &report).await?;
-                crawled.version = self.written(wait).await?;
-                self.wait(wait, Until::Edits, &report).await?;
-                Ok(Response::Crawl(crawled))
-            }
+            Request::Crawl { what, wait } => self.crawl_and_wait(&what, wait, &report).await,
             Request::LinksStart { list, anew } => self.start_links(&list, anew).await,
             Request::CrawlLink { what, since_ms } => {
                 self.crawl_link(&what, since_ms, &report).await
             }
-            Request::LinksEnd { list, wait } => {
-                self.wait(wait, Until::Edits, &report).await?;
-                self.end_links(&list).await
-            }
+            Request::LinksEnd { list, wait } => self.end_links(&list, wait, &report).await,
             Request::CrawlList {} => self.history().await,
             Request::Search(query) => self.search(&query).await.map(Response::Search),
-            Request::Delete { target, wait } => {
-                let mut deleted = self.delete(&target).await?;
-                deleted.version = self.written(wait).await?;
-                self.wait(wait, Until::Edits, &report).await?;
-                Ok(Response::Delete(deleted))
-            }
-            Request::Status {} => Ok(Response::Status(Box::new(status::status(self).await?))),
+            Request::Delete { target, wait } => self.delete_and_wait(&target, wait, &report).await,
+            Request::Status {} => self.status().await,
             Request::ParkedList {} => self.parked().await.map(Response::ParkedList),
-            Request::ParkedShow { id } => {
-                let message = parked::find(self.queue.as_ref(), &id).await?;
-                Ok(Response::ParkedShow(Box::new(message.into())))
-            }
+            Request::ParkedShow { id } => self.show(&id).await,
             Request::ParkedRetry { id, wait } => self.retry(id.as_deref(), wait, &report).await,
-            Request::ParkedDrop { id } => {
-                let messages = parked::forget(self.queue.as_ref(), id.as_deref()).await?;
-                Ok(Response::ParkedDrop(Dropped { messages }))
-            }
+            Request::ParkedDrop { id } => self.forget(id.as_deref()).await,
             Request::Explain { target } => self.explain(&target).await,
             Request::AuthorList {} => self.authors().await,
             Request::AuthorRename { author, name, wait } => {
@@ -146,17 +131,63 @@ impl<R: Rooms> Handler for Commands<R> {
                 let options = verify::Options { vectors, repair };
                 self.verify(options, &report).await
             }
-            Request::Resync { target, wait } => {
-                let documents = self.resync(&target).await?;
-                self.wait(wait, Until::Everything, &report).await?;
-                Ok(Response::Resync(Resynced { documents }))
-            }
+            Request::Resync { target, wait } => self.resync_and_wait(&target, wait, &report).await,
             Request::Reindex(what) => self.reindex(what, &report).await,
         }
     }
 }
 
 impl<R: Rooms> Commands<R> {
+    async fn crawl_and_wait(
+        &self,
+        what: &crawl::Request,
+        wait: bool,
+        report: &Reporter,
+    ) -> Result<Response> {
+        let mut crawled = self.crawl(what, report).await?;
+        crawled.version = self.written(wait).await?;
+        self.wait(wait, Until::Edits, report).await?;
+        Ok(Response::Crawl(crawled))
+    }
+
+    async fn delete_and_wait(
+        &self,
+        target: &str,
+        wait: bool,
+        report: &Reporter,
+    ) -> Result<Response> {
+        let mut deleted = self.delete(target).await?;
+        deleted.version = self.written(wait).await?;
+        self.wait(wait, Until::Edits, report).await?;
+        Ok(Response::Delete(deleted))
+    }
+
+    async fn resync_and_wait(
+        &self,
+        target: &str,
+        wait: bool,
+        report: &Reporter,
+    ) -> Result<Response> {
+        let documents = self.resync(target).await?;
+        self.wait(wait, Until::Everything, report).await?;
+        Ok(Response::Resync(Resynced { documents }))
+    }
+
+    async fn status(&self) -> Result<Response> {
+        let status = status::status(self).await?;
+        Ok(Response::Status(Box::new(status)))
+    }
+
+    async fn show(&self, id: &str) -> Result<Response> {
+        let message = parked::find(self.queue.as_ref(), id).await?;
+        Ok(Response::ParkedShow(Box::new(message.into())))
+    }
+
+    async fn forget(&self, id: Option<&str>) -> Result<Response> {
+        let messages = parked::forget(self.queue.as_ref(), id).await?;
+        Ok(Response::ParkedDrop(Dropped { messages }))
+    }
+
     async fn parked(&self) -> Result<ParkedList> {
         self.forget_overtaken().await?;
         parked::list(self.queue.as_ref()).await
@@ -187,7 +218,7 @@ impl<R: Rooms> Commands<R> {
         Ok(())
     }
 
-    async fn wait(&self, wait: bool, until: Until, report: &Reporter) -> Result<()> {
+    pub(super) async fn wait(&self, wait: bool, until: Until, report: &Reporter) -> Result<()> {
         if wait {
             settle::caught_up(self, until, report).await
         } else {

@@ -9,6 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::commands::{Commands, Rooms};
+use super::settle::Until;
 use super::{Reporter, Response};
 use crate::logbook::{Logbook as _, Run, Runs};
 use crate::{Result, crawl};
@@ -72,7 +73,13 @@ impl<R: Rooms> Commands<R> {
     }
 
     /// The list came to its end: next time it begins anew.
-    pub(super) async fn end_links(&self, list: &str) -> Result<Response> {
+    pub(super) async fn end_links(
+        &self,
+        list: &str,
+        wait: bool,
+        report: &Reporter,
+    ) -> Result<Response> {
+        self.wait(wait, Until::Edits, report).await?;
         let link = format!("{LIST}{list}");
         if let Some(mut run) = self.source.runs(Runs::Of(link), 1).await?.pop() {
             run.finished_ms = Some(self.crawling.manners.clock().now_ms());

@@ -339,14 +339,13 @@ mod tests {
     #[test]
     fn every_fault_is_named_at_once() {
         let file = "[queue]\npartitions = 0\n[crawl]\nbyte_max = 3\n[model]\nbackend = 'cloud'\n\
-                    [serve]\nlisten = '0.0.0.0:80'\n[surprise]\n";
+                    [surprise]\n";
         let error = load_with(file, &[("LOCKSTEP_CAPTURE_WINDOW", "many")]).unwrap_err();
         let text = error.to_string();
         for part in [
             "queue.partitions: 0",
             "crawl.byte_max",
             "model.backend",
-            "serve.listen: 0.0.0.0",
             "surprise",
             "LOCKSTEP_CAPTURE_WINDOW",
         ] {

@@ -100,10 +100,7 @@ fn watch(entry: &Table, fault: &mut impl FnMut(&str, &str)) -> Option<Watch> {
     let target = text("link", "link = \"https://example.org/blog\"");
     let author = text("author", "author = \"Ada Lovelace\"");
     let every = text("every", "every = \"1d\"");
-    let as_kind = match entry.get("as") {
-        Some(_) => Some(text("as", "as = \"substack\"")),
-        None => None,
-    };
+    let as_kind = entry.get("as").map(|_| text("as", "as = \"substack\""));
     let as_kind = as_kind.filter(|name| !name.is_empty());
     let reference = entry.get("ref").map(|_| text("ref", "ref = \"main\""));
     if let Some(name) = as_kind.as_deref()
@@ -135,7 +132,7 @@ fn watch(entry: &Table, fault: &mut impl FnMut(&str, &str)) -> Option<Watch> {
             );
             return None;
         }
-        if let Err(error) = crawl::check(&request) {
+        if let Err(error) = crawl::examine(&request) {
             fault("link", &error.to_string());
             return None;
         }

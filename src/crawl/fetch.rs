@@ -155,7 +155,7 @@ impl Fetcher {
             self.obey(&url).await.map_err(fail)?;
             // What is known holds for where it stood; elsewhere is another page.
             let known = known.filter(|known| known.at == url.as_str());
-            let (step, _turn) = self.ask(&url, known).await.map_err(fail)?;
+            let (step, _turn) = self.ask_in_turn(&url, known).await.map_err(fail)?;
             match step {
                 Step::Moved(next) => url = next,
                 Step::Same => return Ok(None),
@@ -219,7 +219,7 @@ impl Fetcher {
         let (mut robots, mut delay_ms) = (Robots::allow_all(), 0);
         for _ in 0..=REDIRECTS_MAX {
             self.guard.permit(&at).map_err(Stop::Why)?;
-            let (step, _turn) = self.ask(&at, None).await?;
+            let (step, _turn) = self.ask_in_turn(&at, None).await?;
             match step {
                 Step::Moved(next) => at = next,
                 Step::Same => break,
@@ -247,7 +247,7 @@ impl Fetcher {
 
     /// Asks when it is the host's turn, and again where it asks for patience; nobody else asks it while
     /// the turn is held.
-    async fn ask(&self, url: &Url, known: Option<&Page>) -> Result<(Step, Turn), Stop> {
+    async fn ask_in_turn(&self, url: &Url, known: Option<&Page>) -> Result<(Step, Turn), Stop> {
         let mut until_ms = 0;
         for _ in 0..ATTEMPTS_MAX {
             let turn = self.manners.turn(url, self.wait_ms_max).await;

@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 
-use super::{Kind, Request, check};
+use super::{Kind, Request, examine};
 
 /// A line that names something to crawl.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,7 +83,7 @@ fn request(
     if !is_link && !std::path::Path::new(link).exists() {
         return Err("it is neither a link nor a file or folder that is there".to_owned());
     }
-    check(&request).map_err(|error| error.to_string())?;
+    examine(&request).map_err(|error| error.to_string())?;
     Ok(request)
 }
 

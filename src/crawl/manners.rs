@@ -54,7 +54,7 @@ struct Pace {
 pub(crate) struct Turn {
     host: Arc<Host>,
     clock: Clock,
-    _turn: OwnedMutexGuard<()>,
+    _alone: OwnedMutexGuard<()>,
 }
 
 /// A link that is crawled now; by nobody else in this process while this is held.
@@ -103,7 +103,7 @@ impl Manners {
         Ok(Turn {
             host,
             clock: self.0.clock.clone(),
-            _turn: turn,
+            _alone: turn,
         })
     }
 

@@ -37,6 +37,9 @@ pub struct Settings {
     pub allow_private: bool,
     /// Hosts that may be asked though their addresses are private. None.
     pub allow_hosts: Vec<String>,
+    /// What all crawls of the process share: whom they ask when, and by which clock.
+    #[serde(skip)]
+    pub manners: Manners,
     /// The token that is shown to GitHub, for what is private and for more requests an hour. None.
     #[serde(skip)]
     pub github_token: Token,
@@ -46,9 +49,6 @@ pub struct Settings {
     /// all where it is not set.
     #[serde(skip)]
     pub clones: Option<PathBuf>,
-    /// What all crawls of the process share: whom they ask when, and by which clock.
-    #[serde(skip)]
-    pub manners: Manners,
     /// Where clones live while they are read; set by the owner of the data folder.
     #[serde(skip)]
     pub tmp: PathBuf,
@@ -68,10 +68,10 @@ impl Default for Settings {
             contact: None,
             allow_private: false,
             allow_hosts: Vec::new(),
+            manners: Manners::default(),
             github_token: Token::default(),
             github_url: "https://github.com".to_owned(),
             clones: None,
-            manners: Manners::default(),
             tmp: std::env::temp_dir(),
         }
     }

@@ -178,7 +178,7 @@ impl Target {
 ///
 /// # Errors
 /// [`Error::Config`] for an argument that names nothing that can be crawled.
-pub fn check(request: &super::Request) -> Result<()> {
+pub fn examine(request: &super::Request) -> Result<()> {
     let place = |_: &Path| Place::Folder { pages: true };
     Target::parse(&request.target, request.as_kind.clone(), place).map(|_| ())
 }

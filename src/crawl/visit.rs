@@ -38,7 +38,7 @@ impl State {
             at: page.url.to_string(),
             etag: page.etag.clone(),
             last_modified: page.last_modified.clone(),
-            hash: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+            hash: format!("{digest:x}"),
         }
     }
 

@@ -55,7 +55,7 @@ pub async fn find_keys<S: Source, Q: Queue, V: VectorStore, E>(
 }
 
 /// Every key that `<type>/<id>` may spell.
-fn spelled(text: &str) -> Vec<DocumentKey> {
+pub(crate) fn spelled(text: &str) -> Vec<DocumentKey> {
     let Some((kind, id)) = text.split_once('/').filter(|(kind, id)| {
         // A link has a colon before its first slash, and a path starts with one.
         !kind.is_empty() && !kind.contains(':') && !id.is_empty()

@@ -84,7 +84,7 @@ async fn open(
         let address = Some(door.address());
         let commands = parts.commands(config, roles, address).await?;
         drive(roles, &commands);
-        door.serve(roles, commands, folder)?;
+        door.serve(roles, commands, Some(folder))?;
     }
     Ok(())
 }

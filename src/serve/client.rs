@@ -4,12 +4,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use reqwest::header;
+use serde::Deserialize;
+use url::Url;
 
 use crate::command::{Handler, Reporter, Request, Response};
+use crate::export::{Selection, Summary, moment};
 use crate::folder::Endpoint;
 use crate::{Error, Result};
 
-use super::GREETING;
+use super::api::export::Last;
+use super::health::GREETING;
 use super::wire::{Line, NDJSON};
 
 /// How long a process may take to say that it is there; it does nothing else for that answer.
@@ -61,12 +65,86 @@ impl Client {
     }
 }
 
+impl Client {
+    /// Exports through the running process: hands each line on, with its end, and gives the manifest.
+    ///
+    /// Cancel safe: nothing is changed.
+    ///
+    /// # Errors
+    /// What the process refuses, that it stopped before the end, or what `take` says.
+    pub async fn export(
+        &self,
+        selection: &Selection,
+        take: &mut (dyn FnMut(&[u8]) -> Result<()> + Send),
+    ) -> Result<Summary> {
+        let mut answer = self
+            .http
+            .get(self.export_link(selection)?)
+            .bearer_auth(&self.endpoint.token)
+            .send()
+            .await
+            .map_err(lost)?;
+        if !answer.status().is_success() {
+            let text = answer.text().await.map_err(lost)?;
+            let problem: Refused = serde_json::from_str(&text).unwrap_or(Refused { detail: text });
+            return Err(Error::Remote {
+                message: problem.detail,
+            });
+        }
+        // The last line is the manifest, so that one line is always kept back.
+        let (mut line, mut waiting) = (Vec::new(), Vec::new());
+        while let Some(chunk) = answer.chunk().await.map_err(lost)? {
+            for part in chunk.split_inclusive(|byte| *byte == b'\n') {
+                waiting.extend_from_slice(part);
+                if waiting.ends_with(b"\n") {
+                    if !line.is_empty() {
+                        take(&line)?;
+                    }
+                    line = std::mem::take(&mut waiting);
+                }
+            }
+        }
+        match serde_json::from_slice(&line) {
+            Ok(Last { manifest }) if waiting.is_empty() => Ok(manifest),
+            _ => Err(Error::Stopped {
+                part: "the running process",
+            }),
+        }
+    }
+
+    fn export_link(&self, selection: &Selection) -> Result<Url> {
+        let link = format!("{}/v1/export", self.endpoint.address);
+        let mut link = Url::parse(&link)
+            .map_err(|error| Error::malformed("endpoint.json", error.to_string()))?;
+        let mut pairs = link.query_pairs_mut();
+        pairs.append_pair("what", selection.what.name());
+        pairs.append_pair("manifest", "true");
+        for kind in &selection.types {
+            pairs.append_pair("type", kind);
+        }
+        if let Some(author) = &selection.author {
+            pairs.append_pair("author", author);
+        }
+        if let Some(since) = selection.since_ms {
+            pairs.append_pair("since", &moment(since));
+        }
+        drop(pairs);
+        Ok(link)
+    }
+}
+
+/// What a problem says.
+#[derive(Deserialize)]
+struct Refused {
+    detail: String,
+}
+
 impl Handler for Client {
     async fn handle(&self, request: Request, report: Reporter) -> Result<Response> {
         let (command, arguments) = split(&request)?;
         let mut answer = self
             .http
-            .post(format!("{}/v1/{command}", self.endpoint.address))
+            .post(format!("{}/internal/{command}", self.endpoint.address))
             .bearer_auth(&self.endpoint.token)
             .header(header::ACCEPT, NDJSON)
             .json(&arguments)
@@ -136,12 +214,16 @@ fn split(request: &Request) -> Result<(String, serde_json::Value)> {
 mod tests {
     use std::sync::Arc;
 
+    use axum::routing::get;
     use tokio::net::TcpListener;
 
+    use super::super::guard::Access;
+    use super::super::{health, internal};
     use super::*;
     use crate::command::Deleted;
     use crate::search::Query;
-    use crate::shutdown::Roles;
+    use crate::shutdown::{Roles, requested};
+    use crate::token::{Tokens, digest};
 
     /// Answers a search after one progress, and nothing else.
     struct Scripted;
@@ -166,8 +248,21 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let stop = roles.shutdown();
+        let door = internal::Door {
+            handler: Arc::new(Scripted),
+            access: Arc::new(Access {
+                own: Some(digest(b"right")),
+                tokens: Tokens::of("/nowhere/tokens.json".into()),
+            }),
+            shutdown: stop.clone(),
+        };
+        let router = internal::router(door).route("/livez", get(health::live));
         roles.start("serve", async {
-            super::super::serve(listener, Arc::new(Scripted), "right", stop).await
+            let serving = axum::serve(listener, router);
+            let serving = serving.with_graceful_shutdown(requested(stop));
+            serving
+                .await
+                .map_err(Error::unavailable("the listener", "go on"))
         });
         let client = Client::new(Endpoint {
             address,

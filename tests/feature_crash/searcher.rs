@@ -56,7 +56,7 @@ impl Searcher {
                 tally: Tally::default(),
             };
             while !*stopped.borrow() {
-                eyes.look().await;
+                Box::pin(eyes.look()).await;
                 let pause = Duration::from_millis(eyes.random.u64(0..=PAUSE_MS));
                 tokio::time::sleep(pause).await;
             }
@@ -101,7 +101,8 @@ impl Eyes {
             ..Query::default()
         };
         let standing = Standing::default();
-        let answer = search::search(self.store.as_ref(), &self.embedder, &query, standing).await;
+        let answer = search::search(self.store.as_ref(), &self.embedder, &query, standing);
+        let answer = Box::pin(answer).await;
         self.tally.searches += 1;
         self.tally.deleted += u32::from(is_deleted);
         let book = self.book.lock().unwrap();

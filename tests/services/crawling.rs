@@ -12,7 +12,9 @@ async fn a_list_and_a_schedule_are_kept_on_services() {
     let capture = place.start(&["capture"]);
     let worker = place.start(&["feature"]);
     worker.until(&["working"]).await;
-    let path = place.data().join("links.txt");
+    // A data folder holds nothing else.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("links.txt");
     let text = format!("{}\n{}\n", served.link("/one"), served.link("/two"));
     std::fs::write(&path, text).unwrap();
     let list = [

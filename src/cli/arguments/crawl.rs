@@ -22,7 +22,7 @@ pub(in crate::cli) struct Crawl {
     #[arg(long = "as", value_name = "KIND", value_parser = PossibleValuesParser::new(crawl::kinds()))]
     as_kind: Option<String>,
     /// The branch, tag or commit of a repository, instead of its default branch
-    #[arg(long = "ref", value_name = "NAME", requires = "link")]
+    #[arg(long = "ref", value_name = "NAME")]
     reference: Option<String>,
     /// Every link of a file, one a line, an author after it where --author is not theirs; goes on where
     /// the last run of it was interrupted

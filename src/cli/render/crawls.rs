@@ -56,7 +56,7 @@ fn one(out: &mut String, run: &Run) -> Written {
 
 fn span(seconds: u64) -> String {
     for (unit, length) in [("w", 604_800), ("d", 86_400), ("h", 3_600), ("m", 60)] {
-        if seconds >= length && seconds % length == 0 {
+        if seconds >= length && seconds.is_multiple_of(length) {
             return format!("{}{unit}", seconds / length);
         }
     }

@@ -300,7 +300,7 @@ pub(super) fn query(state: &mut State, mut request: QueryPoints) -> Answer<Query
         })) => question,
         other => return Err(unknown(other)),
     };
-    let score: Box<dyn Fn(&Stored) -> Option<f32>> = match question {
+    let score: Score = match question {
         Input::Dense(vector) => {
             let question = normalised(vector.data);
             if collection.dense.get(&using) != Some(&question.len()) {
@@ -320,7 +320,7 @@ pub(super) fn query(state: &mut State, mut request: QueryPoints) -> Answer<Query
                 .points
                 .values()
                 .filter_map(|found| found.sparse.get(&using));
-            let question = times_rarity(words, &stored.collect::<Vec<_>>());
+            let question = times_rarity(&words, &stored.collect::<Vec<_>>());
             let name = using.clone();
             Box::new(move |found| shared(&question, found.sparse.get(&name)?))
         }
@@ -347,12 +347,15 @@ pub(super) fn query(state: &mut State, mut request: QueryPoints) -> Answer<Query
     })
 }
 
+/// How near a point is; none where it shares nothing with the question.
+type Score = Box<dyn Fn(&Stored) -> Option<f32>>;
+
 /// The modifier `idf`: each value of the question times how rare its index is among all that is stored.
 #[expect(
     clippy::cast_precision_loss,
     reason = "the server of a test holds few points"
 )]
-fn times_rarity(question: SparseVector, stored: &[&SparseVector]) -> HashMap<u32, f32> {
+fn times_rarity(question: &SparseVector, stored: &[&SparseVector]) -> HashMap<u32, f32> {
     let all = stored.len() as f32;
     let rare = |index: &u32| {
         let having = stored

@@ -1,0 +1,205 @@
+//! `/v1/crawl`
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use serde::{Deserialize, Serialize};
+use url::Url;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::super::Shared;
+use super::super::extract::{Body, Segments};
+use super::super::jobs::{self, Counts, State as JobState};
+use super::super::problem::Problem;
+use super::said;
+use crate::command::Library;
+use crate::crawl;
+use crate::export::moment;
+
+/// How long whoever found the queue full waits before asking again, in seconds.
+const FULL_SECONDS: u32 = 30;
+
+/// What is to be crawled, and whose it is.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Order {
+    /// Whose it is: a full name, or the id of somebody who is stored.
+    #[schema(pattern = r"\S")]
+    user: String,
+    /// An http or https link: a page, a feed's home, a repository.
+    #[schema(format = "iri", pattern = "^https?://")]
+    link: String,
+}
+
+/// A crawl that was asked for.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Job {
+    /// What it is polled by.
+    #[schema(format = "uuid")]
+    id: String,
+    state: Stage,
+    user: String,
+    link: String,
+    /// RFC 3339.
+    #[schema(format = DateTime)]
+    asked_at: String,
+    #[schema(format = DateTime)]
+    started_at: Option<String>,
+    #[schema(format = DateTime)]
+    ended_at: Option<String>,
+    /// How far it is while it runs.
+    progress: Option<Progress>,
+    /// What it changed, when it is done.
+    counts: Option<Counts>,
+    /// Why it failed.
+    reason: Option<String>,
+}
+
+/// How far a job has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Stage {
+    Queued,
+    Running,
+    Done,
+    Failed,
+}
+
+/// How far a crawl is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Progress {
+    /// What is being done.
+    stage: String,
+    /// Things that are done.
+    done: u64,
+    /// Things in all, where known.
+    total: Option<u64>,
+}
+
+/// Asks for a crawl; the answer is a job to be polled. A restart forgets jobs; what a crawl has saved stays.
+#[utoipa::path(
+    post,
+    path = "/v1/crawl",
+    tag = "crawl",
+    request_body = Order,
+    responses(
+        (status = ACCEPTED, description = "The job, which waits for its turn", body = Job,
+            headers(("location" = String, description = "Where the job is polled"))),
+        (status = TOO_MANY_REQUESTS, description = "As many crawls wait as may", body = Problem,
+            content_type = "application/problem+json",
+            headers(("retry-after" = i32, description = "Seconds"))),
+    ),
+)]
+pub(crate) async fn order<L: Library>(
+    State(shared): State<Arc<Shared<L>>>,
+    Body(order): Body<Order>,
+) -> Result<Response, Problem> {
+    said("user", &order.user)?;
+    let what = what(&order.user, &order.link)?;
+    let (id, _) = shared.jobs.ask(what).map_err(|jobs::Full| full())?;
+    let job = shared
+        .jobs
+        .get(id)
+        .ok_or_else(|| unknown(&id.to_string()))?;
+    let location = format!("/v1/crawl/{id}");
+    let job = Json(Job::new(id, job));
+    Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], job).into_response())
+}
+
+/// A job that was asked for.
+#[utoipa::path(
+    get,
+    path = "/v1/crawl/{job}",
+    tag = "crawl",
+    params(("job" = String, Path, format = "uuid", description = "The id that the order was answered with")),
+    responses(
+        (status = OK, description = "How far it is", body = Job),
+        (status = NOT_FOUND, description = "It is not remembered any more, or never was", body = Problem,
+            content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn job<L: Library>(
+    State(shared): State<Arc<Shared<L>>>,
+    Segments(text): Segments<String>,
+) -> Result<Json<Job>, Problem> {
+    let id = Uuid::parse_str(&text).map_err(|_| unknown(&text))?;
+    let job = shared.jobs.get(id).ok_or_else(|| unknown(&text))?;
+    Ok(Json(Job::new(id, job)))
+}
+
+/// What the crawl is asked; never a file of this machine, which is the owner's to give.
+pub(super) fn what(user: &str, link: &str) -> Result<crawl::Request, Problem> {
+    let link = link.trim();
+    match Url::parse(link) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(crawl::Request {
+            target: link.to_owned(),
+            author: user.split_whitespace().collect::<Vec<_>>().join(" "),
+            as_kind: None,
+            reference: None,
+        }),
+        _ => Err(Problem::bad(
+            "link: only http and https links are crawled over HTTP; `lockstep crawl` reads files",
+        )),
+    }
+}
+
+fn full() -> Problem {
+    let detail = "as many crawls wait as serve.crawls_waiting_max allows";
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).again_after(FULL_SECONDS)
+}
+
+fn unknown(id: &str) -> Problem {
+    let detail =
+        format!("crawl job {id} is not known here: a restart, or many later ones, forget it");
+    Problem::new(StatusCode::NOT_FOUND, detail)
+}
+
+impl Job {
+    fn new(id: Uuid, job: jobs::Job) -> Self {
+        let (state, counts, reason) = match job.state {
+            JobState::Queued => (Stage::Queued, None, None),
+            JobState::Running => (Stage::Running, None, None),
+            JobState::Done(counts) => (Stage::Done, Some(counts), None),
+            JobState::Failed(why) => (Stage::Failed, None, Some(why)),
+        };
+        Self {
+            id: id.to_string(),
+            state,
+            user: job.what.author,
+            link: job.what.target,
+            asked_at: moment(job.asked_ms),
+            started_at: job.started_ms.map(moment),
+            ended_at: job.ended_ms.map(moment),
+            progress: job.progress.map(|progress| Progress {
+                stage: progress.stage,
+                done: progress.done,
+                total: progress.total,
+            }),
+            counts,
+            reason,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_links_of_the_web_are_crawled_over_http() {
+        assert!(what("Ada", " https://example.org/a ").is_ok());
+        for link in [
+            "/etc/passwd",
+            "file:///etc/passwd",
+            "ssh://host/a",
+            "book",
+            "",
+        ] {
+            assert!(what("Ada", link).is_err(), "{link}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! What bounds the API, and what a stop does to what is in hand.
+
+use reqwest::Method;
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+use crate::support::api::{Answer, Caller, SEED, config};
+use crate::support::app::App;
+use crate::support::site::Site;
+
+/// An invocation that is answered when the site hands its page out.
+fn invoke(caller: &Caller, site: &Site) -> JoinSet<Answer> {
+    let (caller, event) = (
+        caller.clone(),
+        json!({"user": "Ada", "link": site.link("/held")}),
+    );
+    let mut asking = JoinSet::new();
+    asking.spawn(async move { caller.post(SEED, &event).await });
+    asking
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_request_too_many_is_told_to_come_again() {
+    let (data, site) = (tempfile::tempdir().unwrap(), Site::start().await);
+    let mut config = config(data.path());
+    config.serve.requests_max = 1;
+    let app = App::start_with(config).await;
+    let caller = Caller::of(data.path());
+    let mut held = invoke(&caller, &site);
+    site.is_asked().await;
+    let refused = caller.get("/v1/status").await;
+    refused.problem(503);
+    assert_eq!(refused.header("retry-after"), "1");
+    // Whether it is well can be asked all the same.
+    assert_eq!(caller.get("/readyz").await.status, 200);
+    site.release();
+    held.join_next().await.unwrap().unwrap().good();
+    assert_eq!(caller.get("/v1/status").await.status, 200);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_crawl_too_many_is_told_to_come_again() {
+    let (data, site) = (tempfile::tempdir().unwrap(), Site::start().await);
+    let mut config = config(data.path());
+    (config.serve.crawls_at_once, config.serve.crawls_waiting_max) = (1, 1);
+    let app = App::start_with(config).await;
+    let caller = Caller::of(data.path());
+    let mut held = invoke(&caller, &site);
+    site.is_asked().await;
+    let order = json!({"user": "Ada", "link": site.link("/open")});
+    let waiting = caller.post("/v1/crawl", &order).await;
+    assert_eq!(waiting.status, 202, "{waiting:?}");
+    let waiting = waiting.header("location").to_owned();
+    assert_eq!(caller.get(&waiting).await.good()["state"], "queued");
+    let refused = caller.post("/v1/crawl", &order).await;
+    refused.problem(429);
+    assert_eq!(refused.header("retry-after"), "30");
+    site.release();
+    held.join_next().await.unwrap().unwrap().good();
+    while caller.get(&waiting).await.good()["state"] != "done" {}
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_never_ends_is_given_up() {
+    let data = tempfile::tempdir().unwrap();
+    let mut config = config(data.path());
+    config.serve.timeout_seconds = 1;
+    let app = App::start_with(config).await;
+    let endpoint = lockstep::folder::Endpoint::find(data.path())
+        .unwrap()
+        .unwrap();
+    let address = endpoint.address.strip_prefix("http://").unwrap();
+    let mut slow = TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "POST /v1/search HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {}\r\n\
+         content-type: application/json\r\ncontent-length: 100\r\n\r\n{{",
+        endpoint.token
+    );
+    slow.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    slow.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 504");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_answers_what_is_in_hand_and_takes_nothing_in() {
+    let (data, site) = (tempfile::tempdir().unwrap(), Site::start().await);
+    let app = App::start_with(config(data.path())).await;
+    let caller = Caller::of(data.path());
+    let mut held = invoke(&caller, &site);
+    site.is_asked().await;
+    let mut stopping = JoinSet::new();
+    stopping.spawn(app.stop());
+    // From the moment when nobody is let in any more, the one in hand is still waited for.
+    while caller.request(Method::GET, "/livez").send().await.is_ok() {}
+    assert!(stopping.try_join_next().is_none());
+    site.release();
+    let answer = held.join_next().await.unwrap().unwrap().good();
+    assert_eq!(answer["statusCode"], 200, "{answer}");
+    stopping.join_next().await.unwrap().unwrap();
+    // What it saved is there.
+    let app = App::start_with(config(data.path())).await;
+    assert_eq!(app.status().await.documents["articles"], 1);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beyond_loopback_it_listens_only_where_there_is_a_token() {
+    let data = tempfile::tempdir().unwrap();
+    let mut config = config(data.path());
+    config.serve.listen = ([0, 0, 0, 0], 0).into();
+    let up = lockstep::run::up(config.clone(), std::future::pending(), |_| {});
+    let refused = Box::pin(up).await;
+    let told = refused.unwrap_err().to_string();
+    assert!(
+        told.contains("serve.listen") && told.contains("lockstep token create"),
+        "{told}"
+    );
+    let made = crate::support::binary::run(data.path(), &["token", "create"]);
+    assert_eq!(made.code, Some(0), "{made:?}");
+    let app = App::start_with(config).await;
+    // Commands on the folder still find it.
+    assert_eq!(app.status().await.indexed, 0);
+    app.stop().await;
+}

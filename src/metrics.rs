@@ -8,9 +8,11 @@
 //!
 //! A figure that this process cannot know is left out rather than told as 0.
 
+mod readiness;
+
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
@@ -19,17 +21,15 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
-use tokio::time::Instant;
 
 use crate::feature::worker::Counters;
 use crate::queue::Depth;
 use crate::telemetry::Counted;
 
+pub use readiness::Readiness;
+
 /// The content type of [`Metrics::text`]: `OpenMetrics` 1.0.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-/// How long a look stays good: three times that between two.
-const LOOK_LASTS: Duration = Duration::from_secs(45);
 
 type Labels<const N: usize> = [(&'static str, &'static str); N];
 type Figure = Family<Labels<0>, Gauge<f64, AtomicU64>>;
@@ -108,14 +108,8 @@ pub struct Metrics {
     requests: Family<Labels<0>, Counter>,
     tokens: Family<Labels<0>, Counter>,
     searches: Seconds<1>,
-    look: Mutex<Look>,
-}
-
-/// How the last look went.
-#[derive(Debug, Default)]
-struct Look {
-    went_well: Option<Instant>,
-    trouble: Option<String>,
+    /// Whether this process can do its work.
+    pub readiness: Readiness,
 }
 
 impl Metrics {
@@ -137,7 +131,7 @@ impl Metrics {
             requests: Family::default(),
             tokens: Family::default(),
             searches: Family::new_with_constructor(seconds),
-            look: Mutex::default(),
+            readiness: Readiness::default(),
         };
         metrics.register_capture();
         metrics.register_queue();
@@ -266,37 +260,6 @@ impl Metrics {
         search.observe(time.as_secs_f64());
     }
 
-    /// Records how a look at everything around this process went.
-    pub fn looked(&self, went: Result<(), String>) {
-        let mut look = self.look.lock().unwrap_or_else(PoisonError::into_inner);
-        match went {
-            Ok(()) => {
-                *look = Look {
-                    went_well: Some(Instant::now()),
-                    trouble: None,
-                };
-            }
-            Err(trouble) => look.trouble = Some(trouble),
-        }
-    }
-
-    /// Whether this process can do its work: a look went well a moment ago.
-    ///
-    /// # Errors
-    /// Why not.
-    pub fn ready(&self) -> Result<(), String> {
-        let look = self.look.lock().unwrap_or_else(PoisonError::into_inner);
-        let trouble = || {
-            look.trouble
-                .clone()
-                .unwrap_or_else(|| "it has not begun".into())
-        };
-        match look.went_well {
-            Some(when) if when.elapsed() <= LOOK_LASTS => Ok(()),
-            _ => Err(trouble()),
-        }
-    }
-
     /// Everything, as a scraper reads it.
     ///
     /// # Panics
@@ -357,87 +320,4 @@ fn wide(count: u64) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::Ordering;
-
-    use super::*;
-
-    fn full() -> Metrics {
-        let counters = Arc::<Counters>::default();
-        counters.stored.store(7, Ordering::Relaxed);
-        counters
-            .stages
-            .took(Stage::Embed, Duration::from_millis(20));
-        let metrics = Metrics::new(counters);
-        metrics.captures(true);
-        metrics.position(Duration::from_secs(2), Some(Duration::from_hours(1)));
-        let depth = Depth {
-            live: 3,
-            backfill: 0,
-            parked: 1,
-        };
-        metrics.queues(&depth, Duration::from_secs(90));
-        metrics.settled(1_700_000_000_500, Duration::from_secs(1));
-        metrics.searched("found", Duration::from_millis(30));
-        metrics.usage(2, 40);
-        metrics
-    }
-
-    #[test]
-    fn what_was_recorded_is_told() {
-        let text = full().text();
-        for line in [
-            "lockstep_capture_active{} 1.0",
-            "lockstep_source_oplog_window_seconds{} 3600.0",
-            "lockstep_queue_pending{lane=\"live\"} 3.0",
-            "lockstep_queue_oldest_parked_seconds{} 90.0",
-            "lockstep_index_as_of_timestamp_seconds{} 1700000000.5",
-            "lockstep_feature_changes_total{outcome=\"stored\"} 7",
-            "lockstep_feature_stage_seconds_count{stage=\"embed\"} 1",
-            "lockstep_search_seconds_count{outcome=\"found\"} 1",
-            "lockstep_model_tokens_total{} 40",
-        ] {
-            assert!(text.lines().any(|told| told == line), "{line} in {text}");
-        }
-        // A count that is read again is not counted again.
-        let metrics = full();
-        assert_eq!(metrics.text(), metrics.text());
-    }
-
-    #[test]
-    fn what_is_not_known_is_left_out() {
-        let text = Metrics::new(Arc::default()).text();
-        assert!(!text.contains("lockstep_capture_lag_seconds"), "{text}");
-    }
-
-    #[test]
-    fn the_page_has_a_row_for_every_metric_and_no_other() {
-        let page = include_str!("../docs/metrics.md");
-        let row = |line: &'static str| {
-            let mut cells = line.strip_prefix("| `lockstep_")?.split(" | ");
-            let name = cells.next()?.trim_end_matches('`');
-            Some((format!("lockstep_{name}"), format!("{}.", cells.next()?)))
-        };
-        let rows: Vec<_> = page.lines().filter_map(row).collect();
-        let text = full().text();
-        let known: Vec<_> = text
-            .lines()
-            .filter_map(|line| line.strip_prefix("# HELP ")?.split_once(' '))
-            .map(|(name, help)| (name.to_owned(), help.to_owned()))
-            .collect();
-        assert_eq!(rows, known, "docs/metrics.md against src/metrics.rs");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn it_is_ready_while_a_look_went_well_a_moment_ago() {
-        let metrics = Metrics::new(Arc::default());
-        assert_eq!(metrics.ready(), Err("it has not begun".into()));
-        metrics.looked(Ok(()));
-        assert_eq!(metrics.ready(), Ok(()));
-        // One look that went wrong is a hiccup; several are an outage.
-        metrics.looked(Err("the broker is away".into()));
-        assert_eq!(metrics.ready(), Ok(()));
-        tokio::time::advance(LOOK_LASTS + Duration::from_secs(1)).await;
-        assert_eq!(metrics.ready(), Err("the broker is away".into()));
-    }
-}
+mod tests;

@@ -4,6 +4,7 @@ mod author;
 mod control;
 mod crawl;
 mod export;
+mod parked;
 mod partitions;
 mod search;
 mod settings;
@@ -23,6 +24,7 @@ use author::Author;
 pub(super) use control::Control;
 pub(super) use crawl::Crawl;
 pub(super) use export::Export;
+use parked::Parked;
 pub(super) use partitions::Partitions;
 use search::Search;
 pub(super) use settings::What;
@@ -154,7 +156,7 @@ pub(super) enum Ask {
   lockstep search \"ENOSPC\" --mode words
   lockstep search \"borrowing\" --since 2024-01-01 --platform medium --language en --diverse
   lockstep search \"talking stick\" --at-least 1.0.57.0 --wait 5")]
-    Search(Search),
+    Search(Box<Search>),
     /// Delete a document from source and index
     #[command(after_help = "Examples:\n  lockstep delete https://example.org/an-article")]
     Delete {
@@ -218,45 +220,6 @@ pub(super) enum Ask {
     },
 }
 
-#[derive(Debug, Subcommand)]
-pub(super) enum Parked {
-    /// List them
-    #[command(after_help = "Examples:\n  lockstep parked list")]
-    List,
-    /// Show one with its reason
-    #[command(after_help = "Examples:\n  lockstep parked show 1c9d")]
-    Show {
-        /// Its id, or the beginning of it
-        id: String,
-    },
-    /// Read their documents again and send them as changes
-    #[command(
-        after_help = "Examples:\n  lockstep parked retry 1c9d\n  lockstep parked retry --all"
-    )]
-    Retry {
-        #[command(flatten)]
-        which: Which,
-        #[command(flatten)]
-        wait: Wait,
-    },
-    /// Forget them
-    #[command(after_help = "Examples:\n  lockstep parked drop 1c9d\n  lockstep parked drop --all")]
-    Drop {
-        #[command(flatten)]
-        which: Which,
-    },
-}
-
-#[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
-pub(super) struct Which {
-    /// Its id, or the beginning of it
-    id: Option<String>,
-    /// All of them
-    #[arg(long)]
-    all: bool,
-}
-
 #[derive(Debug, Args)]
 pub(super) struct Wait {
     /// Answer before the index has caught up, where a running process goes on with it
@@ -284,13 +247,7 @@ impl Ask {
                 wait: !wait.no_wait,
             },
             Self::Status => Request::Status {},
-            Self::Parked(Parked::List) => Request::ParkedList {},
-            Self::Parked(Parked::Show { id }) => Request::ParkedShow { id },
-            Self::Parked(Parked::Retry { which, wait }) => Request::ParkedRetry {
-                id: which.id,
-                wait: !wait.no_wait,
-            },
-            Self::Parked(Parked::Drop { which }) => Request::ParkedDrop { id: which.id },
+            Self::Parked(parked) => parked.request(),
             Self::Explain { target } => Request::Explain {
                 target: named(target)?,
             },
@@ -345,91 +302,4 @@ fn full_name(author: &str) -> Result<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::{CommandFactory as _, Parser as _};
-
-    use super::*;
-
-    fn request(arguments: &[&str]) -> Result<Request> {
-        let arguments = Arguments::try_parse_from([&["lockstep"], arguments].concat()).unwrap();
-        match arguments.command {
-            Command::Ask(ask) => ask.request(),
-            other => panic!("{other:?} asks nothing"),
-        }
-    }
-
-    #[test]
-    fn the_definition_is_sound() {
-        Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn every_command_that_asks_shows_an_example() {
-        fn check(command: &clap::Command) {
-            for command in command.get_subcommands() {
-                let help = command
-                    .get_after_help()
-                    .map(ToString::to_string)
-                    .unwrap_or_default();
-                let ends = command.get_subcommands().next().is_none();
-                assert!(
-                    !ends || help.contains("lockstep "),
-                    "{}",
-                    command.get_name()
-                );
-                check(command);
-            }
-        }
-        check(&Arguments::command());
-    }
-
-    #[test]
-    fn a_file_is_named_by_its_link_and_anything_else_as_it_is() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let target = |request| match request {
-            Request::Explain { target } => target,
-            other => panic!("{other:?}"),
-        };
-        let path = file.path().to_str().unwrap();
-        let named = target(request(&["explain", path]).unwrap());
-        assert_eq!(named, format!("file://{path}"));
-        let other = target(request(&["explain", "articles/1"]).unwrap());
-        assert_eq!(other, "articles/1");
-    }
-
-    #[test]
-    fn dropping_needs_an_id_or_all() {
-        assert!(Arguments::try_parse_from(["lockstep", "parked", "drop"]).is_err());
-        assert!(Arguments::try_parse_from(["lockstep", "parked", "drop", "1c", "--all"]).is_err());
-        assert_eq!(
-            request(&["parked", "drop", "--all"]).unwrap(),
-            Request::ParkedDrop { id: None }
-        );
-    }
-
-    #[test]
-    fn a_path_that_exists_becomes_absolute_and_a_link_stays() {
-        let crawl = |link: &str| match request(&["crawl", link, "--author", " Ada  Lovelace"]) {
-            Ok(Request::Crawl { what, wait }) => (what.target, what.author, wait),
-            other => panic!("{other:?}"),
-        };
-        assert!(std::path::Path::new(&crawl("src").0).is_absolute());
-        let (link, author, wait) = crawl("https://example.org/src");
-        assert_eq!(
-            (link.as_str(), author.as_str(), wait),
-            ("https://example.org/src", "Ada Lovelace", true)
-        );
-    }
-
-    #[test]
-    fn an_author_has_a_name_of_any_number_of_words() {
-        let author = |name: &str| request(&["crawl", "src", "--author", name]);
-        assert!(author("Plato").is_ok() && author("Ada King Lovelace").is_ok());
-        assert!(
-            author("  ")
-                .unwrap_err()
-                .to_string()
-                .contains("give a name")
-        );
-    }
-}
+mod tests;

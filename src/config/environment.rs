@@ -1,11 +1,14 @@
-//! The variables that a process was started with. Pure.
+//! The variables that a process was started with, and the settings that they give.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
+use toml::Value;
+
+use super::SECRETS;
 use super::nearest::nearest;
-use super::origin::{Fault, Origin};
-use super::{SECRETS, load};
+use super::origin::{Fault, Given, Origin};
+use super::tree::{names, typed};
 
 /// What all of our variables begin with.
 const OURS: &str = "LOCKSTEP_";
@@ -57,9 +60,52 @@ impl Environment {
         self.0.get(name).map(OsString::as_os_str)
     }
 
+    /// The settings that our own variables give.
+    pub(super) fn given(&self, faults: &mut Vec<Fault>) -> Vec<Given> {
+        let mut given = Vec::new();
+        for (name, default) in names() {
+            match self.value(&name, &default) {
+                Ok(Some((value, variable_name))) => given.push(Given {
+                    name,
+                    value,
+                    from: variable(&variable_name),
+                }),
+                Ok(None) => {}
+                Err(fault) => faults.push(fault),
+            }
+        }
+        given
+    }
+
+    fn value(&self, name: &str, default: &Value) -> Result<Option<(Value, String)>, Fault> {
+        let plain = variable_of(name);
+        let text = self.text(&plain)?;
+        if let Some(by_file) = file_variable_of(name)
+            && let Some(path) = self.os(&by_file)
+        {
+            let fault = |why| Fault::of(variable(&by_file), why);
+            if text.is_some() {
+                return Err(fault(format!("{plain} is set too: keep one of them")));
+            }
+            let read = std::fs::read_to_string(path);
+            let text = read.map_err(|error| fault(format!("{}: {error}", path.display())))?;
+            // Editors end a file with a line break, and no secret does.
+            let text = text.trim_end_matches(['\r', '\n']).to_owned();
+            return Ok(Some((Value::String(text), by_file)));
+        }
+        let Some(text) = text else {
+            return Ok(None);
+        };
+        if let Some(value) = typed(default, text) {
+            return Ok(Some((value, plain)));
+        }
+        let why = format!("{text:?} is no {}", default.type_str());
+        Err(Fault::of(variable(&plain), why))
+    }
+
     /// Variables that begin like ours and are none.
     pub(super) fn strangers(&self) -> Vec<Fault> {
-        let known: Vec<String> = load::names()
+        let known: Vec<String> = names()
             .iter()
             .flat_map(|(name, _)| names_of(name))
             .chain(PLACES.map(str::to_owned))

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use toml::Table;
 use toml::de::{DeTable, DeValue};
 
-use super::load::one_line;
 use super::origin::{Fault, Origin};
+use super::tree::one_line;
 
 /// A file that was read.
 #[derive(Debug, Default)]

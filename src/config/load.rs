@@ -9,12 +9,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use toml::{Table, Value};
+use toml::Table;
 
-use super::environment::{self, Environment, file_variable_of, variable, variable_of};
+use super::environment::{self, Environment};
 use super::file::File;
 use super::nearest::suggestion;
-use super::origin::{Fault, Origin};
+use super::origin::{Fault, Given, Origin};
+use super::tree::{leaves, names, nested, one_line, set};
 use super::{Config, seed, types, watch};
 use crate::feature::types::Types;
 use crate::{Error, Result};
@@ -37,15 +38,6 @@ pub struct Reading {
     pub origins: BTreeMap<String, Origin>,
     /// What is wrong.
     pub faults: Vec<Fault>,
-}
-
-/// A setting from somewhere.
-#[derive(Debug)]
-pub(super) struct Given {
-    /// As `section.name`.
-    pub(super) name: String,
-    pub(super) value: Value,
-    pub(super) from: Origin,
 }
 
 /// Reads and checks every setting.
@@ -84,7 +76,7 @@ pub fn read(place: Place, environment: &Environment) -> Result<Reading> {
         name,
         value,
     }));
-    given.extend(variables(environment, &mut faults));
+    given.extend(environment.given(&mut faults));
     let mut right = Table::new();
     let mut origins = BTreeMap::new();
     for given in given {
@@ -123,20 +115,6 @@ pub fn read(place: Place, environment: &Environment) -> Result<Reading> {
         origins,
         faults,
     })
-}
-
-/// Every setting's name, as `section.name`, with its default.
-///
-/// # Panics
-/// Never: the default tree is plain numbers and texts.
-pub fn names() -> Vec<(String, Value)> {
-    values(&Config::default())
-}
-
-/// Every setting's name and value.
-pub(super) fn values(config: &Config) -> Vec<(String, Value)> {
-    let tree = Table::try_from(config).expect("settings should be TOML: plain numbers and texts");
-    leaves("", tree)
 }
 
 fn fault(faults: &[String]) -> Error {
@@ -180,53 +158,6 @@ fn file(data: &Path, named: Option<PathBuf>) -> Result<File, Fault> {
     }
 }
 
-/// The settings that our own variables give.
-fn variables(environment: &Environment, faults: &mut Vec<Fault>) -> Vec<Given> {
-    let mut given = Vec::new();
-    for (name, default) in names() {
-        match variable_value(environment, &name, &default) {
-            Ok(Some((value, variable_name))) => given.push(Given {
-                name,
-                value,
-                from: variable(&variable_name),
-            }),
-            Ok(None) => {}
-            Err(fault) => faults.push(fault),
-        }
-    }
-    given
-}
-
-fn variable_value(
-    environment: &Environment,
-    name: &str,
-    default: &Value,
-) -> Result<Option<(Value, String)>, Fault> {
-    let plain = variable_of(name);
-    let text = environment.text(&plain)?;
-    if let Some(by_file) = file_variable_of(name)
-        && let Some(path) = environment.os(&by_file)
-    {
-        let fault = |why| Fault::of(variable(&by_file), why);
-        if text.is_some() {
-            return Err(fault(format!("{plain} is set too: keep one of them")));
-        }
-        let read = std::fs::read_to_string(path);
-        let text = read.map_err(|error| fault(format!("{}: {error}", path.display())))?;
-        // Editors end a file with a line break, and no secret does.
-        let text = text.trim_end_matches(['\r', '\n']).to_owned();
-        return Ok(Some((Value::String(text), by_file)));
-    }
-    let Some(text) = text else {
-        return Ok(None);
-    };
-    if let Some(value) = typed(default, text) {
-        return Ok(Some((value, plain)));
-    }
-    let why = format!("{text:?} is no {}", default.type_str());
-    Err(Fault::of(variable(&plain), why))
-}
-
 /// Whether a setting is right by itself, so that one fault does not hide another.
 fn alone(given: &Given) -> Result<(), String> {
     match nested(&given.name, given.value.clone()).try_into::<Config>() {
@@ -241,71 +172,9 @@ fn alone(given: &Given) -> Result<(), String> {
     }
 }
 
-/// Every setting below a table. An empty table is one too, so that an unknown section is found.
-fn leaves(above: &str, table: Table) -> Vec<(String, Value)> {
-    let mut found = Vec::new();
-    for (name, value) in table {
-        let name = if above.is_empty() {
-            name
-        } else {
-            format!("{above}.{name}")
-        };
-        match value {
-            Value::Table(inner) if !inner.is_empty() => found.extend(leaves(&name, inner)),
-            other => found.push((name, other)),
-        }
-    }
-    found
-}
-
-fn nested(name: &str, value: Value) -> Table {
-    let mut table = Table::new();
-    set(&mut table, name, value);
-    table
-}
-
-fn set(table: &mut Table, name: &str, value: Value) {
-    match name.split_once('.') {
-        None => {
-            table.insert(name.to_owned(), value);
-        }
-        Some((section, rest)) => {
-            let inner = table
-                .entry(section)
-                .or_insert_with(|| Value::Table(Table::new()));
-            if let Value::Table(inner) = inner {
-                set(inner, rest, value);
-            }
-        }
-    }
-}
-
-/// The text as a value of the default's type; a list is separated by commas.
-fn typed(default: &Value, text: &str) -> Option<Value> {
-    match default {
-        Value::String(_) => Some(Value::String(text.to_owned())),
-        Value::Integer(_) => text.trim().parse().ok().map(Value::Integer),
-        Value::Boolean(_) => text.trim().parse().ok().map(Value::Boolean),
-        Value::Float(_) => text.trim().parse().ok().map(Value::Float),
-        Value::Array(_) => {
-            let words = text
-                .split(',')
-                .map(str::trim)
-                .filter(|word| !word.is_empty());
-            Some(Value::Array(
-                words.map(|word| Value::String(word.to_owned())).collect(),
-            ))
-        }
-        Value::Datetime(_) | Value::Table(_) => None,
-    }
-}
-
-pub(super) fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::variable_of;
     use super::*;
 
     fn load_with(file: &str, variables: &[(&str, &str)]) -> Result<Config> {

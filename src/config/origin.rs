@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use serde::Serialize;
+use toml::Value;
 
 /// Where a setting came from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -37,6 +38,15 @@ impl fmt::Display for Origin {
             Self::Variable { variable } => f.write_str(variable),
         }
     }
+}
+
+/// A setting from somewhere.
+#[derive(Debug)]
+pub(super) struct Given {
+    /// As `section.name`.
+    pub(super) name: String,
+    pub(super) value: Value,
+    pub(super) from: Origin,
 }
 
 /// What is wrong with a setting.

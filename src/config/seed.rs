@@ -7,8 +7,7 @@ use toml::Value;
 use url::Url;
 
 use super::environment::{Environment, variable};
-use super::load::Given;
-use super::origin::Fault;
+use super::origin::{Fault, Given};
 
 /// Their port of Qdrant is that of its REST interface; ours is gRPC's.
 const REST_PORT: &str = "6333";

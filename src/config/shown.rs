@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
-use super::load::{Reading, values};
+use super::load::Reading;
 use super::origin::{Fault, Origin};
+use super::tree::values;
 use super::{SECRETS, Secret};
 
 /// Every setting and what is wrong.

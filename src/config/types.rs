@@ -42,7 +42,7 @@ pub(super) fn take(file: &mut File, faults: &mut Vec<Fault>) -> BTreeMap<String,
                 Ok(_) => drop(right.insert(name, value)),
                 Err(error) => {
                     let why = if SETTINGS.contains(&name.as_str()) {
-                        super::load::one_line(error.message())
+                        super::tree::one_line(error.message())
                     } else {
                         suggestion(&name, SETTINGS.into_iter())
                     };

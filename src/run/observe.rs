@@ -81,7 +81,9 @@ async fn looking<F: Future<Output = Result<()>>>(
     look: impl Fn() -> F,
 ) -> Infallible {
     loop {
-        metrics.looked(look().await.map_err(|error| error.chain()));
+        metrics
+            .readiness
+            .looked(look().await.map_err(|error| error.chain()));
         sleep(LOOK).await;
     }
 }

@@ -34,7 +34,7 @@ async fn figures(State(metrics): State<Arc<Metrics>>) -> Response {
 }
 
 async fn ready(State(metrics): State<Arc<Metrics>>) -> Response {
-    match metrics.ready() {
+    match metrics.readiness.ready() {
         Ok(()) => "it works\n".into_response(),
         Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
     }

@@ -62,40 +62,9 @@ impl Clock {
     }
 }
 
-/// A moment for people: `2026-01-31 12:00:00 UTC`.
-pub fn moment(ms: u64) -> String {
-    let seconds = ms / 1_000;
-    let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
-    // Days to a date of the Gregorian calendar, in eras of 400 years that begin with March 1st.
-    let days = seconds / 86_400 + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let (day, month) = (
-        day - (153 * month + 2) / 5 + 1,
-        if month < 10 { month + 3 } else { month - 9 },
-    );
-    let year = year + 400 * era + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_moment_is_a_date_of_the_calendar() {
-        for (seconds, said) in [
-            (0, "1970-01-01 00:00:00 UTC"),
-            (951_827_696, "2000-02-29 12:34:56 UTC"),
-            (1_706_933_106, "2024-02-03 04:05:06 UTC"),
-            (4_107_542_399, "2100-02-28 23:59:59 UTC"),
-            (4_107_542_400, "2100-03-01 00:00:00 UTC"),
-        ] {
-            assert_eq!(moment(seconds * 1_000 + 999), said);
-        }
-    }
 
     #[tokio::test]
     async fn a_manual_clock_waits_by_moving_on() {

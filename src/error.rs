@@ -105,7 +105,7 @@ pub enum Error {
         status: u16,
     },
     /// A host that asks to be left alone for longer than a crawl waits.
-    #[error("{link}: its host is to be asked again after {at}", at = crate::clock::moment(*until_ms))]
+    #[error("{link}: its host is to be asked again after {at}", at = crate::moment::readable(*until_ms))]
     Later {
         /// What was to be read.
         link: String,

@@ -11,7 +11,6 @@
 //! - Memory is bounded by the largest document.
 
 mod line;
-mod moment;
 mod select;
 mod tally;
 #[cfg(test)]
@@ -28,7 +27,6 @@ use crate::vector::{Manifest, Point, Select, VectorStore};
 use crate::{Error, Result};
 use tally::Tally;
 
-pub use moment::{read as read_moment, written as moment};
 pub use select::{Selection, What};
 pub use tally::{PerType, Summary};
 

@@ -30,6 +30,7 @@ pub mod feature;
 pub mod folder;
 pub mod logbook;
 pub mod metrics;
+pub mod moment;
 pub mod queue;
 pub mod reindex;
 pub mod retry;

@@ -17,8 +17,8 @@ use super::harvest::{Context, Found, Missed};
 use super::visit::{self, State, Visited};
 use super::{Skipped, keys_of, platform};
 use crate::change::DocumentKey;
-use crate::clock::moment;
 use crate::logbook::{Logbook, Missing, Page, Pages};
+use crate::moment::readable;
 use crate::source::Source;
 use crate::{Error, Result};
 
@@ -161,7 +161,7 @@ impl<S: Source + Logbook> Again<'_, S> {
             }
             (Missing::Until(until), _) => format!(
                 "it is gone; its document is deleted if it still is after {}",
-                moment(until)
+                readable(until)
             ),
         };
         let missed = Missed {

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{About, Selection, moment};
+use super::{About, Selection};
+use crate::moment::rfc3339;
 use crate::token::hex;
 
 /// What an export holds: its manifest.
@@ -74,7 +75,7 @@ impl Tally {
             lines: sum(|one| one.lines),
             bytes: self.bytes,
             sha256: hex(&digest),
-            as_of: about.as_of_ms.map(moment),
+            as_of: about.as_of_ms.map(rfc3339),
             by_type: self.by_type,
             about,
         }

@@ -8,8 +8,9 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::command::{Handler, Reporter, Request, Response};
-use crate::export::{Selection, Summary, moment};
+use crate::export::{Selection, Summary};
 use crate::folder::Endpoint;
+use crate::moment::rfc3339;
 use crate::{Error, Result};
 
 use super::api::export::Last;
@@ -126,7 +127,7 @@ impl Client {
             pairs.append_pair("author", author);
         }
         if let Some(since) = selection.since_ms {
-            pairs.append_pair("since", &moment(since));
+            pairs.append_pair("since", &rfc3339(since));
         }
         drop(pairs);
         Ok(link)

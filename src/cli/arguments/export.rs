@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
 
-use crate::export::{Selection, What, read_moment};
+use crate::export::{Selection, What};
+use crate::moment;
 use crate::{Error, Result};
 
 /// How a line is written.
@@ -50,7 +51,7 @@ impl Export {
         let Format::Jsonl = self.format;
         let what = What::ALL.into_iter().find(|what| what.name() == self.what);
         let since = self.since.as_deref().map(|text| {
-            read_moment(text).ok_or_else(|| Error::Config {
+            moment::read(text).ok_or_else(|| Error::Config {
                 setting: "--since".into(),
                 why: format!("{text} is no time, as 2026-01-31 or 2026-01-31T12:00:00Z"),
             })

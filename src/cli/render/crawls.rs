@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::clock::moment;
 use crate::command::History;
 use crate::logbook::{Counts, Run};
+use crate::moment::readable;
 
 use super::{BOLD, DIM, LINK, Written, plain};
 
@@ -28,13 +28,13 @@ fn one(out: &mut String, run: &Run) -> Written {
         "{LINK}{}{LINK:#}  {BOLD}{author}{BOLD:#}",
         plain(&run.link)
     )?;
-    let last = moment(run.started_ms);
+    let last = readable(run.started_ms);
     let last = match run.finished_ms {
         Some(_) => last,
         None => format!("{last}, not ended"),
     };
     let next = match (run.next_ms, run.every_seconds) {
-        (Some(next), Some(every)) => format!("{} (every {})", moment(next), span(every)),
+        (Some(next), Some(every)) => format!("{} (every {})", readable(next), span(every)),
         _ => "not watched".to_owned(),
     };
     writeln!(out, "  {DIM}last{DIM:#} {last}  {DIM}next{DIM:#} {next}")?;

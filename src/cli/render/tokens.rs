@@ -1,7 +1,7 @@
 //! Tokens, for people.
 
 use super::{BOLD, DIM, plain};
-use crate::export::moment;
+use crate::moment::rfc3339;
 use crate::token::{Created, Token};
 
 /// The token by itself on a line, so that a script can take it.
@@ -16,7 +16,7 @@ pub(in crate::cli) fn tokens(tokens: &[Token]) -> String {
     }
     let line = |token: &Token| {
         let (id, name) = (plain(&token.id), plain(&token.name));
-        let made = moment(token.created_ms);
+        let made = rfc3339(token.created_ms);
         format!("{BOLD}{id}{BOLD:#}  {made}  {DIM}{name}{DIM:#}\n")
     };
     tokens.iter().map(line).collect()

@@ -3,6 +3,8 @@
 use serde::de::DeserializeOwned;
 use serde_json::{Deserializer, Value};
 
+use crate::moment;
+
 /// The first value after this text, as `window.state = ` before an object.
 pub(super) fn after<T: DeserializeOwned>(html: &str, text: &str) -> Option<T> {
     let (_, rest) = html.split_once(text)?;
@@ -18,24 +20,8 @@ pub(super) fn text(value: &Value, path: &str) -> Option<String> {
 
 /// Milliseconds since 1970 as RFC 3339, to the second; none before 1970 or after 9999.
 pub(super) fn rfc3339(milliseconds: &Value) -> Option<String> {
-    let seconds = milliseconds.as_u64()? / 1_000;
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = civil(days);
-    let (hour, minute, second) = (rest / 3_600, rest / 60 % 60, rest % 60);
-    (year <= 9_999)
-        .then(|| format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"))
-}
-
-/// The date of a day since 1970: eras of 400 years, whose years begin in March.
-fn civil(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (400 * era + year + u64::from(month <= 2), month, day)
+    let said = moment::rfc3339_seconds(milliseconds.as_u64()?);
+    (!said.starts_with('+')).then_some(said)
 }
 
 #[cfg(test)]

@@ -208,7 +208,7 @@ async fn a_document_is_deleted_when_its_page_is_gone_twice_a_day_apart() {
         scene.site.status("/a", status);
         let report = scene.crawl("/a").await;
         assert_eq!(counts(&report), (0, 0, 0));
-        let until = crate::clock::moment(1_000_000 + DAY);
+        let until = crate::moment::readable(1_000_000 + DAY);
         assert!(why(&report, "/a").ends_with(&until), "{report:?}");
         scene.clock.advance(DAY - 1);
         assert_eq!(counts(&scene.crawl("/a").await), (0, 0, 0));

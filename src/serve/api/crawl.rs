@@ -18,7 +18,7 @@ use super::super::problem::Problem;
 use super::said;
 use crate::command::Library;
 use crate::crawl;
-use crate::export::moment;
+use crate::moment::rfc3339;
 
 /// How long whoever found the queue full waits before asking again, in seconds.
 const FULL_SECONDS: u32 = 30;
@@ -172,9 +172,9 @@ impl Job {
             state,
             user: job.what.author,
             link: job.what.target,
-            asked_at: moment(job.asked_ms),
-            started_at: job.started_ms.map(moment),
-            ended_at: job.ended_ms.map(moment),
+            asked_at: rfc3339(job.asked_ms),
+            started_at: job.started_ms.map(rfc3339),
+            ended_at: job.ended_ms.map(rfc3339),
             progress: job.progress.map(|progress| Progress {
                 stage: progress.stage,
                 done: progress.done,

@@ -16,7 +16,8 @@ use super::super::guard::Turn;
 use super::super::problem::Problem;
 use super::super::wire::NDJSON;
 use crate::command::Library;
-use crate::export::{Export, Selection, Summary, What, read_moment};
+use crate::export::{Export, Selection, Summary, What};
+use crate::moment;
 use crate::vector::VectorStore;
 use crate::{Error, Result};
 
@@ -105,7 +106,7 @@ fn since(text: Option<String>) -> Result<Option<u64>, Problem> {
         return Ok(None);
     };
     // A day or a number, as the command takes them too, says nothing of a zone.
-    let read = read_moment(&text).filter(|_| text.contains(['T', 't', ' ']));
+    let read = moment::read(&text).filter(|_| text.contains(['T', 't', ' ']));
     let bad = || {
         Problem::bad(format!(
             "since: {text:?} is no time, as 2026-01-31T12:00:00Z"

@@ -111,6 +111,68 @@ async fn a_search_answers_a_link_and_a_body_alike() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_search_takes_every_condition_that_the_command_takes() {
+    let data = tempfile::tempdir().unwrap();
+    let (app, caller) = filled(data.path(), &PAGES).await;
+    let ask = async |conditions: &str| {
+        let path = format!("/v1/search?q=Jacquard%20Looms&{conditions}");
+        caller.get(&path).await.good()
+    };
+    let found = ask("mode=words&diverse=true").await;
+    let hit = &found["hits"][0];
+    assert_eq!(
+        (titles(&found), &found["at_least"]),
+        (vec!["Looms"], &Value::Null)
+    );
+    assert_eq!(hit["passages"][0]["cosine"], Value::Null, "{hit}");
+    let (link, version) = (
+        hit["link"].as_str().unwrap(),
+        hit["version"].as_str().unwrap(),
+    );
+    let dense = ask(&format!("mode=dense&link={link}&at_least={version}")).await;
+    assert_eq!(
+        (titles(&dense), &dense["at_least"]),
+        (vec!["Looms"], &json!("reached"))
+    );
+    assert!(
+        dense["hits"][0]["passages"][0]["cosine"].is_f64(),
+        "{dense}"
+    );
+    let later = ask("at_least=2.0.0.0&wait=0").await;
+    assert_eq!(
+        (titles(&later).len(), &later["at_least"]),
+        (3, &json!("not_yet"))
+    );
+    for none in [
+        "platform=medium",
+        "language=fi&language=sv",
+        "since=2999-01-01",
+        "until=1970-01-01T00:00:00Z",
+        "link=https://nobody.invalid",
+    ] {
+        assert_eq!(ask(none).await["hits"], json!([]), "{none}");
+    }
+    for (wrong, named) in [
+        ("mode=both", "mode"),
+        ("since=yesterday", "since"),
+        ("since=2024-02-02&until=2024-02-01", "since"),
+        ("at_least=7", "at_least"),
+        ("wait=601", "wait"),
+        ("diverse=perhaps", "diverse"),
+    ] {
+        let path = format!("/v1/search?q=a&{wrong}");
+        let said = caller.get(&path).await.problem(400);
+        assert!(said.contains(named), "{said}");
+    }
+    let body = json!({"q": "Looms", "mode": "words", "platform": ["medium"], "since": "2024-01-01", "wait": 0});
+    assert_eq!(
+        caller.post("/v1/search", &body).await.good()["hits"],
+        json!([])
+    );
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_document_comes_with_its_chunks_by_each_of_its_ids() {
     let data = tempfile::tempdir().unwrap();
     let (app, caller) = filled(data.path(), &PAGES).await;

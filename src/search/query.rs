@@ -27,6 +27,30 @@ pub enum Mode {
     Words,
 }
 
+impl Mode {
+    /// Every one, by the name that people give it.
+    pub const ALL: [(&'static str, Self); 3] = [
+        ("hybrid", Self::Hybrid),
+        ("dense", Self::Dense),
+        ("words", Self::Words),
+    ];
+}
+
+impl std::str::FromStr for Mode {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let found = Self::ALL.into_iter().find(|(name, _)| *name == text);
+        match found {
+            Some((_, mode)) => Ok(mode),
+            None => bad(
+                "mode",
+                format!("`{text}` is none of hybrid, dense and words"),
+            ),
+        }
+    }
+}
+
 /// What is asked.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

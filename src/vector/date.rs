@@ -1,5 +1,6 @@
 //! Moments as documents write them, in seconds. Pure.
 
+use chrono::NaiveDate;
 use serde_json::Value;
 
 const DAY_SECONDS: i64 = 86_400;
@@ -50,7 +51,7 @@ pub(super) fn seconds(value: &Value) -> Option<i64> {
     }
 }
 
-/// Days since 1970 of `YYYY-MM-DD`, in the calendar of today carried back.
+/// Days since 1970, the default date, of `YYYY-MM-DD`, in the calendar of today carried back.
 fn days(day: &str) -> Option<i64> {
     let mut parts = day.split('-');
     let [year, month, day] = [parts.next()?, parts.next()?, parts.next()?];
@@ -58,28 +59,13 @@ fn days(day: &str) -> Option<i64> {
     if parts.next().is_some() || lengths != [4, 2, 2] {
         return None;
     }
-    let (year, month, day) = (number(year)?, number(month)?, number(day)?);
-    if !(1..=12).contains(&month) || !(1..=month_days(year, month)).contains(&day) {
-        return None;
-    }
-    // Counted from March, so that the leap day is a year's last; 719,468 days lie between the first of
-    // March of year 0 and 1970.
-    let (year, month) = if month > 2 {
-        (year, month - 3)
-    } else {
-        (year - 1, month + 9)
-    };
-    let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
-    Some(year * 365 + leap_days + (month * 153 + 2) / 5 + day - 1 - 719_468)
-}
-
-fn month_days(year: i64, month: i64) -> i64 {
-    match month {
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
+    let (month, day) = (number(month)?, number(day)?);
+    let date = NaiveDate::from_ymd_opt(
+        i32::try_from(number(year)?).ok()?,
+        u32::try_from(month).ok()?,
+        u32::try_from(day).ok()?,
+    )?;
+    Some(date.signed_duration_since(NaiveDate::default()).num_days())
 }
 
 /// Seconds of `HH:MM`, `HH:MM:SS` or that with a fraction.

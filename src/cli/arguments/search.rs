@@ -1,20 +1,15 @@
 //! The arguments of a search.
 
 use clap::Args;
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use crate::change::Version;
 use crate::command::Request;
 use crate::search::{Mode, Query};
 
-const MODES: [(&str, Mode); 3] = [
-    ("hybrid", Mode::Hybrid),
-    ("dense", Mode::Dense),
-    ("words", Mode::Words),
-];
-
-fn modes() -> PossibleValuesParser {
-    PossibleValuesParser::new(MODES.map(|(name, _)| name))
+fn modes() -> impl TypedValueParser<Value = Mode> {
+    let names = PossibleValuesParser::new(Mode::ALL.map(|(name, _)| name));
+    names.try_map(|name| name.parse())
 }
 
 #[derive(Debug, Args)]
@@ -23,7 +18,7 @@ pub(in crate::cli) struct Search {
     text: String,
     /// By meaning (dense), by words (BM25), or by both (hybrid, which is the default)
     #[arg(long, value_parser = modes())]
-    mode: Option<String>,
+    mode: Option<Mode>,
     /// Only this author's: a full name or an id
     #[arg(long, help_heading = "Which documents")]
     author: Option<String>,
@@ -69,11 +64,9 @@ pub(in crate::cli) struct Search {
 
 impl Search {
     pub(super) fn request(self) -> Request {
-        let mode = self.mode.as_deref();
-        let mode = MODES.iter().find(|(name, _)| Some(*name) == mode);
         Request::Search(Query {
             text: self.text,
-            mode: mode.map_or_else(Mode::default, |(_, mode)| *mode),
+            mode: self.mode.unwrap_or_default(),
             author: self.author,
             kinds: self.kinds,
             platforms: self.platforms,

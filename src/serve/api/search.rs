@@ -1,55 +1,21 @@
 //! `/v1/search`
 
+mod question;
+
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use serde::{Deserialize, Deserializer, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::super::Shared;
 use super::super::extract::{Body, Parameters};
 use super::super::problem::Problem;
-use super::{ask, said};
+use super::ask;
 use crate::command::{Library, Request, Response};
-use crate::search;
-
-/// A question.
-#[derive(Debug, Deserialize, ToSchema, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct Question {
-    /// The question, in anyone's words.
-    #[schema(pattern = r"\S")]
-    #[param(pattern = r"\S")]
-    q: String,
-    /// Only documents of this author: a full name, in any case, or an id.
-    #[serde(default)]
-    author: Option<String>,
-    /// Only documents of these types; none for all. May be given several times.
-    #[serde(default, rename = "type")]
-    #[schema(required = false)]
-    #[param(required = false)]
-    types: Vec<String>,
-    /// How many documents at most.
-    #[serde(default = "ten", deserialize_with = "whole")]
-    #[schema(minimum = 1, maximum = 1000, default = 10)]
-    #[param(minimum = 1, maximum = 1000, default = 10)]
-    limit: usize,
-}
-
-fn ten() -> usize {
-    10
-}
-
-/// A whole number, which JSON may also write as `10.0`.
-fn whole<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
-    let number = serde_json::Number::deserialize(from)?;
-    let text = number.to_string();
-    let digits = text.strip_suffix(".0").unwrap_or(&text);
-    let no = |_| serde::de::Error::custom(format!("{number} is no whole number"));
-    digits.parse().map_err(no)
-}
+use crate::search::{self, Awaited};
+use question::Question;
 
 /// What was found.
 #[derive(Debug, Serialize, ToSchema)]
@@ -61,8 +27,23 @@ pub(crate) struct Found {
     as_of_ms: Option<u64>,
     /// Changes that are set aside, and so not in the answer.
     parked: u64,
+    /// What became of the version that was asked for with `at_least`; null where none was.
+    #[schema(inline)]
+    at_least: Option<Standing>,
     /// What a person should know about this answer.
     note: Option<String>,
+}
+
+/// What became of a version that was waited for.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Standing {
+    /// Everything up to it is in the answer.
+    Reached,
+    /// Not yet everything, at the end of the wait.
+    NotYet,
+    /// The change of this very version is set aside, and not in the answer.
+    Parked,
 }
 
 /// A document that answers.
@@ -92,8 +73,12 @@ pub(crate) struct Hit {
 pub(crate) struct Passage {
     /// The text as it was embedded.
     content: String,
+    /// The same with what stands before and after it in the document; in the first 50 documents of an answer.
+    text: String,
     /// What it is ranked by; compares within this answer.
     score: f32,
+    /// Cosine similarity of its meaning, -1 to 1; null where it was found by its words alone.
+    cosine: Option<f32>,
     /// Its place in the document: grows with the text.
     rank: i64,
 }
@@ -110,12 +95,7 @@ pub(crate) async fn asked<L: Library>(
     State(shared): State<Arc<Shared<L>>>,
     mut given: Parameters,
 ) -> Result<Json<Found>, Problem> {
-    let question = Question {
-        q: given.one("q")?.unwrap_or_default(),
-        author: given.one("author")?,
-        types: given.many("type"),
-        limit: given.read("limit", "number")?.unwrap_or_else(ten),
-    };
+    let question = Question::of(&mut given)?;
     given.end()?;
     find(&shared, question).await
 }
@@ -137,14 +117,7 @@ pub(crate) async fn posted<L: Library>(
 }
 
 async fn find<L: Library>(shared: &Shared<L>, question: Question) -> Result<Json<Found>, Problem> {
-    said("q", &question.q)?;
-    let mut query = search::Query {
-        text: question.q,
-        limit: question.limit,
-        ..search::Query::default()
-    };
-    query.author = question.author;
-    query.kinds = question.types;
+    let query = question.query(shared.settings.timeout)?;
     let library = shared.library.as_ref();
     let answer = ask(library, Request::Search(query), |answer| match answer {
         Response::Search(answer) => Some(answer),
@@ -159,6 +132,11 @@ impl From<search::Answer> for Found {
             hits: answer.hits.into_iter().map(Hit::from).collect(),
             as_of_ms: answer.as_of_ms,
             parked: answer.parked,
+            at_least: answer.at_least.map(|awaited| match awaited {
+                Awaited::Reached => Standing::Reached,
+                Awaited::NotYet => Standing::NotYet,
+                Awaited::Parked => Standing::Parked,
+            }),
             note: answer.note,
         }
     }
@@ -168,7 +146,9 @@ impl From<search::Hit> for Hit {
     fn from(hit: search::Hit) -> Self {
         let passages = hit.passages.into_iter().map(|passage| Passage {
             content: passage.content,
+            text: passage.text,
             score: passage.score,
+            cosine: passage.cosine,
             rank: passage.rank,
         });
         Self {

@@ -18,7 +18,7 @@
 //! | nothing | the target is not ours | look: one that is empty, or holds only what the origin holds, or is to be replaced, becomes ours | begun anew | nothing |
 //! | copying | what the target holds is the origin's, as it was at some time | copy what differs, until a pass finds nothing; then the crawl's record; then the checkpoint of a new epoch | passes begin anew, and write only what is not there | whatever makes it equal |
 //! | indexing, at an epoch | the target's checkpoint is of that epoch: a snapshot of everything is planned, and the log behind it is watched | copy what differs by now; capture and work until all is settled; verify; compare the sources | goes on; should the checkpoint be of another epoch, it is raised again | the same |
-//! | nothing | source and index of the target agree, and both sources are equal | | | nothing |
+//! | nothing | both sources are equal, and the index has settled all of it; where it does not agree, `verify` mends it | | | nothing |
 //!
 //! - **Every step may be repeated.** A copy is what differs, not what comes next; so a run that was cut off goes
 //!   on where it was, and what vanished from the origin meanwhile is removed.

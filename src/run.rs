@@ -106,6 +106,7 @@ pub async fn up(
     ready: impl FnOnce(&str) + Send,
 ) -> Result<()> {
     let folder = Folder::open(&config.data)?;
+    migrate::warn_of(&folder)?;
     let door = Door::open(&config).await?;
     let address = door.address();
     let mut roles = Roles::new();

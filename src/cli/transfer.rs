@@ -46,7 +46,7 @@ async fn migrate(config: Config, options: Options, json: bool) -> Result<Exit> {
     }
     let done = until_insisted(|shutdown| async move {
         let (report, progress) = Reporter::new();
-        let work = run::migrate(config, options, report, requested(shutdown));
+        let work = run::migrate(config, options, report, shutdown);
         progress::shown_while(progress, Box::pin(work)).await
     });
     let Some(report) = Box::pin(done).await?.flatten() else {
@@ -99,7 +99,7 @@ async fn restore(config: Config, backup: Backup, json: bool) -> Result<Exit> {
     let data = config.data.display().to_string();
     let done = until_insisted(|shutdown| async move {
         let (report, progress) = Reporter::new();
-        let work = run::restore(config, backup, (report, requested(shutdown)));
+        let work = run::restore(config, backup, report, shutdown);
         progress::shown_while(progress, Box::pin(work)).await
     });
     let Some(restored) = Box::pin(done).await?.flatten() else {

@@ -24,6 +24,7 @@ use crate::logbook::Logbook;
 use crate::migrate::{
     Found, Marker, Mode, Options, Remembered, Report, Side, Stage, is_same, pass, permit, remember,
 };
+use crate::shutdown::{Shutdown, requested};
 use crate::source::mongo::MongoSource;
 use crate::source::sqlite::SqliteSource;
 use crate::source::{Checkpoints as _, Source};
@@ -45,6 +46,7 @@ struct Job<'a> {
     options: Options,
     folder: &'a Folder,
     report: &'a Reporter,
+    shutdown: Shutdown,
 }
 
 /// What the copy came to.
@@ -60,8 +62,8 @@ struct Copied {
     epoch: u32,
 }
 
-/// Migrates, or says how much it would be. None when `shutdown` was ready before the end: the same command goes
-/// on then.
+/// Migrates, or says how much it would be. None when `shutdown` was asked for before the end: the same command
+/// goes on then.
 ///
 /// # Errors
 /// [`Error::Config`] for settings that name no services, an origin without documents, or a type that
@@ -72,7 +74,7 @@ pub async fn migrate(
     config: Config,
     options: Options,
     report: Reporter,
-    shutdown: impl Future<Output = ()> + Send,
+    shutdown: Shutdown,
 ) -> Result<Option<Report>> {
     require(&config, options.to)?;
     let folder = Folder::open(&config.data)?;
@@ -82,12 +84,20 @@ pub async fn migrate(
         options,
         folder: &folder,
         report: &report,
+        shutdown,
     };
-    tokio::select! {
-        biased;
-        () = shutdown => Ok(None),
-        done = Box::pin(job.run()) => done.map(Some),
+    Box::pin(job.run()).await
+}
+
+/// Says that a migration of this folder was cut off, to whoever works on it meanwhile.
+pub(super) fn warn_of(folder: &Folder) -> Result<()> {
+    if let Some(Marker { to, services, .. }) = Marker::read(&folder.migration())? {
+        tracing::warn!(
+            %to, services,
+            "a migration has not come to its end; `lockstep migrate` goes on with it"
+        );
     }
+    Ok(())
 }
 
 /// What embedded means: everything lies in the data folder.
@@ -122,8 +132,10 @@ fn require(config: &Config, to: Side) -> Result<()> {
 }
 
 impl Job<'_> {
-    async fn run(&self) -> Result<Report> {
-        let copied = self.copy().await?;
+    async fn run(&self) -> Result<Option<Report>> {
+        let Some(copied) = self.unless_stopped(self.copy()).await? else {
+            return Ok(None);
+        };
         let Options { to, dry_run, .. } = self.options;
         let mut done = Report {
             to,
@@ -137,20 +149,36 @@ impl Job<'_> {
             complete: false,
         };
         if dry_run {
-            return Ok(done);
+            return Ok(Some(done));
         }
-        let (epoch, verified) = match to {
+        let indexed = match to {
             Side::Services => Box::pin(self.index_services(&copied)).await?,
             Side::Embedded => Box::pin(self.index_embedded(&copied)).await?,
         };
-        done.types = self.compared().await?;
-        done.complete = verified.clean && is_same(&done.types);
-        done.epoch = Some(epoch);
-        done.verified = Some(verified);
-        if done.complete {
+        let Some((epoch, verified)) = indexed else {
+            return Ok(None);
+        };
+        let Some(types) = self.unless_stopped(self.compared()).await? else {
+            return Ok(None);
+        };
+        if is_same(&types) {
+            // What the index may still lack is verify's to mend: nothing is left to be copied.
             Marker::remove(&self.folder.migration())?;
         }
-        Ok(done)
+        done.complete = verified.clean && is_same(&types);
+        done.types = types;
+        done.epoch = Some(epoch);
+        done.verified = Some(verified);
+        Ok(Some(done))
+    }
+
+    /// None when a stop was asked for first.
+    async fn unless_stopped<T>(&self, work: impl Future<Output = Result<T>>) -> Result<Option<T>> {
+        tokio::select! {
+            biased;
+            () = requested(self.shutdown.clone()) => Ok(None),
+            done = work => done.map(Some),
+        }
     }
 
     fn embedded(&self) -> Result<SqliteSource> {

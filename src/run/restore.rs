@@ -1,7 +1,6 @@
 //! `lockstep restore`: a data folder from a backup, and its index from the documents and vectors in it.
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::path::Path;
 
 use serde::Serialize;
@@ -17,7 +16,7 @@ use crate::config::Config;
 use crate::database::Database;
 use crate::feature::embed::cache::Shelf;
 use crate::folder::{Folder, rename_into};
-use crate::shutdown::Roles;
+use crate::shutdown::{Roles, Shutdown, requested};
 use crate::source::Checkpoints as _;
 use crate::source::sqlite::SqliteSource;
 use crate::telemetry::Counted;
@@ -48,7 +47,8 @@ pub struct Restored {
 pub async fn restore(
     config: Config,
     backup: Backup,
-    (report, shutdown): (Reporter, impl Future<Output = ()> + Send),
+    report: Reporter,
+    shutdown: Shutdown,
 ) -> Result<Option<Restored>> {
     require(&config)?;
     // Its errors come before anything is written.
@@ -57,21 +57,14 @@ pub async fn restore(
     report.say("copying documents", 0, None);
     let documents = backup.manifest().about.documents.clone();
     let epoch = unpacked(&folder, backup).await?;
-    let work = async {
-        let (verified, counted) = indexed(&config, &folder, &report).await?;
-        Ok(Restored {
-            documents,
-            epoch,
-            texts_cached: counted.texts_cached,
-            texts_embedded: counted.texts_embedded,
-            verified,
-        })
-    };
-    tokio::select! {
-        biased;
-        () = shutdown => Ok(None),
-        done = Box::pin(work) => done.map(Some),
-    }
+    let indexed = Box::pin(indexed(&config, &folder, &report, shutdown)).await?;
+    Ok(indexed.map(|(verified, counted)| Restored {
+        documents,
+        epoch,
+        texts_cached: counted.texts_cached,
+        texts_embedded: counted.texts_embedded,
+        verified,
+    }))
 }
 
 fn require(config: &Config) -> Result<()> {
@@ -149,13 +142,21 @@ async fn indexed(
     config: &Config,
     folder: &Folder,
     report: &Reporter,
-) -> Result<(verify::Report, Counted)> {
+    shutdown: Shutdown,
+) -> Result<Option<(verify::Report, Counted)>> {
     let opened = open(config, folder, None, Unreadable::Refuse);
     let (commands, requests) = Box::pin(opened).await?;
     let mut roles = Roles::new();
     let shelf = Shelf::on_disk(&Folder::cache(&config.data), u64::MAX);
     start_with(&mut roles, config, (&commands, requests), shelf);
-    let work = Box::pin(verified_when_settled(&commands, report));
+    let work = async {
+        tokio::select! {
+            biased;
+            () = requested(shutdown) => Ok(None),
+            verified = Box::pin(verified_when_settled(&commands, report)) => verified.map(Some),
+        }
+    };
     let verified = until(roles, config.serve.grace(), work).await?;
-    Ok((verified, Counted::from(commands.counters.as_ref())))
+    let counted = Counted::from(commands.counters.as_ref());
+    Ok(verified.map(|verified| (verified, counted)))
 }

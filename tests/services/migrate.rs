@@ -1,10 +1,14 @@
 //! From a data folder to services and back: every id and date as it was, whatever cuts it off.
 
 use std::path::Path;
+use std::time::Duration;
 
+use fastrand::Rng;
+use lockstep::change::DocumentKey;
 use lockstep::clock::Clock;
 use lockstep::database::Database as Rows;
 use lockstep::logbook::{Logbook, Page, Pages, Run, Runs};
+use lockstep::source::Source as _;
 use lockstep::source::sqlite::SqliteSource;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, DateTime, Document, doc};
@@ -292,6 +296,14 @@ async fn a_side_that_is_worked_on_is_refused() {
     assert!(refused.error.contains("source.url"), "{refused:?}");
 }
 
+/// A snapshot of 300 documents takes six seconds, so that it is met in the middle.
+fn slow() -> [(&'static str, String); 2] {
+    [
+        ("LOCKSTEP_CAPTURE_SNAPSHOT_RATE", "50".to_owned()),
+        ("LOCKSTEP_CAPTURE_PAGE_SIZE", "10".to_owned()),
+    ]
+}
+
 /// Starts it and kills it as soon as this is so.
 async fn killed_when(place: &Place, is_time: impl AsyncFn(&Place) -> bool) {
     let mut migrate = Process::start(place.data(), &TO_SERVICES, &place.settings);
@@ -317,12 +329,7 @@ async fn one_that_is_killed_goes_on_and_removes_what_vanished_meanwhile() {
         page(folder.path(), &format!("Page{number}"), &text);
     }
     assert_eq!(binary::crawl(place.data(), folder.path()).code, Some(0));
-    // Its snapshot takes seconds, so that it can be met in the middle.
-    let slow = [
-        ("LOCKSTEP_CAPTURE_SNAPSHOT_RATE", "50".to_owned()),
-        ("LOCKSTEP_CAPTURE_PAGE_SIZE", "10".to_owned()),
-    ];
-    place.settings.extend(slow);
+    place.settings.extend(slow());
     killed_when(&place, async |place: &Place| place.marker().exists()).await;
     killed_when(&place, async |place: &Place| {
         !place.stored("articles").await.is_empty()
@@ -355,4 +362,54 @@ async fn one_that_is_killed_goes_on_and_removes_what_vanished_meanwhile() {
     assert!(has("New") && has("Page8") && !has("Page7"));
     // The old side is as it was.
     binary::assert_clean(place.data());
+}
+
+/// The seed decides when it is killed, and what is edited in between. It is printed, and given by `LOCKSTEP_TEST_SEED`.
+#[tokio::test(flavor = "multi_thread")]
+async fn kills_at_any_moment_on_the_way_back_leave_nothing_behind() {
+    let seed = crate::crash::number("LOCKSTEP_TEST_SEED").unwrap_or_else(|| fastrand::u64(..));
+    println!("LOCKSTEP_TEST_SEED={seed}");
+    let mut random = Rng::with_seed(seed);
+    let mut place = Place::hasty();
+    place.settings.extend(slow());
+    let articles = place.database().await.collection::<Document>("articles");
+    let text =
+        |number: usize, edit: usize| format!("Page {number} of looms, as edited in round {edit}.");
+    let all = (0..300).map(|number| article(&format!("number{number}"), &text(number, 0)));
+    articles.insert_many(all).await.unwrap();
+    for kill in 1..=6 {
+        let migrate = Process::start(place.data(), &TO_EMBEDDED, &place.settings);
+        let delay = Duration::from_millis(random.u64(0..900));
+        tokio::time::sleep(delay).await;
+        println!(
+            "kill {kill} after {delay:?}, indexing: {}",
+            is_indexing(&place)
+        );
+        migrate.kill();
+        for _ in 0..10 {
+            let number = random.usize(0..300);
+            let one = doc! { "_id": format!("number{number}") };
+            if random.bool() {
+                articles.delete_one(one).await.unwrap();
+            } else {
+                let edited = article(&format!("number{number}"), &text(number, kill));
+                articles.replace_one(one, edited).await.unwrap();
+            }
+        }
+    }
+    place.migrated(&TO_EMBEDDED);
+    place.assert_clean();
+    let source = source(place.data());
+    let stored = place.stored("articles").await;
+    let kept = source.page("articles", None, 1_000).await.unwrap().found;
+    assert_eq!(kept.len(), stored.len());
+    for one in &stored {
+        let key = DocumentKey::text("articles", one.get_str("_id").unwrap());
+        let kept = kept.iter().find(|kept| kept.key == key).unwrap();
+        let content = one.get_document("content").unwrap();
+        assert_eq!(
+            kept.fields["content"]["Content"],
+            content.get_str("Content").unwrap()
+        );
+    }
 }

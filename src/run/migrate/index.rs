@@ -13,6 +13,9 @@ use crate::source::{Checkpoint, Checkpoints};
 use crate::vector::edge::Unreadable;
 use crate::{Error, Result, verify};
 
+/// The epoch, and what a comparison found; none when a stop was asked for first.
+type Indexed = Option<(u32, verify::Report)>;
+
 impl Copied {
     /// The epoch that an earlier run gave the target, if its checkpoint still has it.
     fn given(&self, saved: Option<&Checkpoint>) -> Option<u32> {
@@ -23,7 +26,7 @@ impl Copied {
 
 impl Job<'_> {
     /// Has the services bring their index up, in this process and any other that works there.
-    pub(super) async fn index_services(&self, copied: &Copied) -> Result<(u32, verify::Report)> {
+    pub(super) async fn index_services(&self, copied: &Copied) -> Result<Indexed> {
         let config = self.config;
         self.report.say("opening", 0, None);
         let mut roles = Roles::new();
@@ -43,11 +46,13 @@ impl Job<'_> {
         feature::start(&mut roles, config, &parts, feature::Which::Shared)?;
         drive(&mut roles, &commands);
         let work = Box::pin(verified_when_settled(&commands, self.report));
-        Ok((epoch, until(roles, config.serve.grace(), work).await?))
+        let work = self.unless_stopped(work);
+        let verified = until(roles, config.serve.grace(), work).await?;
+        Ok(verified.map(|verified| (epoch, verified)))
     }
 
     /// Has the data folder bring its index up.
-    pub(super) async fn index_embedded(&self, copied: &Copied) -> Result<(u32, verify::Report)> {
+    pub(super) async fn index_embedded(&self, copied: &Copied) -> Result<Indexed> {
         let mut config = self.embedded.clone();
         config.capture.tick_ms = config.capture.tick_ms.min(ONCE_TICK_MS);
         self.report.say("opening", 0, None);
@@ -70,7 +75,9 @@ impl Job<'_> {
         let mut roles = Roles::new();
         start(&mut roles, &config, &commands, requests);
         let work = Box::pin(verified_when_settled(&commands, self.report));
-        Ok((epoch, until(roles, config.serve.grace(), work).await?))
+        let work = self.unless_stopped(work);
+        let verified = until(roles, config.serve.grace(), work).await?;
+        Ok(verified.map(|verified| (epoch, verified)))
     }
 
     /// A checkpoint above everything that either source or the target's index has seen.

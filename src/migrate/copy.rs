@@ -9,8 +9,8 @@ use crate::logbook::{Logbook, Pages, Runs};
 use crate::source::Source;
 use crate::{Error, Result};
 
-/// Documents of a page: few, since one may have 12 MiB.
-const PAGE: usize = 64;
+/// Documents of a page, as many as a snapshot reads by default; a database ends a page of large ones earlier.
+const PAGE: usize = 200;
 /// Records of the crawl at a time.
 const RECORDS: usize = 256;
 

@@ -225,7 +225,8 @@ impl Job<'_> {
         if from.kinds().await?.is_empty() {
             return Err(nothing(side, self.config, services));
         }
-        if self.options.dry_run || marker.is_none() && !self.options.replace {
+        let may_refuse = marker.is_none() && !self.options.replace && !to.kinds().await?.is_empty();
+        if self.options.dry_run || may_refuse {
             let types = pass(from, to, Mode::Look, &self.tell("comparing")).await?;
             if self.options.dry_run {
                 let remembered = remember(from, to, Mode::Look).await?;

@@ -11,6 +11,7 @@ mod export;
 mod links;
 mod progress;
 mod render;
+mod transfer;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -91,6 +92,7 @@ fn execute(arguments: Arguments, environment: &Environment) -> Result<Exit> {
             let config = quiet(config::load(place, environment)?)?;
             runtime()?.block_on(export::export(config, asked, json))
         }
+        Command::Transfer(what) => transfer::transfer(what, place, environment, json),
         Command::Token(what) => {
             let config = quiet(config::load(place, environment)?)?;
             token(&config, what, json)

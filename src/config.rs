@@ -36,7 +36,7 @@ use crate::feature::types::Types;
 
 pub use crawl::Crawl;
 pub use environment::{Environment, variable_of};
-pub use load::{Place, Reading, load, read};
+pub use load::{FILE, Place, Reading, load, read};
 pub use model::{Backend, Model};
 pub use origin::{Fault, Origin};
 pub use serve::Serve;

@@ -10,9 +10,12 @@
 //! model/           the embedding model, unless the settings name another place
 //! tmp/             emptied at every start
 //! lockstep.toml    the settings, where a person wrote them
+//! migration.json   how far a migration to services or back is, while one is under way
 //! tokens.json      digests of the tokens of the HTTP API, where there are any; tokens.lock beside it
 //! endpoint.json    where the running process listens, and its token
 //! ```
+
+mod file;
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
@@ -22,6 +25,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
+
+pub(crate) use file::{read_whole, remove, rename_into, sync, write_whole};
 
 const LOCK: &str = "lockstep.lock";
 const DATABASE: &str = "lockstep.db";
@@ -34,6 +39,7 @@ const TOKENS: [&str; 3] = ["tokens.json", "tokens.lock", "tokens.new"];
 const CACHE: &str = "cache.db";
 const TEMPORARY: &str = "tmp";
 const ENDPOINT: &str = "endpoint.json";
+const MIGRATION: &str = "migration.json";
 
 /// A data folder in our hands. Dropping it withdraws the endpoint and lets the folder go.
 #[derive(Debug)]
@@ -90,7 +96,35 @@ impl Folder {
 
     /// The database's file.
     pub fn database(&self) -> PathBuf {
-        self.path.join(DATABASE)
+        Self::database_in(&self.path)
+    }
+
+    /// The database's file in the folder at `data`.
+    pub fn database_in(data: &Path) -> PathBuf {
+        data.join(DATABASE)
+    }
+
+    /// Whether a restore may make the folder at `data`: there is none, or nothing in it but what may be there
+    /// before the first start, or what a restore that was cut off has left.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for one that cannot be read.
+    pub fn is_vacant(data: &Path) -> Result<bool> {
+        let entries = match fs::read_dir(data) {
+            Ok(entries) => entries,
+            Err(error) if is_absent(&error) => return Ok(!data.exists()),
+            Err(error) => return Err(unusable(data, &error)),
+        };
+        for entry in entries {
+            let name = entry.map_err(|error| unusable(data, &error))?.file_name();
+            let is_vectors = name == VECTORS && is_empty(&data.join(VECTORS));
+            let may_be_there = [MODEL, LOCK, SETTINGS, TEMPORARY, CACHE];
+            let may_be_there = may_be_there.iter().chain(&TOKENS);
+            if !is_vectors && may_be_there.into_iter().all(|there| name != *there) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The folder of the points.
@@ -101,6 +135,11 @@ impl Folder {
     /// The file of the vectors of texts that may come again, in the folder at `data`.
     pub fn cache(data: &Path) -> PathBuf {
         data.join(CACHE)
+    }
+
+    /// The file that tells how far a migration is.
+    pub fn migration(&self) -> PathBuf {
+        self.path.join(MIGRATION)
     }
 
     /// The folder of the embedding model; it need not be there.
@@ -152,15 +191,17 @@ impl Endpoint {
     /// tries to open the folder.
     pub fn find(folder: &Path) -> Result<Option<Self>> {
         let path = folder.join(ENDPOINT);
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if is_absent(&error) => return Ok(None),
-            Err(error) => return Err(unusable(&path, &error)),
+        let Some(text) = read_whole(&path)? else {
+            return Ok(None);
         };
         serde_json::from_slice(&text)
             .map(Some)
             .map_err(|error| Error::malformed(path.display().to_string(), error.to_string()))
     }
+}
+
+fn is_empty(folder: &Path) -> bool {
+    fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
 }
 
 /// Makes a folder for its owner alone, where there is none.

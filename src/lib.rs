@@ -13,6 +13,7 @@
 //! It is not a database, and not a framework for pipelines: one flow, in one order.
 
 pub mod author;
+pub mod backup;
 pub mod capture;
 pub mod change;
 pub mod cli;
@@ -30,6 +31,7 @@ pub mod feature;
 pub mod folder;
 pub mod logbook;
 pub mod metrics;
+pub mod migrate;
 pub mod moment;
 pub mod queue;
 pub mod reindex;

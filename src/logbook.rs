@@ -34,6 +34,8 @@ pub enum Pages {
     Making(DocumentKey),
     /// Those that were found under this root, after this link.
     Under(String, Option<String>),
+    /// All, after this link.
+    After(Option<String>),
 }
 
 /// Which runs.

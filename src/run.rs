@@ -35,6 +35,7 @@ use crate::shutdown::{Roles, requested};
 use crate::source::sqlite::SqliteSource;
 use crate::vector::edge::{self, Unreadable};
 
+mod backup;
 mod capture;
 mod control;
 mod doctor;
@@ -42,7 +43,9 @@ mod door;
 mod embedder;
 mod export;
 mod feature;
+mod migrate;
 mod observe;
+mod restore;
 mod schedule;
 mod serve;
 mod services;
@@ -51,6 +54,7 @@ mod standing;
 mod store;
 mod window;
 
+pub use backup::backup;
 pub use capture::capture;
 pub use control::{Order, control};
 pub use doctor::doctor;
@@ -58,7 +62,9 @@ use door::Door;
 use embedder::AnyEmbedder;
 pub use export::export;
 pub use feature::feature;
+pub use migrate::migrate;
 use observe::Window;
+pub use restore::{Restored, restore};
 pub use schedule::schedule;
 pub use serve::serve;
 use services::Parts;
@@ -100,6 +106,7 @@ pub async fn up(
     ready: impl FnOnce(&str) + Send,
 ) -> Result<()> {
     let folder = Folder::open(&config.data)?;
+    migrate::warn_of(&folder)?;
     let door = Door::open(&config).await?;
     let address = door.address();
     let mut roles = Roles::new();
@@ -297,6 +304,20 @@ fn start(
     commands: &Arc<Commands<Embedded>>,
     requests: mpsc::Receiver<crate::capture::Request>,
 ) {
+    let shelf = Shelf::on_disk(&Folder::cache(&config.data), config.model.cache_bytes());
+    start_with(roles, config, (commands, requests), shelf);
+}
+
+/// The same with this shelf of vectors.
+fn start_with(
+    roles: &mut Roles,
+    config: &Config,
+    (commands, requests): (
+        &Arc<Commands<Embedded>>,
+        mpsc::Receiver<crate::capture::Request>,
+    ),
+    shelf: Shelf,
+) {
     let settings = capture_settings(config);
     let (rooms, stop) = (Arc::clone(commands), requested(roles.shutdown()));
     roles.start("capture", async move {
@@ -310,7 +331,6 @@ fn start(
     });
     let settings = worker_settings(config);
     let (rooms, stop) = (Arc::clone(commands), requested(roles.shutdown()));
-    let shelf = Shelf::on_disk(&Folder::cache(&config.data), config.model.cache_bytes());
     let (editions, counters) = (Arc::clone(&rooms.editions), Arc::clone(&rooms.counters));
     let editions = Remembering::new(editions, shelf, counters);
     roles.start("feature", async move {

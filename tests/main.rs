@@ -4,6 +4,7 @@
 
 mod api;
 mod authors;
+mod backup;
 mod bad_input;
 mod capture_crash;
 mod collection;

@@ -3,6 +3,7 @@
 mod crawling;
 mod doctor;
 mod metrics;
+mod migrate;
 mod reindex;
 mod serve;
 

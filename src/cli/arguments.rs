@@ -9,6 +9,7 @@ mod partitions;
 mod search;
 mod settings;
 mod token;
+mod transfer;
 
 use std::path::PathBuf;
 
@@ -29,6 +30,7 @@ pub(super) use partitions::Partitions;
 use search::Search;
 pub(super) use settings::What;
 pub(super) use token::Token;
+pub(super) use transfer::Transfer;
 
 const DATA_HELP: &str =
     "The folder that holds all data [env: LOCKSTEP_DATA; default: the platform's data folder]";
@@ -40,7 +42,7 @@ Exit codes:
   1  something went wrong
   2  the arguments or settings cannot be
   3  nothing was found, or what was named is not known
-  4  verify: source and index differ
+  4  verify, migrate, restore: source and index differ; migrate: the two sources differ
   5  the data folder cannot be used: held by a process that does not answer, of a newer format, \
 or damaged
   6  search --at-least: not everything up to that version is searchable yet; what is there was shown
@@ -108,6 +110,8 @@ pub(super) enum Command {
   lockstep export --what vectors --type articles --output vectors.jsonl --manifest vectors.json
   lockstep export --what chunks --author \"Ada Lovelace\" --since 2026-01-31")]
     Export(Export),
+    #[command(flatten)]
+    Transfer(Transfer),
     #[command(flatten)]
     Control(Control),
     #[command(flatten)]

@@ -3,6 +3,7 @@
 mod authors;
 mod crawls;
 mod doctor;
+mod migrations;
 mod reports;
 mod searches;
 mod services;
@@ -10,6 +11,7 @@ mod settings;
 mod tokens;
 
 pub(super) use doctor::diagnosis;
+pub(super) use migrations::{backed_up, migrated, restored};
 pub(super) use services::stance;
 pub(super) use settings::{faults, settings};
 pub(super) use tokens::{created, tokens};

@@ -67,6 +67,9 @@ pub struct Edition {
     pub edition: u32,
     /// The model of its vectors.
     pub model: String,
+    /// What tells that model, at its precision, from every other.
+    #[serde(default)]
+    pub digest: String,
     /// Values a vector.
     pub dimension: usize,
     /// What a person should know of it.
@@ -102,6 +105,7 @@ fn edition(edition: &reindex::Edition, note: Option<String>) -> Edition {
     Edition {
         edition: edition.number,
         model: edition.model.name.clone(),
+        digest: edition.model.digest.clone(),
         dimension: edition.model.dimension,
         note,
     }

@@ -127,7 +127,17 @@ pub(super) fn settled(control: &Control, partitions: u32) -> Watermark {
 
 async fn look<R: Rooms>(commands: &Commands<R>) -> Result<Time> {
     let control = commands.open().await?.current.store.control().await?;
-    Ok(settled(&control, commands.queue.partitions()).version.time)
+    let saved = commands.checkpoints.load().await?;
+    let mark = settled(&control, commands.queue.partitions());
+    Ok(time_in(mark, saved.map_or(0, |saved| saved.epoch)))
+}
+
+/// The settled time of this epoch. That of an earlier one says nothing: the source may count otherwise since.
+pub(super) fn time_in(settled: Watermark, epoch: u32) -> Time {
+    if settled.version.epoch < epoch {
+        return Time::default();
+    }
+    settled.version.time
 }
 
 /// Changes in the queue, and one more for a snapshot under way.
@@ -170,6 +180,8 @@ mod tests {
             }
         }
         assert_eq!(settled(&control, 2), mark(7));
+        assert_eq!(time_in(mark(7), 1), Time::from_sequence(7));
+        assert_eq!(time_in(mark(7), 2), Time::default());
         assert_eq!(settled(&control, 3), Watermark::default());
     }
 }

@@ -28,12 +28,13 @@ pub(super) async fn status<R: Rooms>(commands: &Commands<R>) -> Result<Status> {
     let (counts, depth) = (store.counts().await?, queue.depth().await?);
     let settled = settle::settled(&store.control().await?, queue.partitions());
     let end = settle::end(source.as_ref()).await?;
-    let (logged, logged_more) = if settled.version.time >= end {
+    let saved = commands.checkpoints.load().await?;
+    let time = settle::time_in(settled, saved.as_ref().map_or(0, |saved| saved.epoch));
+    let (logged, logged_more) = if time >= end {
         (0, false)
     } else {
-        let saved = commands.checkpoints.load().await?;
         let from = saved.map(|checkpoint| checkpoint.position);
-        count_logged(source.as_ref(), from, settled.version.time, end).await?
+        count_logged(source.as_ref(), from, time, end).await?
     };
     let pending = Pending {
         logged,

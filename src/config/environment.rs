@@ -60,6 +60,11 @@ impl Environment {
         self.0.get(name).map(OsString::as_os_str)
     }
 
+    /// Whether a variable says which file is read.
+    pub fn names_file(&self) -> bool {
+        self.os(CONFIG).is_some()
+    }
+
     /// The settings that our own variables give.
     pub(super) fn given(&self, faults: &mut Vec<Fault>) -> Vec<Given> {
         let mut given = Vec::new();

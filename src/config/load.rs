@@ -20,6 +20,9 @@ use super::{Config, seed, types, watch};
 use crate::feature::types::Types;
 use crate::{Error, Result};
 
+/// The file that is read where none is named, in the data folder.
+pub const FILE: &str = "lockstep.toml";
+
 /// Where settings come from, as far as the command line says it.
 #[derive(Debug, Clone, Default)]
 pub struct Place {
@@ -145,7 +148,7 @@ fn data_folder(given: Option<PathBuf>, environment: &Environment) -> Result<Path
 /// The file's settings; none where it was not named and is not there.
 fn file(data: &Path, named: Option<PathBuf>) -> Result<File, Fault> {
     let required = named.is_some();
-    let path = named.unwrap_or_else(|| data.join("lockstep.toml"));
+    let path = named.unwrap_or_else(|| data.join(FILE));
     match std::fs::read_to_string(&path) {
         Ok(text) => File::parse(&path, &text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => {

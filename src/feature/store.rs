@@ -64,15 +64,16 @@ pub async fn store<V: VectorStore, E: Embedder>(
     let texts: usize = plans.iter().map(|plan| plan.texts.len()).sum();
     let missing = keep(store, &mut plans).await?;
     let mut stored = Stored {
-        embedded: missing.len(),
         kept: texts - missing.len(),
-        embedding: Duration::ZERO,
+        ..Stored::default()
     };
     let mut slices = missing.chunks(TEXTS_MAX).peekable();
     let mut writes = Vec::new();
     while let Some(slice) = slices.next() {
         let begun = Instant::now();
-        writes.push(Write::Upsert(embed(embedder, slice).await?));
+        let (points, count) = embed(embedder, slice).await?;
+        writes.push(Write::Upsert(points));
+        stored.embedded += count;
         stored.embedding += begun.elapsed();
         if slices.peek().is_some() {
             store.write(std::mem::take(&mut writes)).await?;
@@ -235,8 +236,8 @@ async fn get_ahead<V: VectorStore>(
     Ok(any)
 }
 
-/// The points of these texts; equal texts are embedded once.
-async fn embed<E: Embedder>(embedder: &E, missing: &[Missing<'_>]) -> Result<Vec<Point>> {
+/// The points of these texts; equal texts are embedded once. How many were.
+async fn embed<E: Embedder>(embedder: &E, missing: &[Missing<'_>]) -> Result<(Vec<Point>, usize)> {
     let mut texts: Vec<String> = Vec::new();
     let mut places: HashMap<&str, usize> = HashMap::new();
     for Missing { text, .. } in missing {
@@ -245,8 +246,9 @@ async fn embed<E: Embedder>(embedder: &E, missing: &[Missing<'_>]) -> Result<Vec
             texts.len() - 1
         });
     }
+    let count = texts.len();
     let vectors = embedder.embed(texts).await?;
-    missing
+    let points = missing
         .iter()
         .map(
             |Missing {
@@ -271,5 +273,6 @@ async fn embed<E: Embedder>(embedder: &E, missing: &[Missing<'_>]) -> Result<Vec
                 })
             },
         )
-        .collect()
+        .collect::<Result<_>>()?;
+    Ok((points, count))
 }

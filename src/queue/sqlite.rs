@@ -83,6 +83,18 @@ impl SqliteQueue {
         })
     }
 
+    /// Forgets every message, what is parked, and how many partitions there were; the next to open the queue
+    /// says how many there are. The database was opened with [`Self::SCHEMA`], and nobody has the queue.
+    pub async fn forget(database: &Database) -> Result<()> {
+        let forget = |transaction: &Transaction<'_>| {
+            for table in ["messages", "parked", "queue"] {
+                transaction.execute(&format!("DELETE FROM {table}"), [])?;
+            }
+            Ok(())
+        };
+        database.write(Durability::Ordered, forget).await
+    }
+
     fn hands(&self) -> MutexGuard<'_, Hands> {
         self.hands.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -13,7 +13,7 @@ use crate::shutdown::Roles;
 use crate::vector::edge::Unreadable;
 
 /// Takes whole lines.
-type Take<'a> = dyn FnMut(&[u8]) -> Result<()> + Send + 'a;
+pub(super) type Take<'a> = dyn FnMut(&[u8]) -> Result<()> + Send + 'a;
 
 /// Exports what the index holds. None when `shutdown` was ready before the end.
 ///
@@ -67,7 +67,7 @@ async fn or_stopped<T>(
     .await
 }
 
-async fn written<L: Library>(
+pub(super) async fn written<L: Library>(
     library: &L,
     selection: Selection,
     take: &mut Take<'_>,

@@ -155,6 +155,12 @@ impl MongoSource {
         Ok(Self { server })
     }
 
+    /// Its hosts and its database, for people: nothing in it lets anybody in.
+    pub fn name(&self) -> String {
+        let Settings { database, .. } = &self.server.settings;
+        format!("{}, database {database}", self.server.service)
+    }
+
     /// How many documents each watched collection has, as the server's statistics say.
     pub async fn counts(&self) -> Result<BTreeMap<String, u64>> {
         let mut counts = BTreeMap::new();

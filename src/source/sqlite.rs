@@ -8,11 +8,13 @@
 //!
 //! The time of an event is its row's sequence number, which never goes back, trimmed or not.
 
+mod copy;
 mod logbook;
 mod watch;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
+pub use copy::Copied;
 pub use watch::SqliteWatch;
 
 use super::{Checkpoint, Checkpoints, Reading, Source};

@@ -29,6 +29,7 @@ macro_rules! suite {
         $crate::contract::logbook::facts! { $subject;
             a_page_is_read_as_it_was_saved_last,
             pages_are_found_by_document_and_by_root_in_the_order_of_links,
+            all_pages_are_listed_in_the_order_of_links,
             documents_that_look_alike_have_pages_of_their_own,
             runs_are_listed_in_the_order_of_links,
             everything_is_there_after_reopening,
@@ -111,6 +112,22 @@ pub(crate) async fn pages_are_found_by_document_and_by_root_in_the_order_of_link
         .await
         .unwrap();
     assert_eq!(links(&book.pages(making(), 9).await.unwrap()), ["b", "c"]);
+}
+
+pub(crate) async fn all_pages_are_listed_in_the_order_of_links<S: Subject>() {
+    let subject = S::open().await;
+    let book = subject.book();
+    let pages = [("c", "r"), ("a", "s"), ("b", "r")].map(|(link, root)| page(link, root, None));
+    book.save_pages(pages.into()).await.unwrap();
+    let after = |after: Option<&str>| Pages::After(after.map(str::to_owned));
+    assert_eq!(
+        links(&book.pages(after(None), 2).await.unwrap()),
+        ["a", "b"]
+    );
+    assert_eq!(
+        links(&book.pages(after(Some("b")), 9).await.unwrap()),
+        ["c"]
+    );
 }
 
 pub(crate) async fn documents_that_look_alike_have_pages_of_their_own<S: Subject>() {

@@ -128,6 +128,7 @@ impl Logbook for Memory {
             Pages::Under(root, after) => {
                 page.root == *root && after.as_ref().is_none_or(|after| page.link > *after)
             }
+            Pages::After(after) => after.as_ref().is_none_or(|after| page.link > *after),
         });
         Ok(pages.take(limit).cloned().collect())
     }

@@ -14,6 +14,7 @@
 //! the model says now.
 
 mod disk;
+mod fill;
 mod memory;
 
 use std::path::Path;
@@ -26,6 +27,8 @@ use sha2::{Digest, Sha256};
 use super::{Embedder, Model, Usage};
 use crate::feature::worker::Counters;
 use crate::{Error, Result};
+
+pub use fill::Filling;
 
 use disk::Disk;
 use memory::Memory;
@@ -116,12 +119,17 @@ impl<E: Embedder> Cached<E> {
     }
 
     fn key(&self, text: &str) -> Key {
-        let mut hash = Sha256::new();
-        hash.update(&self.embedder.model().digest);
-        hash.update([0]);
-        hash.update(text);
-        hash.finalize().into()
+        key(&self.embedder.model().digest, text)
     }
+}
+
+/// What the vector of a text is known by that a model of this digest has made.
+fn key(digest: &str, text: &str) -> Key {
+    let mut hash = Sha256::new();
+    hash.update(digest);
+    hash.update([0]);
+    hash.update(text);
+    hash.finalize().into()
 }
 
 impl<E: Embedder> Embedder for Cached<E> {

@@ -31,6 +31,7 @@ impl Logbook for MongoSource {
                 filter.insert("root", root);
                 filter
             }
+            Pages::After(after) => server.after(after.as_deref()),
         };
         server.recorded(PAGES, filter, limit).await
     }

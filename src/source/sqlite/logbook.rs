@@ -27,6 +27,11 @@ impl Logbook for SqliteSource {
                               AND link > coalesce(?2, '') ORDER BY link LIMIT ?3";
                 parsed(connection, select, params![root, after, limit])
             }
+            Pages::After(after) => {
+                let select = "SELECT page FROM crawl_pages WHERE link > coalesce(?1, '') \
+                              ORDER BY link LIMIT ?2";
+                parsed(connection, select, params![after, limit])
+            }
         };
         self.database.read(read).await
     }

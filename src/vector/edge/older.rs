@@ -79,12 +79,12 @@ pub(super) fn renew(
     Ok(copied)
 }
 
-/// Whether the folder is of today's form, or of one that cannot be read, which loading it will say.
+/// Whether the folder is of today's form, or of one that cannot be read, which loading it will say. One that
+/// says nothing of its form is no older one: the engine writes that before it takes the first point.
 fn has_words(folder: &Path) -> bool {
     match EdgeConfig::load(folder) {
         Some(Ok(config)) => config.sparse_vectors.contains_key(payload::SPARSE),
-        Some(Err(_)) => true,
-        None => false,
+        Some(Err(_)) | None => true,
     }
 }
 

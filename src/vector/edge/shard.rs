@@ -194,3 +194,27 @@ pub(super) fn shorten_log(folder: &Path) -> io::Result<()> {
     full.iter()
         .try_for_each(|start| fs::remove_file(log.join(format!("closed-{start}"))))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_first_start_that_was_cut_off_at_any_point_is_made_again() {
+        let whole = tempfile::tempdir().unwrap();
+        drop(open(whole.path(), 4, Upkeep::default()).unwrap());
+        let segment = fs::read_dir(whole.path().join(SEGMENTS)).unwrap().next();
+        let name = segment.unwrap().unwrap().file_name();
+        let segment = Path::new(SEGMENTS).join(name);
+        // In the order in which the engine makes them; nothing says yet which form it has.
+        let folders = [Path::new(LOG), Path::new(SEGMENTS), &segment];
+        for count in 1..=folders.len() {
+            let half = tempfile::tempdir().unwrap();
+            for folder in &folders[..count] {
+                fs::create_dir(half.path().join(folder)).unwrap();
+            }
+            let (shard, copied) = open(half.path(), 4, Upkeep::default()).unwrap();
+            assert_eq!((shard.info().points_count, copied), (0, 0), "{count}");
+        }
+    }
+}

@@ -15,7 +15,7 @@ use super::Key;
 use crate::database::{Database, Durability};
 use crate::{Error, Result};
 
-const SCHEMA: &str = "
+pub(super) const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS cached_vectors (
     used INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, vector BLOB NOT NULL, sum BLOB NOT NULL
 );";
@@ -86,13 +86,7 @@ impl Disk {
                 transaction.prepare_cached(touch)?.execute([key])?;
             }
             for (key, vector) in new {
-                let bytes: Vec<u8> = vector.iter().flat_map(|one| one.to_le_bytes()).collect();
-                let insert = "INSERT OR IGNORE INTO cached_vectors
-                    VALUES ((SELECT ifnull(max(used), 0) + 1 FROM cached_vectors), ?1, ?2, ?3)";
-                let sum = sum(&key, &bytes);
-                transaction
-                    .prepare_cached(insert)?
-                    .execute(params![key, bytes, sum])?;
+                insert(transaction, &key, &vector)?;
             }
             make_room(transaction, bytes_max)
         };
@@ -127,6 +121,16 @@ pub(super) fn remove(path: &Path) {
         // What is not there, or stays, is met again at the next start.
         std::fs::remove_file(PathBuf::from(name)).ok();
     }
+}
+
+/// Puts a vector there as the one that was used last; false where the key is there already.
+pub(super) fn insert(connection: &Connection, key: &Key, vector: &[f32]) -> rusqlite::Result<bool> {
+    let bytes: Vec<u8> = vector.iter().flat_map(|one| one.to_le_bytes()).collect();
+    let insert = "INSERT OR IGNORE INTO cached_vectors
+        VALUES ((SELECT ifnull(max(used), 0) + 1 FROM cached_vectors), ?1, ?2, ?3)";
+    let sum = sum(key, &bytes);
+    let mut insert = connection.prepare_cached(insert)?;
+    Ok(insert.execute(params![key, bytes, sum])? > 0)
 }
 
 fn sum(key: &Key, bytes: &[u8]) -> Vec<u8> {

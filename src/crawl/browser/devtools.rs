@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{ChildStdin, ChildStdout};
 
+/// How often a page may go elsewhere while one thing is asked of it.
+const MOVES_MAX: usize = 10;
+
 /// Our end of the pipes.
 pub(super) struct DevTools {
     to: ChildStdin,
@@ -19,6 +22,14 @@ pub(super) struct DevTools {
 
 /// A page that is open, by the name of the session with it.
 pub(super) struct Session(String);
+
+/// What stands in a frame.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Document {
+    id: String,
+    loader_id: String,
+}
 
 /// An answer, or an event, which has no number.
 #[derive(Deserialize)]
@@ -81,15 +92,42 @@ impl DevTools {
         Ok((Session(text(&session, "sessionId")?), context))
     }
 
-    /// Evaluates in a world of our own: the page's scripts cannot change what the words mean there.
+    /// Evaluates in a world of our own: the page's scripts cannot change what the words mean there. Where the page
+    /// goes elsewhere meanwhile, which takes that world with it, it is done again on the new one.
     pub(super) async fn evaluate<T: DeserializeOwned>(
         &mut self,
         session: &Session,
         expression: &str,
     ) -> Result<T, String> {
+        let mut document = self.document(session).await?;
+        for _ in 0..MOVES_MAX {
+            let answer = self.evaluate_in(session, &document, expression).await;
+            let now = match &answer {
+                Ok(_) => None,
+                Err(_) => Some(self.document(session).await?),
+            };
+            match now.filter(|now| *now != document) {
+                Some(now) => document = now,
+                None => return answer,
+            }
+        }
+        Err(format!("it went elsewhere {MOVES_MAX} times"))
+    }
+
+    /// What the page shows now: its frame, and the load that filled it.
+    async fn document(&mut self, session: &Session) -> Result<Document, String> {
         let tree = self.page(session, "Page.getFrameTree", json!({})).await?;
-        let frame = tree.pointer("/frameTree/frame/id").cloned();
-        let world = json!({"frameId": frame, "worldName": "lockstep"});
+        let frame = tree.pointer("/frameTree/frame").cloned();
+        serde_json::from_value(frame.unwrap_or_default()).map_err(|error| error.to_string())
+    }
+
+    async fn evaluate_in<T: DeserializeOwned>(
+        &mut self,
+        session: &Session,
+        document: &Document,
+        expression: &str,
+    ) -> Result<T, String> {
+        let world = json!({"frameId": document.id, "worldName": "lockstep"});
         let world = self
             .page(session, "Page.createIsolatedWorld", world)
             .await?;

@@ -22,6 +22,7 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::maybe_done;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
@@ -144,8 +145,12 @@ pub async fn run<S: Source, C: Checkpoints, Q: Generations>(
     mut requests: mpsc::Receiver<Request>,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<()> {
+    // Once it was ready it stays so, for whoever asks after a session that failed while it ended.
+    let shutdown = maybe_done(shutdown);
     tokio::pin!(shutdown);
     let mut backoff = Backoff::jittered(settings.jitter);
+    // What the last session found of lost history, which a watch may tell only after it was opened.
+    let mut lost = None;
     loop {
         // It may wait for workers, and a fenced-off predecessor may have begun another generation.
         let settled = tokio::select! {
@@ -154,7 +159,7 @@ pub async fn run<S: Source, C: Checkpoints, Q: Generations>(
             settled = generation::settle(ports.queue, settings.jitter) => settled,
         };
         let opened = match settled {
-            Ok(()) => Session::open(&ports, settings).await,
+            Ok(()) => Session::open(&ports, settings, lost.take()).await,
             Err(error) => Err(error),
         };
         let error = match opened {
@@ -171,8 +176,11 @@ pub async fn run<S: Source, C: Checkpoints, Q: Generations>(
             Err(error) => error,
         };
         let pause = match (&error, error.recovery()) {
-            // The next session finds the same and plans the snapshot.
-            (Error::HistoryLost { .. }, _) => Duration::ZERO,
+            // The next session plans the snapshot.
+            (Error::HistoryLost { why }, _) => {
+                lost = Some(why.clone());
+                Duration::ZERO
+            }
             (_, Recovery::Retry(pause)) => backoff.next(pause),
             (_, Recovery::Park | Recovery::Stop) => return Err(error),
         };

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::change::{DocumentKey, Version};
 use crate::feature::embed::Embedder;
-use crate::vector::{Control, Manifest, Near, VectorStore, lexical};
+use crate::vector::{Control, Manifest, Near, VectorStore, Watermark, lexical};
 use crate::{Error, Result};
 use fuse::Scored;
 use gather::Question;
@@ -32,8 +32,8 @@ pub use query::{LIMIT_MAX, Mode, Query, WAIT_MS, WAIT_MS_MAX};
 /// What the caller knows of the queues when a question is asked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Standing {
-    /// How many queues there are: two lanes a partition.
-    pub places: usize,
+    /// How many partitions the queue has now.
+    pub partitions: u32,
     /// How many changes are parked.
     pub parked: u64,
 }
@@ -152,6 +152,8 @@ pub async fn search<V: VectorStore, E: Embedder>(
         words,
         wanted: gather::wanted(query),
     };
+    // Read before the points: what is stored in between may be in the answer, and is not promised to be.
+    let settled = store.control().await?.settled(standing.partitions);
     let mut found = gather::gather(store, &question).await?;
     if query.diverse {
         found.hits = gather::diversify(store, found.hits, query.limit).await?;
@@ -161,7 +163,7 @@ pub async fn search<V: VectorStore, E: Embedder>(
     let absent = absent::absent(store, query, dimension, !found.hits.is_empty()).await?;
     Ok(Answer {
         hits: found.hits.into_iter().map(|found| found.hit).collect(),
-        as_of_ms: as_of_ms(&found.control, standing.places),
+        as_of_ms: settled.and_then(Watermark::as_of_ms),
         parked: standing.parked,
         at_least: None,
         mode: query.mode,
@@ -203,18 +205,6 @@ pub(crate) fn shown(near: Vec<Near>, manifests: &[Manifest], control: &Control) 
         .into_iter()
         .map(|found| found.hit)
         .collect()
-}
-
-/// The settled watermark of the whole: the lowest of all queues, none until each of them has one.
-pub(crate) fn as_of_ms(control: &Control, places: usize) -> Option<u64> {
-    if control.watermarks.len() < places {
-        return None;
-    }
-    control
-        .watermarks
-        .values()
-        .map(|mark| mark.committed_ms)
-        .min()
 }
 
 fn notes<const COUNT: usize>(notes: [Option<String>; COUNT]) -> Option<String> {

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::Result;
-use crate::change::{DocumentKey, Mark, Place, PointId, Version};
+use crate::change::{DocumentKey, Lane, Mark, Place, PointId, Version};
 use crate::document::Fields;
 
 pub use self::date::Moment;
@@ -168,8 +168,15 @@ pub struct Floor {
 pub struct Watermark {
     /// Changes at or below this version.
     pub version: Version,
-    /// The same as wall-clock time: milliseconds since 1970, UTC.
+    /// The same as wall-clock time: milliseconds since 1970, UTC; 0 while it is not known.
     pub committed_ms: u64,
+}
+
+impl Watermark {
+    /// The time up to which everything is in, where it is known.
+    pub fn as_of_ms(self) -> Option<u64> {
+        Some(self.committed_ms).filter(|ms| *ms > 0)
+    }
 }
 
 /// What holds for whole types and queues, kept beside the manifests.
@@ -190,6 +197,20 @@ impl Control {
     /// Whether a version of this type is void. One without a version never is.
     pub fn voids(&self, kind: &str, version: Version) -> bool {
         version.is_some() && self.floors.get(kind).is_some_and(|floor| version <= *floor)
+    }
+
+    /// The settled watermark of the whole: the least over the queues of so many partitions, none until each of
+    /// them has one. Queues of an earlier generation, which are no more, hold nothing back.
+    pub fn settled(&self, partitions: u32) -> Option<Watermark> {
+        let lanes = [Lane::Live, Lane::Backfill];
+        let places = (0..partitions).flat_map(|partition| {
+            let place = move |lane| Place { partition, lane };
+            lanes.map(place)
+        });
+        places
+            .map(|place| self.watermarks.get(&place).copied())
+            .min()
+            .flatten()
     }
 
     /// Whether the index holds the manifest's document: it is neither deleted nor void.

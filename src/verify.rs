@@ -161,6 +161,10 @@ pub struct Report {
     /// How many there are, orphans and excused documents aside. With more than ten thousand
     /// differing documents the others are counted after the first look.
     pub difference_count: u64,
+    /// Documents in the index that came without a version, from another producer than our capture, and are not in
+    /// the source: there is nothing to compare them with.
+    #[serde(default)]
+    pub unversioned: u64,
     /// Points that no manifest names: no search finds them, but they are still to be collected.
     pub orphans: u64,
     /// Documents that differ because their change is parked; the first thousand.

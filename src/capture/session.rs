@@ -86,34 +86,46 @@ enum Then {
     Nothing,
 }
 
+/// Watches from a checkpoint, or begins again where the source no longer has what follows it.
+async fn go_on<S: Source, C: Checkpoints, Q: Queue>(
+    ports: &Ports<'_, S, C, Q>,
+    settings: &Settings,
+    saved: Checkpoint,
+    lost: Option<String>,
+) -> Result<(S::Watch, Checkpoint)> {
+    let watched = match lost {
+        Some(why) => Err(Error::HistoryLost { why }),
+        None => ports.source.watch(Some(saved.position.clone())).await,
+    };
+    match watched {
+        Ok(watch) => Ok((watch, saved)),
+        Err(Error::HistoryLost { why })
+            if settings.lost_history == LostHistory::Resnapshot && saved.resets < RESETS_MAX =>
+        {
+            let resets = saved.resets + 1;
+            tracing::warn!(why, resets, "history lost, reading all again");
+            begin(ports, settings, Some(saved)).await
+        }
+        Err(error) => Err(error),
+    }
+}
+
 impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
     /// Opens the watch from the checkpoint; without one, or where history is lost, plans a snapshot
-    /// of everything and saves that plan before the first page.
+    /// of everything and saves that plan before the first page. `lost` is why the session before found
+    /// history lost.
     ///
     /// # Errors
     /// [`Error::HistoryLost`] only after [`RESETS_MAX`] resets in a row.
     pub(super) async fn open(
         ports: &'a Ports<'a, S, C, Q>,
         settings: &'a Settings,
+        lost: Option<String>,
     ) -> Result<Self> {
         let saved = ports.checkpoints.load().await?;
         let (watch, checkpoint) = match saved {
             None => begin(ports, settings, None).await?,
-            Some(saved) => match ports.source.watch(Some(saved.position.clone())).await {
-                Ok(watch) => (watch, saved),
-                Err(Error::HistoryLost { why })
-                    if settings.lost_history == LostHistory::Resnapshot
-                        && saved.resets < RESETS_MAX =>
-                {
-                    tracing::warn!(
-                        why,
-                        resets = saved.resets + 1,
-                        "history lost, reading all again"
-                    );
-                    begin(ports, settings, Some(saved)).await?
-                }
-                Err(error) => return Err(error),
-            },
+            Some(saved) => go_on(ports, settings, saved, lost).await?,
         };
         let (position, time) = watch.here();
         let frontier = Frontier::new(checkpoint.epoch, position, time);

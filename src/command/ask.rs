@@ -70,7 +70,7 @@ impl<R: Rooms> Commands<R> {
     async fn answer(&self, query: &search::Query) -> Result<search::Answer> {
         let depth = self.queue.depth().await?;
         let standing = search::Standing {
-            places: 2 * usize::try_from(self.queue.partitions()).unwrap_or(usize::MAX / 2),
+            partitions: self.queue.partitions(),
             parked: depth.parked,
         };
         let by_id = self.by_id(query).await?;

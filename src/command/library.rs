@@ -5,7 +5,7 @@ use std::future::Future;
 use crate::export::{self, Export, Selection, Wanted};
 use crate::queue::Queue as _;
 use crate::reindex::Editions as _;
-use crate::vector::{Manifest, Point, Select, VectorStore};
+use crate::vector::{Manifest, Point, Select, VectorStore, Watermark};
 use crate::{Error, Result, author, explain};
 
 use super::commands::{Commands, Rooms};
@@ -83,9 +83,9 @@ impl<R: Rooms> Library for Commands<R> {
         let open = self.open().await?;
         let index = &open.current;
         let control = index.store.control().await?;
-        let settled = settle::settled(&control, self.queue.partitions());
+        let settled = control.settled(self.queue.partitions());
         let about = export::About {
-            as_of_ms: Some(settled.committed_ms).filter(|ms| *ms > 0),
+            as_of_ms: settled.and_then(Watermark::as_of_ms),
             parked: self.queue.depth().await?.parked,
             edition: index.number,
             model: open.register.current.model.name.clone(),

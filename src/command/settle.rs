@@ -7,11 +7,11 @@
 use std::time::Duration;
 
 use crate::Result;
-use crate::change::{Lane, Place, Time, Version};
+use crate::change::{Time, Version};
 use crate::queue::Queue;
 use crate::search::Awaited;
 use crate::source::{Checkpoints, Source, Watch as _};
-use crate::vector::{Control, VectorStore, Watermark};
+use crate::vector::{VectorStore, Watermark};
 
 use super::commands::{Commands, Rooms};
 use super::{Reporter, parked};
@@ -88,7 +88,8 @@ pub(super) async fn reached<R: Rooms>(
     let deadline = tokio::time::Instant::now() + wait;
     loop {
         let control = commands.open().await?.current.store.control().await?;
-        let settled = settled(&control, commands.queue.partitions()).version;
+        let settled = control.settled(commands.queue.partitions());
+        let settled = settled.unwrap_or_default().version;
         if moment(settled) >= moment(version) {
             // Looked for afterwards: what is parked is parked before a watermark passes it.
             let is_parked = parked::is_parked(commands.queue.as_ref(), version).await?;
@@ -116,20 +117,14 @@ pub(super) async fn end<S: Source>(source: &S) -> Result<Time> {
     Ok(source.watch(None).await?.here().1)
 }
 
-/// The lowest settled watermark over all queues; zero while one of them has none.
-pub(super) fn settled(control: &Control, partitions: u32) -> Watermark {
-    (0..partitions)
-        .flat_map(|partition| [Lane::Live, Lane::Backfill].map(|lane| Place { partition, lane }))
-        .map(|place| control.watermarks.get(&place).copied().unwrap_or_default())
-        .min()
-        .unwrap_or_default()
-}
-
 async fn look<R: Rooms>(commands: &Commands<R>) -> Result<Time> {
     let control = commands.open().await?.current.store.control().await?;
     let saved = commands.checkpoints.load().await?;
-    let mark = settled(&control, commands.queue.partitions());
-    Ok(time_in(mark, saved.map_or(0, |saved| saved.epoch)))
+    let mark = control.settled(commands.queue.partitions());
+    Ok(time_in(
+        mark.unwrap_or_default(),
+        saved.map_or(0, |saved| saved.epoch),
+    ))
 }
 
 /// The settled time of this epoch. That of an earlier one says nothing: the source may count otherwise since.
@@ -163,6 +158,8 @@ async fn is_snapshot_active<R: Rooms>(commands: &Commands<R>) -> Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::change::{Lane, Place};
+    use crate::vector::Control;
 
     #[test]
     fn one_queue_without_a_watermark_holds_all_back() {
@@ -179,9 +176,10 @@ mod tests {
                     .insert(Place { partition, lane }, mark(sequence));
             }
         }
-        assert_eq!(settled(&control, 2), mark(7));
+        assert_eq!(control.settled(2), Some(mark(7)));
+        assert_eq!(control.settled(1), Some(mark(7)));
         assert_eq!(time_in(mark(7), 1), Time::from_sequence(7));
         assert_eq!(time_in(mark(7), 2), Time::default());
-        assert_eq!(settled(&control, 3), Watermark::default());
+        assert_eq!(control.settled(3), None);
     }
 }

@@ -26,7 +26,8 @@ pub(super) async fn status<R: Rooms>(commands: &Commands<R>) -> Result<Status> {
     // What a newer version has overtaken is parked no more.
     floor::parked(queue.as_ref(), &open.stores()).await?;
     let (counts, depth) = (store.counts().await?, queue.depth().await?);
-    let settled = settle::settled(&store.control().await?, queue.partitions());
+    let settled = store.control().await?.settled(queue.partitions());
+    let settled = settled.unwrap_or_default();
     let end = settle::end(source.as_ref()).await?;
     let saved = commands.checkpoints.load().await?;
     let time = settle::time_in(settled, saved.as_ref().map_or(0, |saved| saved.epoch));

@@ -14,7 +14,7 @@ use super::{floor, store};
 use crate::Result;
 use crate::change::{DocumentKey, Version};
 use crate::queue::Queue;
-use crate::vector::{Manifest, Point, Select, VectorStore, Write};
+use crate::vector::{Manifest, Point, Select, VectorStore, Watermark, Write};
 
 /// Manifests or points read at once.
 const PAGE: usize = 256;
@@ -40,7 +40,10 @@ pub async fn collect<Q: Queue, V: VectorStore>(
 ) -> Result<Collected> {
     // Before the parked ones: what is below these watermarks and parked is listed then.
     let control = store.control().await?;
-    let Some(settled) = floor::settled(&control, queue.partitions()) else {
+    let Some(Watermark {
+        version: settled, ..
+    }) = control.settled(queue.partitions())
+    else {
         return Ok(Collected::default());
     };
     let mut parked = HashMap::new();

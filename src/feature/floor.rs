@@ -197,21 +197,6 @@ pub fn inherited(control: &Control, place: Place, partitions: u32, next: u32) ->
         .collect()
 }
 
-/// The settled watermark: the least over all queues; none until each has one.
-pub fn settled(control: &Control, partitions: u32) -> Option<Version> {
-    settled_mark(control, partitions).map(|mark| mark.version)
-}
-
-/// As [`settled`], with its time.
-pub fn settled_mark(control: &Control, partitions: u32) -> Option<crate::vector::Watermark> {
-    let lanes = [Lane::Live, Lane::Backfill];
-    (0..partitions)
-        .flat_map(|partition| lanes.map(|lane| Place { partition, lane }))
-        .map(|place| control.watermarks.get(&place).copied())
-        .min_by_key(|mark| mark.map(|mark| mark.version))
-        .flatten()
-}
-
 #[cfg(test)]
 mod tests {
     use uuid::Uuid;

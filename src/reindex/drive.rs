@@ -1,6 +1,5 @@
 //! The hand that does what the register asks for, one action after the other.
 
-use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
@@ -15,7 +14,7 @@ use crate::feature::types::Types;
 use crate::queue::{Generations, Queue};
 use crate::source::Source;
 use crate::vector::{Control, VectorStore};
-use crate::verify::{self, Difference, Kind, Options, Report, verify};
+use crate::verify::{self, Options, Report, verify};
 use crate::{Error, Result};
 
 /// Asks capture for something and waits until it is under way.
@@ -167,30 +166,7 @@ async fn compare<S: Source, Q: Queue, T: Editions>(
         vectors: false,
         repair: true,
     };
-    let mut report = verify(&ports, options, &|_| {}).await?;
-    leave_out_strays(&mut report);
-    Ok(report)
-}
-
-/// Documents of producers without versions are in no source; they were copied.
-fn leave_out_strays(report: &mut Report) {
-    let is_stray = |difference: &Difference| {
-        let version = difference.version;
-        difference.kind != Kind::Orphan && version.is_some_and(|version| !version.is_some())
-    };
-    let strays: BTreeSet<_> = report
-        .differences
-        .iter()
-        .filter(|difference| is_stray(difference))
-        .map(|difference| difference.key.clone())
-        .collect();
-    let all = report.differences.len();
-    report
-        .differences
-        .retain(|difference| !is_stray(difference));
-    let left_out = (all - report.differences.len()) as u64;
-    report.difference_count = report.difference_count.saturating_sub(left_out);
-    report.resync.retain(|key| !strays.contains(key));
+    verify(&ports, options, &|_| {}).await
 }
 
 fn differs(number: u32, report: &Report) -> Error {

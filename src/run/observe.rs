@@ -19,11 +19,10 @@ use crate::feature::embed::Embedder;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::reindex::Editions;
-use crate::search::as_of_ms;
 use crate::serve::tell;
 use crate::shutdown::{Shutdown, requested};
 use crate::source::mongo::MongoSource;
-use crate::vector::VectorStore;
+use crate::vector::{VectorStore, Watermark};
 use crate::{Error, Result};
 
 /// Between two looks.
@@ -111,8 +110,8 @@ pub(super) async fn index<Q: Queue, T: Editions, E: Embedder>(
     queues(metrics, queue, clock).await?;
     let open = editions.open().await?;
     let control = open.current.store.control().await?;
-    let places = 2 * usize::try_from(queue.partitions()).unwrap_or(usize::MAX / 2);
-    if let Some(as_of_ms) = as_of_ms(&control, places) {
+    let settled = control.settled(queue.partitions());
+    if let Some(as_of_ms) = settled.and_then(Watermark::as_of_ms) {
         metrics.settled(as_of_ms, age(clock, as_of_ms));
     }
     let usage = embedder.usage();

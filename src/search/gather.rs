@@ -18,7 +18,7 @@ use super::{diverse, fuse, join};
 use crate::Result;
 use crate::change::PointId;
 use crate::vector::lexical::Words;
-use crate::vector::{By, Control, Near, Nearest, Only, Select, VectorStore};
+use crate::vector::{By, Near, Nearest, Only, Select, VectorStore};
 
 /// Documents of whose points all are dead are few: so many more than wanted are looked at, at first.
 const SPARE: usize = 8;
@@ -45,7 +45,6 @@ pub(super) struct Question<'a> {
 /// What one question found.
 pub(super) struct Found {
     pub(super) hits: Vec<Grouped>,
-    pub(super) control: Control,
     pub(super) note: Option<String>,
 }
 
@@ -103,7 +102,6 @@ async fn held<V: VectorStore>(
     let mut manifests = Vec::new();
     let mut found = Found {
         hits: Vec::new(),
-        control: Control::default(),
         note: None,
     };
     let mut batches = keys.chunks(question.wanted + SPARE);
@@ -113,8 +111,8 @@ async fn held<V: VectorStore>(
             manifests.extend(store.manifests(Select::Of(keys.to_vec())).await?);
         }
         // Read last, so that a floor raised in between already counts.
-        found.control = store.control().await?;
-        found.hits = rank::group(question, scored, &manifests, &found.control);
+        let control = store.control().await?;
+        found.hits = rank::group(question, scored, &manifests, &control);
         if batch.is_none() || found.hits.len() >= question.wanted {
             found.hits.truncate(question.wanted);
             return Ok(found);

@@ -9,18 +9,31 @@ use crate::vector::Watermark;
 #[test]
 fn an_answer_is_as_old_as_its_slowest_queue_and_undated_until_all_have_settled() {
     let mut control = Control::default();
-    assert_eq!(as_of_ms(&control, 2), None);
-    for (lane, committed_ms) in [(Lane::Live, 9), (Lane::Backfill, 5)] {
-        assert_eq!(as_of_ms(&control, 2), None);
+    let as_of_ms = |control: &Control| control.settled(1).and_then(Watermark::as_of_ms);
+    for (lane, sequence) in [(Lane::Live, 9), (Lane::Backfill, 5)] {
+        assert_eq!(as_of_ms(&control), None);
         let mark = Watermark {
-            version: Version::NONE,
-            committed_ms,
+            version: version(sequence),
+            committed_ms: sequence,
         };
+        let partition = 0;
+        control.watermarks.insert(Place { partition, lane }, mark);
+        // A queue of a generation with more partitions stands still for ever.
+        let partition = 3;
         control
             .watermarks
-            .insert(Place { partition: 0, lane }, mark);
+            .insert(Place { partition, lane }, Watermark::default());
     }
-    assert_eq!(as_of_ms(&control, 2), Some(5));
+    assert_eq!(as_of_ms(&control), Some(5));
+    let lane = Lane::Live;
+    let unknown = Watermark {
+        version: version(4),
+        committed_ms: 0,
+    };
+    control
+        .watermarks
+        .insert(Place { partition: 0, lane }, unknown);
+    assert_eq!(as_of_ms(&control), None);
 }
 
 fn query(text: &str, limit: usize) -> Query {
@@ -116,7 +129,7 @@ async fn a_question_over_the_limit_is_cut_and_says_so() {
     still.store(&key("a"), &json!({"content": "one"}));
     let long = query("one two three four five six seven eight nine", 5);
     let standing = Standing {
-        places: 2,
+        partitions: 1,
         parked: 3,
     };
     let answer = search(&still, &Letters::new(), &long, standing)

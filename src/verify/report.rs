@@ -84,6 +84,11 @@ impl Excuses {
 impl Report {
     /// Takes in a difference that is still there: excused, or told, or only counted.
     pub(super) fn add(&mut self, difference: Difference, excuses: &Excuses, repair: bool) {
+        // Another producer's document is in no source; sent again it would be taken for deleted.
+        let is_unversioned = difference.version.is_some_and(|version| !version.is_some());
+        if difference.kind == Kind::Surplus && is_unversioned {
+            return;
+        }
         if let Some(parked) = excuses.of(&difference) {
             self.excuse(difference.key, parked);
             return;
@@ -209,6 +214,22 @@ mod tests {
         }
         let other = report(vec![difference("b", Kind::Missing, None)], &parked(5));
         assert!(!other.clean);
+    }
+
+    #[test]
+    fn another_producers_document_is_never_sent_again() {
+        for (version, again) in [(Version::NONE, 0), (version(3), 1)] {
+            let mut report = Report::default();
+            let surplus = Difference {
+                version: Some(version),
+                ..difference("a", Kind::Surplus, None)
+            };
+            report.add(surplus, &Excuses::default(), true);
+            assert_eq!(
+                (report.resync.len(), report.difference_count),
+                (again, again as u64)
+            );
+        }
     }
 
     #[test]

@@ -81,12 +81,17 @@ impl<'a, S: Source, Q: Queue, V: VectorStore, E: Embedder> Scan<'a, S, Q, V, E> 
                 } else if control.holds(&manifest) {
                     let current = self.ports.types.fingerprint(&manifest.key.kind);
                     self.report.outdated += u64::from(manifest.fingerprint != current);
-                    live.push(manifest.key);
+                    live.push((manifest.key, manifest.stamp.version));
                 }
             }
-            let found = self.ports.source.read(live.clone()).await?.found;
-            for (key, _) in live.iter().zip(found).filter(|(_, found)| found.is_none()) {
-                self.suspects.document(key);
+            let keys = live.iter().map(|(key, _)| key.clone()).collect();
+            let found = self.ports.source.read(keys).await?.found;
+            for ((key, version), _) in live.iter().zip(found).filter(|(_, found)| found.is_none()) {
+                if version.is_some() {
+                    self.suspects.document(key);
+                } else {
+                    self.report.unversioned += 1;
+                }
             }
             self.tell(Stage::Manifests, done);
         }

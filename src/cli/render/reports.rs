@@ -28,6 +28,10 @@ pub(super) fn verification(out: &mut String, report: &Report) -> Written {
         ("differences", report.difference_count),
         ("points that no manifest names", report.orphans),
         (
+            "documents of other producers, which are in no source",
+            report.unversioned,
+        ),
+        (
             "documents made by another cleaner, chunker or model",
             report.outdated,
         ),

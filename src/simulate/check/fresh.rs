@@ -3,7 +3,6 @@
 use super::super::{QueueModel, VectorModel};
 use super::{Checker, Content, State};
 use crate::change::{DocumentKey, Version};
-use crate::feature::floor;
 use crate::queue::Queue as _;
 
 impl Checker {
@@ -14,7 +13,8 @@ impl Checker {
         store: &VectorModel,
     ) -> Result<(), String> {
         let store = store.state();
-        let settled = floor::settled(&store.control, queue.partitions());
+        let settled = store.control.settled(queue.partitions());
+        let settled = settled.map(|mark| mark.version);
         if settled == self.settled {
             return Ok(());
         }

@@ -2,7 +2,6 @@
 
 use super::{Checker, State, Written};
 use crate::change::{Act, Barrier, Change};
-use crate::feature::floor;
 use crate::queue::Queue as _;
 use crate::simulate::{QueueModel, VectorModel};
 
@@ -68,7 +67,7 @@ fn forgets_nothing(
             ));
         }
     }
-    let settled = floor::settled(&store.control, partitions);
+    let settled = store.control.settled(partitions).map(|mark| mark.version);
     for (key, version) in std::mem::take(&mut store.collections) {
         if settled.is_none_or(|settled| version >= settled) {
             return Err(format!(

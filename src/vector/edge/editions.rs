@@ -134,11 +134,15 @@ impl<E: Embedder> EdgeEditions<E> {
         };
         let mut next = None;
         if let Some(filling) = register.next.clone() {
-            next = self.model_of(&filling.edition, opener).await;
+            // No other stands in for it: an edition is filled by one model.
+            let own = self.configured.own_model_of(&filling.edition, opener).await;
+            let why = own.as_ref().err().map(Error::chain);
+            next = own.ok().flatten();
             if next.is_none() {
                 let model = &filling.edition.model.name;
                 tracing::warn!(
                     model,
+                    error = why,
                     "re-index given up: its model cannot be opened any more"
                 );
                 register = register.after(Event::Abandoned).unwrap_or(register);

@@ -39,7 +39,7 @@ use uuid::Uuid;
 pub use consumer::RabbitConsumer;
 pub use sharing::Sharing;
 
-use super::{Depth, Outgoing, Parked, Queue};
+use super::{Depth, Generations, Outgoing, Parked, Queue};
 use crate::change::{Change, Lane};
 use crate::clock::Clock;
 use crate::{Error, Result};
@@ -63,7 +63,7 @@ pub struct Settings {
     /// What the names of all our queues begin with.
     pub name: String,
     /// Queues for each lane; stored in the broker. Another count than the stored one is for capture to
-    /// change, by [`Generations`](super::Generations); until then the stored one holds.
+    /// change, by [`Generations`]; until then the stored one holds.
     pub partitions: u32,
     /// Messages sent and not yet confirmed.
     pub window: usize,
@@ -189,6 +189,33 @@ impl RabbitQueue {
         *self.listed.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), count));
         Ok(listed.into_values().collect())
     }
+
+    /// What stands in the queues that this process goes by.
+    async fn count(&self) -> Result<Depth> {
+        let topology = &self.publisher.link.topology.pinned();
+        let count = async |place: crate::change::Place| {
+            Ok::<_, Error>((
+                place.lane,
+                self.publisher.link.count(topology.queue(place)).await?,
+            ))
+        };
+        let mut depth = Depth {
+            live: self.shared.in_hand.count(Lane::Live),
+            backfill: self.shared.in_hand.count(Lane::Backfill),
+            parked: self.publisher.link.count(topology.parked()).await?,
+        };
+        for (lane, count) in try_join_all(topology.places().map(count)).await? {
+            match lane {
+                Lane::Live => depth.live += count,
+                Lane::Backfill => depth.backfill += count,
+            }
+        }
+        let listed = *self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, given_back)) = listed.filter(|(at, _)| at.elapsed() < GIVEN_BACK_WITHIN) {
+            depth.parked = depth.parked.max(given_back);
+        }
+        Ok(depth)
+    }
 }
 
 fn validate(settings: &Settings) -> Result<()> {
@@ -272,28 +299,17 @@ impl Queue for RabbitQueue {
     /// What the broker has ready, and what consumers of this process have in hand; not what those of
     /// others have. Barriers that wait in the broker are counted as changes: it does not know better.
     async fn depth(&self) -> Result<Depth> {
-        let topology = &self.publisher.link.topology.pinned();
-        let count = async |place: crate::change::Place| {
-            Ok::<_, Error>((
-                place.lane,
-                self.publisher.link.count(topology.queue(place)).await?,
-            ))
-        };
-        let mut depth = Depth {
-            live: self.shared.in_hand.count(Lane::Live),
-            backfill: self.shared.in_hand.count(Lane::Backfill),
-            parked: self.publisher.link.count(topology.parked()).await?,
-        };
-        for (lane, count) in try_join_all(topology.places().map(count)).await? {
-            match lane {
-                Lane::Live => depth.live += count,
-                Lane::Backfill => depth.backfill += count,
-            }
+        let topology = &self.publisher.link.topology;
+        let known = topology.generation();
+        let counted = self.count().await;
+        if counted.is_ok() {
+            return counted;
         }
-        let listed = *self.listed.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, given_back)) = listed.filter(|(at, _)| at.elapsed() < GIVEN_BACK_WITHIN) {
-            depth.parked = depth.parked.max(given_back);
+        // Where another process has gone on to other queues, those are counted from now on.
+        Generations::current(self).await?;
+        if topology.generation() == known {
+            return counted;
         }
-        Ok(depth)
+        self.count().await
     }
 }

@@ -187,6 +187,24 @@ async fn who_missed_the_change_publishes_nothing_until_it_has_looked() {
     assert!(confirms.iter().all(is_confirmed), "{confirms:?}");
 }
 
+/// A search asks how much is parked, and publishes and consumes nothing.
+#[tokio::test]
+async fn who_only_counts_goes_on_to_the_queues_of_today() {
+    let settings = settings();
+    let (reader, searcher) = (open(&settings).await, open(&settings).await);
+    searcher.depth().await.unwrap();
+    let writer = asking_for(&settings, 3).await;
+    send_end(&writer, &announced(&writer).await).await;
+    let mut consumer = reader.consume(vec![0, 1]).await.unwrap();
+    let (turn, _) = tokio::join!(writer.turn(true), settle_ends(&mut consumer, 4));
+    assert_eq!(turn.unwrap(), Turn::Begun);
+    drop(consumer);
+    assert_eq!(writer.turn(false).await.unwrap(), Turn::Stays);
+    assert!(!is_there(&settings, "changes.1.0").await);
+    searcher.depth().await.unwrap();
+    assert_eq!(searcher.partitions(), 3);
+}
+
 /// One that has no share sees no end; its queues go all the same.
 #[tokio::test]
 async fn who_consumes_nothing_is_told_too() {

@@ -72,13 +72,21 @@ impl<Q: Generations, T: Editions> Worker<'_, Q, T> {
         if works.is_empty() {
             return Ok(());
         }
+        // What one edition's model refuses is parked, and does not hold another edition back.
+        let mut refused = None;
         for index in open.indexes() {
             let is_next = index.number != open.current.number;
             let concerned: Vec<_> = works
                 .iter()
                 .filter(|work| is_next || work.change.operation != Operation::Fill)
                 .collect();
-            self.store_in(index, &concerned).await?;
+            match self.store_in(index, &concerned).await {
+                Err(error) if is_parking(&error) => refused = refused.or(Some(error)),
+                done => done?,
+            }
+        }
+        if let Some(error) = refused {
+            return Err(error);
         }
         let begun = Instant::now();
         let tags = works.iter().flat_map(Work::tags).collect();

@@ -313,6 +313,7 @@ impl Config {
         let mut faults: Vec<_> = self.bounds().into_iter().filter_map(out).collect();
         faults.extend(self.metrics.fault());
         faults.extend(self.crawl.fault());
+        faults.extend(self.vector.fault());
         faults.extend(self.model.faults());
         faults
     }

@@ -16,7 +16,7 @@ use super::file::File;
 use super::nearest::suggestion;
 use super::origin::{Fault, Given, Origin};
 use super::tree::{leaves, names, nested, one_line, set};
-use super::{Config, seed, types, watch};
+use super::{Config, SECRETS, seed, types, watch};
 use crate::feature::types::Types;
 use crate::{Error, Result};
 
@@ -170,6 +170,8 @@ fn alone(given: &Given) -> Result<(), String> {
                 let known = names();
                 suggestion(&given.name, known.iter().map(|(name, _)| name.as_str()))
             }
+            // The parser repeats what it was given.
+            _ if SECRETS.contains(&given.name.as_str()) => "it should be text".to_owned(),
             why => one_line(why),
         }),
     }
@@ -312,6 +314,20 @@ mod tests {
         let told = self::told("", &[("LOCKSTEP_QUEUE_URL_FILE", "/no/such/file")]);
         assert!(
             told.contains("LOCKSTEP_QUEUE_URL_FILE: /no/such/file"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn a_secret_is_never_told_whatever_is_wrong_with_it() {
+        let told = told(
+            "[model]\napi_key = 12345678\n[vector]\nurl = 'http://ada:hunter2@q:6334'\n",
+            &[],
+        );
+        assert!(told.contains("model.api_key: it should be text"), "{told}");
+        assert!(told.contains("vector.url: "), "{told}");
+        assert!(
+            !told.contains("12345678") && !told.contains("hunter2"),
             "{told}"
         );
     }

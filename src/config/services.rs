@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use crate::document::kind;
 use crate::source::mongo::{self, Images, Scope};
@@ -180,6 +181,15 @@ impl Default for Vector {
 }
 
 impl Vector {
+    /// An address is shown, so that nothing secret may stand in it.
+    pub(super) fn fault(&self) -> Option<(&'static str, String)> {
+        let url = Url::parse(&self.url).ok()?;
+        let is_open =
+            !url.username().is_empty() || url.password().is_some() || url.query().is_some();
+        let why = || "what lets us in belongs into vector.api_key, not into the address".to_owned();
+        is_open.then(|| ("vector.url", why()))
+    }
+
     /// The settings, as the vector room takes them.
     pub fn settings(&self) -> qdrant::Settings {
         let key = Some(&self.api_key).filter(|key| key.is_set());

@@ -73,6 +73,18 @@ impl<S: Source + Logbook> Again<'_, S> {
         Ok(self.source.pages(link, 1).await?.pop())
     }
 
+    /// The document that this page made when it was read before, while it is stored.
+    ///
+    /// # Errors
+    /// What the source says.
+    pub(crate) async fn made(&self, url: &Url) -> Result<Option<DocumentKey>> {
+        let Some(key) = self.known(url).await?.and_then(|page| page.document) else {
+            return Ok(None);
+        };
+        let stored = self.source.read(vec![key.clone()]).await?.found;
+        Ok(stored.into_iter().flatten().next().map(|_| key))
+    }
+
     /// Whether the page need not be read where it is as it was: its document is there, and the same
     /// reader would make it.
     async fn is_usable(&self, page: &Page) -> Result<bool> {

@@ -288,18 +288,35 @@ fn packs(repository: &Path) -> usize {
         .count()
 }
 
+/// All that lies below a folder, hidden files too: a pack on its way has the name of one.
 fn bytes_below(folder: &Path) -> u64 {
-    let files = super::walk::walk(folder, false).flatten();
-    files
-        .filter_map(|file| file.metadata().ok())
-        .filter(std::fs::Metadata::is_file)
-        .map(|file| file.len())
-        .sum()
+    let (mut folders, mut bytes) = (vec![folder.to_owned()], 0);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            // Links are not followed.
+            match entry.metadata() {
+                Ok(about) if about.is_dir() => folders.push(entry.path()),
+                Ok(about) => bytes += about.len(),
+                Err(_) => {}
+            }
+        }
+    }
+    bytes
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pack_on_its_way_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let packs = folder.path().join(".git/objects/pack");
+        std::fs::create_dir_all(&packs).unwrap();
+        std::fs::write(packs.join(".tmpAbCdEf"), [0; 1_000]).unwrap();
+        std::fs::write(folder.path().join("page"), [0; 10]).unwrap();
+        assert_eq!(bytes_below(folder.path()), 1_010);
+    }
 
     #[test]
     fn what_is_kept_stays_within_the_limit_and_the_oldest_goes_first() {

@@ -4,6 +4,8 @@ use std::time::UNIX_EPOCH;
 
 /// No delay is longer, whatever is written: a day.
 const DELAY_MS_MAX: f64 = 86_400_000.0;
+/// The same.
+const DAY_MS: u64 = 86_400_000;
 
 /// The crawl delay of a robots.txt for this agent, in milliseconds: its own group's, else that of `*`;
 /// 0 for none.
@@ -59,15 +61,17 @@ fn milliseconds(text: &str) -> Option<u64> {
 }
 
 /// The time that a `Retry-After` names, in seconds from now on or as a date of HTTP: milliseconds since
-/// 1970; none for what is neither.
+/// 1970, and at most a day away, as servers also send a moment where seconds belong; none for what is neither.
 pub(crate) fn retry_after(text: &str, now_ms: u64) -> Option<u64> {
     let text = text.trim();
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Some(now_ms.saturating_add(seconds.saturating_mul(1_000)));
-    }
-    let date = httpdate::parse_http_date(text).ok()?;
-    let at = date.duration_since(UNIX_EPOCH).ok()?.as_millis();
-    u64::try_from(at).ok()
+    let at = if let Ok(seconds) = text.parse::<u64>() {
+        now_ms.saturating_add(seconds.saturating_mul(1_000))
+    } else {
+        let date = httpdate::parse_http_date(text).ok()?;
+        let at = date.duration_since(UNIX_EPOCH).ok()?.as_millis();
+        u64::try_from(at).ok()?
+    };
+    Some(at.min(now_ms.saturating_add(DAY_MS)))
 }
 
 #[cfg(test)]
@@ -104,9 +108,12 @@ mod tests {
     fn a_retry_after_is_seconds_or_a_date() {
         assert_eq!(retry_after(" 120 ", 5), Some(120_005));
         let date = "Sat, 03 Feb 2024 04:05:06 GMT";
-        assert_eq!(retry_after(date, 5), Some(1_706_933_106_000));
+        let now_ms = 1_706_933_000_000;
+        assert_eq!(retry_after(date, now_ms), Some(1_706_933_106_000));
+        assert_eq!(retry_after(date, 5), Some(5 + DAY_MS));
+        assert_eq!(retry_after("1706933106", 5), Some(5 + DAY_MS));
         assert_eq!(retry_after("soon", 5), None);
         assert_eq!(retry_after("99999999999999999999", 5), None);
-        assert_eq!(retry_after("18446744073709551615", 5), Some(u64::MAX));
+        assert_eq!(retry_after("18446744073709551615", 5), Some(5 + DAY_MS));
     }
 }

@@ -37,7 +37,8 @@ pub(crate) fn repository_link(url: &Url) -> String {
 }
 
 /// Whether a page at `page` may call `link` its own: another host's page is not its to replace, but a
-/// site's form for phones may name the site's own page.
+/// site's form for phones may name the site's own page. No page but the home page is the home page, though
+/// some sites say so in every one.
 pub(crate) fn may_speak_for(page: &Url, link: &Url) -> bool {
     let site = |url: &Url| {
         let host = url.domain()?;
@@ -45,6 +46,10 @@ pub(crate) fn may_speak_for(page: &Url, link: &Url) -> bool {
         let form = FORMS.contains(&first) && rest.contains('.');
         Some(if form { rest } else { host }.to_owned())
     };
+    let is_home = |url: &Url| url.path() == "/" && url.query().is_none();
+    if is_home(link) && !is_home(page) {
+        return false;
+    }
     page.host() == link.host() || site(page).is_some_and(|own| Some(own) == site(link))
 }
 
@@ -84,6 +89,11 @@ mod tests {
         assert!(!speaks(
             "https://blog.example.org/a",
             "https://example.org/a"
+        ));
+        assert!(!speaks("https://example.org/a", "https://example.org/"));
+        assert!(speaks(
+            "https://amp.example.org/",
+            "https://www.example.org/"
         ));
         assert!(!speaks("https://m.org/a", "https://www.org/a"));
         assert!(!speaks("http://127.0.0.1/a", "http://127.0.0.2/a"));

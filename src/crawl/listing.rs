@@ -121,7 +121,8 @@ fn unread(skipped: Skipped) -> Found {
     Found::Missed(Missed { skipped, key: None })
 }
 
-/// Reads one post: its page, or else what its feed has of it.
+/// Reads one post: its page, or else what its feed has of it. That is often a part only, so what a page has given
+/// stays as it is when the page fails for once.
 async fn one<S: Source + Logbook>(post: Listed, again: &Again<'_, S>) -> Result<Found> {
     let (found, why) = match again.page(&post.link).await {
         Ok(found) => match missed(&found).map(str::to_owned) {
@@ -132,8 +133,14 @@ async fn one<S: Source + Logbook>(post: Listed, again: &Again<'_, S>) -> Result<
         Err(error @ (Error::TooLarge { .. } | Error::Gone { .. })) => (None, error.to_string()),
         Err(error) => return Err(error),
     };
-    let Some(entry) = post.entry.filter(|entry| entry.markup.is_some()) else {
-        let missed = || Found::Missed(platform::missed(&post.link, why));
+    let made = again.made(&post.link).await?;
+    let entry = post.entry.filter(|entry| entry.markup.is_some());
+    let Some(entry) = entry.filter(|_| made.is_none()) else {
+        let missed = || {
+            let missed = platform::missed(&post.link, why);
+            let key = made.or(missed.key);
+            Found::Missed(Missed { key, ..missed })
+        };
         return Ok(found.unwrap_or_else(missed));
     };
     let asked = again.platform.map(str::to_owned);

@@ -1,12 +1,14 @@
 //! What a request carries, read so that whatever is wrong with it is a [`Problem`].
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 use url::form_urlencoded;
 
 use super::problem::Problem;
@@ -29,9 +31,15 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     }
 }
 
+/// How long a body may take to come.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// A body of any kind.
 pub(super) async fn whole<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
-    let bytes = Bytes::from_request(request, state).await;
+    let Ok(bytes) = timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await else {
+        let detail = format!("the body did not come within {} s", BODY_TIMEOUT.as_secs());
+        return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, detail));
+    };
     bytes.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,

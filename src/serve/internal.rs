@@ -11,8 +11,8 @@ use std::future::Future;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::body::{Body, to_bytes};
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::post;
@@ -39,7 +39,6 @@ pub(super) struct Door<H> {
 pub(super) fn router<H: Handler>(door: Door<H>) -> Router {
     Router::new()
         .route("/internal/{command}", post(answer::<H>))
-        .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
         .with_state(Arc::new(door))
 }
 
@@ -47,12 +46,17 @@ async fn answer<H: Handler>(
     State(door): State<Arc<Door<H>>>,
     Path(command): Path<String>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Body,
 ) -> Response {
+    // Before the body: nobody else keeps us waiting for one.
     if !door.access.is_own(&headers) {
         let why = "the token of endpoint.json is needed as `Authorization: Bearer …`";
         return (StatusCode::UNAUTHORIZED, why).into_response();
     }
+    let Ok(body) = to_bytes(body, REQUEST_BYTES_MAX).await else {
+        let why = format!("the request was cut off, or has more than {REQUEST_BYTES_MAX} bytes");
+        return (StatusCode::BAD_REQUEST, why).into_response();
+    };
     let request = match read(&command, &body) {
         Ok(request) => request,
         Err(error) => return refuse(&error),

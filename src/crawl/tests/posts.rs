@@ -78,6 +78,9 @@ const MEDIUM_FEED: &str = "<?xml version='1.0' encoding='UTF-8'?><rss version='2
     <item><title>Inside</title><link>http://169.254.169.254/inside-0123456789aa</link></item>\
     </channel></rss>";
 
+/// With so many claps the refused post is shown.
+const LET_IN: u64 = 100;
+
 async fn medium_publication(claps: Arc<AtomicU64>) -> web::Server {
     let origin = |headers: &HeaderMap| format!("http://{}", headers["host"].to_str().unwrap());
     let xml = |text: String| typed("text/xml; charset=utf-8", text.into_bytes());
@@ -112,6 +115,9 @@ async fn medium_publication(claps: Arc<AtomicU64>) -> web::Server {
                 match path.rsplit_once('-').map(|(_, id)| id) {
                     Some(OPEN) => page(medium(OPEN, false, claps)).into_response(),
                     Some(CLOSED) => page(medium(CLOSED, true, claps)).into_response(),
+                    Some(REFUSED) if claps >= LET_IN => {
+                        page(medium(REFUSED, false, claps)).into_response()
+                    }
                     Some(REFUSED) => StatusCode::FORBIDDEN.into_response(),
                     _ => StatusCode::NOT_FOUND.into_response(),
                 }
@@ -136,6 +142,29 @@ fn titled<'a>(documents: &'a [Document], title: &str) -> &'a Document {
         .unwrap_or_else(|| panic!("{title} is not among {documents:?}"));
     assert!(found.next().is_none(), "{title} is there twice");
     one
+}
+
+#[tokio::test]
+async fn a_post_that_its_page_gave_stays_whole_when_the_page_fails_for_once() {
+    let claps = Arc::new(AtomicU64::new(LET_IN));
+    let server = medium_publication(Arc::clone(&claps)).await;
+    let source = Memory::default();
+    let crawl = async || {
+        let request = asked(&server.origin, "medium");
+        crawl(&source, &request, &allowed(), &()).await.unwrap()
+    };
+    crawl().await;
+    let before = source.documents();
+    let whole = titled(&before, &format!("Post {REFUSED}"));
+    assert_eq!(whole.fields.get("partial"), None);
+    claps.store(5, Ordering::Relaxed);
+    let report = crawl().await;
+    assert!(why(&report, REFUSED).contains("403"), "{report:?}");
+    let after = source.documents();
+    assert_eq!(
+        titled(&after, &format!("Post {REFUSED}")).fields,
+        whole.fields
+    );
 }
 
 #[tokio::test]

@@ -70,6 +70,8 @@ pub(super) struct Table {
     running: usize,
     /// Those that have ended, the oldest first.
     ended: VecDeque<Uuid>,
+    /// Nobody takes the next job any more.
+    is_closed: bool,
 }
 
 #[derive(Debug)]
@@ -87,6 +89,7 @@ impl Table {
             waiting: VecDeque::new(),
             running: 0,
             ended: VecDeque::new(),
+            is_closed: false,
         }
     }
 
@@ -98,7 +101,7 @@ impl Table {
     ) -> Result<(), Full> {
         // One that is asked for now and has its turn at once waits for a moment too.
         let free = self.limits.at_once.saturating_sub(self.running);
-        if self.waiting.len() >= self.limits.waiting_max + free {
+        if self.is_closed || self.waiting.len() >= self.limits.waiting_max + free {
             return Err(Full);
         }
         let job = Job {
@@ -144,8 +147,9 @@ impl Table {
         self.close(id, outcome, Some(now_ms));
     }
 
-    /// Ends every job whose turn has not come.
+    /// Ends every job whose turn has not come; no other is taken.
     pub(super) fn give_up(&mut self, why: &str) {
+        self.is_closed = true;
         for id in std::mem::take(&mut self.waiting) {
             self.close(id, Err(why.to_owned()), None);
         }

@@ -68,10 +68,18 @@ impl<R: Rooms> Commands<R> {
     }
 
     async fn answer(&self, query: &search::Query) -> Result<search::Answer> {
-        let depth = self.queue.depth().await?;
+        // The index answers without its queue; only how much is parked is not known then.
+        let (parked, unknown) = match self.queue.depth().await {
+            Ok(depth) => (depth.parked, None),
+            Err(error) => {
+                tracing::warn!(error = %error.chain(), "a search could not look into the queue");
+                let note = "the queue did not answer: how many changes are parked is not known";
+                (0, Some(note.to_owned()))
+            }
+        };
         let standing = search::Standing {
             partitions: self.queue.partitions(),
-            parked: depth.parked,
+            parked,
         };
         let by_id = self.by_id(query).await?;
         loop {
@@ -82,7 +90,8 @@ impl<R: Rooms> Commands<R> {
                 // Others have removed it.
                 continue;
             }
-            return Ok(answer?.noted(open.note(&self.editions.configured())));
+            let answer = answer?.noted(open.note(&self.editions.configured()));
+            return Ok(answer.noted(unknown));
         }
     }
 

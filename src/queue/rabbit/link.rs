@@ -87,17 +87,17 @@ impl Link {
         }
         // The old one first: what it still had is void.
         *open = None;
-        let connection = self.broker.connect("publisher").await?;
+        // The answer "no" closes a channel, and the one that is opened next on the same connection may be given
+        // its error (seen with lapin 4.12): so the look has a connection of its own.
+        let looking = self.broker.connect("setup").await?;
         let next = self.topology.generation().number + 1;
-        if self
-            .topology
-            .is_begun(&self.broker, &connection, next)
-            .await?
-        {
+        let is_begun = self.topology.is_begun(&self.broker, &looking, next);
+        if is_begun.await? {
             // Declared anew, queues that nobody reads any more would take what is sent.
             let why = "another process has begun the next generation of its queues";
             return Err(Error::unavailable(self.broker.service(), "publish")(why));
         }
+        let connection = self.broker.connect("publisher").await?;
         self.topology.declare(&self.broker, &connection).await?;
         let channel = topology::channel(&self.broker, &connection).await?;
         let confirms = channel.confirm_select(ConfirmSelectOptions::default());

@@ -4,6 +4,7 @@ mod crawling;
 mod doctor;
 mod metrics;
 mod reindex;
+mod rolling;
 mod serve;
 
 use std::path::Path;

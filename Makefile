@@ -11,7 +11,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 # The tests have a model of their own, so that removing the data leaves it.
 export LOCKSTEP_TEST_MODEL ?= $(TARGET)/lockstep-model/all-MiniLM-L6-v2
 
-.PHONY: help run stop test test-api test-metrics test-services check format lint docs deny advisories structure model setup setup-test \
+.PHONY: help run stop test test-api test-metrics test-rolling test-services check format lint docs deny advisories structure model setup setup-test \
 	install-tools test-crash local-start local-stop local-ingest-data local-test-retriever bench-runtimes bench-extraction bench-retrieval \
 	bench-crawl fuzz-extraction clean-data
 
@@ -36,6 +36,9 @@ test-api: setup-test ## Ask the HTTP API whatever its description allows, and wh
 test-metrics: setup ## Have a Prometheus scrape `lockstep up` and promtool check figures and alert rules; needs apt's prometheus
 	@$(CARGO) build --locked
 	@scripts/test-metrics "$(TARGET)"
+
+test-rolling: setup-test ## Restart capture, workers and serve in turn for LOCKSTEP_TEST_MINUTES= (15) under load; LOCKSTEP_TEST_QDRANT_URL=
+	LOCKSTEP_TEST_MINUTES=$(or $(LOCKSTEP_TEST_MINUTES),15) $(CARGO) test --locked --test main services::rolling:: -- --nocapture
 
 test-services: setup-test ## The contract suites over LOCKSTEP_TEST_QDRANT_URL, _MONGO_URL, _RABBIT_URL, where they are set
 	@suites=(); \

@@ -13,11 +13,11 @@
 //! machine. It is printed, and given by `LOCKSTEP_TEST_SEED`; `LOCKSTEP_TEST_KILLS` says how many
 //! disturbances there are, and with 20 or more there are 5,000 documents instead of 200.
 
-mod book;
+pub(crate) mod book;
 mod disturb;
 mod scene;
 mod searcher;
-mod writer;
+pub(crate) mod writer;
 
 use std::future::Future;
 use std::time::Duration;

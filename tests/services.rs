@@ -5,6 +5,7 @@ mod doctor;
 mod metrics;
 mod migrate;
 mod reindex;
+mod rolling;
 mod serve;
 
 use std::path::Path;

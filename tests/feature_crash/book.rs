@@ -19,7 +19,7 @@ type Oldest = [Revision; PARAGRAPHS];
 
 /// All that was done.
 #[derive(Debug, Default)]
-pub(super) struct Book {
+pub(crate) struct Book {
     done: HashMap<usize, Vec<Done>>,
     /// The documents that were written last.
     latest: Vec<usize>,
@@ -46,7 +46,7 @@ impl Book {
     }
 
     /// When the last write was done.
-    pub(super) fn last(&self) -> Time {
+    pub(crate) fn last(&self) -> Time {
         self.last
     }
 

@@ -17,7 +17,7 @@ use super::book::{Book, KINDS};
 use super::disturb::WORKERS_MIN;
 use super::patiently;
 use super::searcher::Searcher;
-use super::writer::Writer;
+use super::writer::{Habit, Writer};
 use crate::support::binary::{self, Ended};
 use crate::support::broker::Broker;
 use crate::support::mongo::MongoServer;
@@ -70,7 +70,7 @@ impl Scene {
         let store = Arc::new(opened.await.unwrap());
         let book = Arc::<Mutex<Book>>::default();
         let database = source.client().await.database(DATABASE);
-        let writer = Writer::start(&database, documents, &book, random).await;
+        let writer = Writer::start(&database, documents, &book, random, Habit::RESTLESS).await;
         let through = [
             (
                 "LOCKSTEP_QUEUE_URL",

@@ -13,13 +13,25 @@ use tokio::task::JoinSet;
 use super::book::{Book, KINDS};
 use crate::support::edited::{PARAGRAPHS, Revision, text};
 
-/// One write in so many drops a type.
-const DROP: u32 = 400;
-/// Between two writes at most, so that others get on; longer where there are more documents.
-const PAUSE_MS: u64 = 6;
+/// How somebody writes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Habit {
+    /// Between two writes at most, so that others get on; longer where there are more documents.
+    pub(crate) pause_ms: u64,
+    /// One write in so many drops a type; none for never.
+    pub(crate) drop: Option<u32>,
+}
+
+impl Habit {
+    /// As fast as others get on.
+    pub(super) const RESTLESS: Self = Self {
+        pause_ms: 6,
+        drop: Some(400),
+    };
+}
 
 /// The writer at work.
-pub(super) struct Writer {
+pub(crate) struct Writer {
     stop: watch::Sender<bool>,
     writing: JoinSet<u32>,
 }
@@ -36,15 +48,17 @@ struct Pen {
     /// The last revision of each paragraph that ever was.
     last: Vec<[Revision; PARAGRAPHS]>,
     random: Rng,
+    habit: Habit,
 }
 
 impl Writer {
     /// Writes two thirds of the documents, then starts.
-    pub(super) async fn start(
+    pub(crate) async fn start(
         database: &Database,
         documents: usize,
         book: &Arc<Mutex<Book>>,
         random: &mut Rng,
+        habit: Habit,
     ) -> Self {
         let mut pen = Pen {
             database: database.clone(),
@@ -53,6 +67,7 @@ impl Writer {
             now: vec![None; documents],
             last: vec![[0; PARAGRAPHS]; documents],
             random: random.fork(),
+            habit,
         };
         for document in 0..documents * 2 / 3 {
             pen.edit(document).await;
@@ -64,7 +79,7 @@ impl Writer {
     }
 
     /// Stops it; how much it wrote.
-    pub(super) async fn stop(mut self) -> u32 {
+    pub(crate) async fn stop(mut self) -> u32 {
         self.stop.send_replace(true);
         self.writing.join_next().await.unwrap().unwrap()
     }
@@ -75,7 +90,8 @@ impl Pen {
         let mut count = 0;
         while !*stopped.borrow() {
             let document = self.random.usize(0..self.now.len());
-            if self.random.u32(0..DROP) == 0 {
+            let drops = self.habit.drop;
+            if drops.is_some_and(|one_in| self.random.u32(0..one_in) == 0) {
                 self.drop_kind(document).await;
             } else if self.now[document].is_some() && self.random.u8(0..3) == 0 {
                 self.delete(document).await;
@@ -83,7 +99,7 @@ impl Pen {
                 self.edit(document).await;
             }
             count += 1;
-            let at_most = PAUSE_MS + self.now.len() as u64 / 200;
+            let at_most = self.habit.pause_ms + self.now.len() as u64 / 200;
             let pause = Duration::from_millis(self.random.u64(0..=at_most));
             tokio::time::sleep(pause).await;
         }

@@ -97,7 +97,9 @@ pub(crate) fn folder(root: &Path, context: &Context, harvest: &Harvest) -> Resul
     };
     let mut intake = Intake::new(&repository, context, harvest);
     let limit = context.settings.file_bytes_max;
+    let mut is_empty = true;
     for step in steps(root, true) {
+        is_empty &= matches!(step, Step::Failed(_));
         match step {
             Step::Failed(why) => harvest.send(Found::Unseen(Skipped::one(context.root(), why))),
             Step::Passed(path, why) => intake.pass(&relative(root, &path), why),
@@ -121,6 +123,11 @@ pub(crate) fn folder(root: &Path, context: &Context, harvest: &Harvest) -> Resul
         if harvest.is_closed() {
             return Ok(());
         }
+    }
+    if is_empty {
+        let why = "it holds nothing, as a volume that is not mounted; what is stored of it stays";
+        harvest.send(Found::Unseen(Skipped::one(context.root(), why.to_owned())));
+        return Ok(());
     }
     intake.finish();
     Ok(())

@@ -1,5 +1,7 @@
 """What schemathesis cannot know of the HTTP API: which links there are, and that a range begins before its end."""
 
+from datetime import datetime
+
 import schemathesis
 from hypothesis import strategies
 
@@ -17,19 +19,22 @@ schemathesis.openapi.format(
 )
 
 
-def _one_end(values):
-    if isinstance(values, dict) and "since" in values and "until" in values:
-        return {name: value for name, value in values.items() if name != "until"}
-    return values
+def _in_order(values):
+    """Both ends of a range, the earlier one first; what is no moment stays as it is."""
+    try:
+        ends = sorted((values["since"], values["until"]), key=datetime.fromisoformat)
+    except (KeyError, TypeError, ValueError):
+        return values
+    return {**values, "since": ends[0], "until": ends[1]}
 
 
 @schemathesis.hook
 def map_query(context, query):
     """A range of both ends that is empty is refused, and rightly so."""
-    return _one_end(query)
+    return _in_order(query)
 
 
 @schemathesis.hook
 def map_body(context, body):
     """The same in a body."""
-    return _one_end(body)
+    return _in_order(body)

@@ -31,7 +31,7 @@ pub(crate) struct Order {
     #[schema(pattern = r"\S")]
     user: String,
     /// An http or https link: a page, a feed's home, a repository.
-    #[schema(format = "iri", pattern = "^https?://")]
+    #[schema(format = "iri", pattern = "^https?://[0-9A-Za-z]")]
     link: String,
 }
 

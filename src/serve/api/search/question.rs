@@ -66,8 +66,8 @@ pub(crate) struct Question {
     diverse: bool,
     /// Answered when every change up to this version is in the index; a crawl, a save and a hit name versions.
     #[serde(default)]
-    #[schema(pattern = r"^[0-4]?[0-9]{1,9}(\.[0-4]?[0-9]{1,9}){3}$")]
-    #[param(pattern = r"^[0-4]?[0-9]{1,9}(\.[0-4]?[0-9]{1,9}){3}$")]
+    #[schema(pattern = r"^[0-9]{1,10}(\.[0-9]{1,10}){3}$")]
+    #[param(pattern = r"^[0-9]{1,10}(\.[0-9]{1,10}){3}$")]
     at_least: Option<String>,
     /// How long that is waited for, in seconds, and at most as long as a request may take.
     #[serde(default = "ten", deserialize_with = "whole")]
@@ -94,6 +94,18 @@ fn whole<'de, D: Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
     digits.parse().map_err(no)
 }
 
+/// A version; a number that is too large for one stands for the largest, of a version that never comes.
+fn version(text: &str) -> Result<Version, Problem> {
+    let number = |word: &str| {
+        let number = word.parse::<u64>().ok()?;
+        Some(number.min(u32::MAX.into()).to_string())
+    };
+    let words: Option<Vec<String>> = text.split('.').map(number).collect();
+    let version = words.and_then(|words| words.join(".").parse().ok());
+    let why = "is no version: it is four numbers, as a hit has them";
+    version.ok_or_else(|| Problem::bad(format!("at_least: {text:?} {why}")))
+}
+
 impl Question {
     /// Takes its parameters from a link.
     pub(super) fn of(given: &mut Parameters) -> Result<Self, Problem> {
@@ -118,13 +130,6 @@ impl Question {
     /// The question as the search room has it; a request may take so long.
     pub(super) fn query(self, patience: Duration) -> Result<Query, Problem> {
         said("q", &self.q)?;
-        let version = |text: String| {
-            let bad = |_| {
-                let why = "is no version: it is four numbers, as a hit has them";
-                Problem::bad(format!("at_least: {text:?} {why}"))
-            };
-            text.parse::<Version>().map_err(bad)
-        };
         let query = Query {
             text: self.q,
             mode: self.mode,
@@ -136,7 +141,7 @@ impl Question {
             until: self.until,
             link: self.link,
             diverse: self.diverse,
-            at_least: self.at_least.map(version).transpose()?,
+            at_least: self.at_least.as_deref().map(version).transpose()?,
             wait_ms: Some(
                 u64::try_from(self.wait)
                     .unwrap_or(u64::MAX)

@@ -14,6 +14,7 @@ mod generation;
 mod messages;
 mod pipeline;
 mod publish;
+mod record;
 mod session;
 mod snapshot;
 

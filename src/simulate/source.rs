@@ -43,6 +43,8 @@ pub(super) struct State {
     pub(super) trimmed: usize,
     /// Edits are looked up when they are read, not kept as they were.
     pub(super) looks_up: bool,
+    /// That history is gone is said at the first reading, and not when a watch is opened.
+    tells_late: bool,
     now: u64,
 }
 
@@ -81,6 +83,11 @@ impl SourceModel {
     /// Looks edits up when they are read.
     pub fn look_up(&self) {
         self.state().looks_up = true;
+    }
+
+    /// Says that history is gone when it is read, as a router in front of shards does, and not before.
+    pub fn tell_late(&self) {
+        self.state().tells_late = true;
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -292,7 +299,7 @@ impl Source for SourceModel {
         self.chaos.step("source", "watch").await?;
         let state = self.state();
         let at = from.map_or(state.log.len(), |position| index(&position));
-        if at < state.trimmed {
+        if at < state.trimmed && !state.tells_late {
             return Err(Error::HistoryLost {
                 why: format!("event {at} is gone"),
             });

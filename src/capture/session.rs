@@ -1,6 +1,8 @@
 //! One reading of the change log, from a checkpoint to the first error.
 
-use std::future::Future;
+mod again;
+
+use std::future::{Future, ready};
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -11,12 +13,13 @@ use super::begin::{begin, resume};
 use super::frontier::Boundary;
 use super::pipeline::{Pipeline, Room};
 use super::record::Record;
-use super::{Frontier, Ports, Request, Resync, Settings, Step, messages};
+use super::{Frontier, Ports, Request, Settings, Step, messages};
 use crate::Result;
 use crate::change::{DocumentKey, Mark, Version};
 use crate::document::Document;
 use crate::queue::{Outgoing, Queue};
 use crate::source::{Body, Checkpoints, Event, Reading, Source, Watch};
+use again::Again;
 
 /// An open watch and what is known about it.
 pub(super) struct Session<'a, S: Source, C, Q: Queue> {
@@ -35,6 +38,8 @@ pub(super) struct Session<'a, S: Source, C, Q: Queue> {
     page_is_next: bool,
     /// When the next page may be read.
     page_due: Instant,
+    /// What is read again because somebody asked.
+    again: Option<Again>,
     progressed: bool,
 }
 
@@ -51,6 +56,7 @@ enum Turn {
     Saved,
     Confirmed(Then),
     Asked(Request),
+    Again,
     Tick,
     Events(Vec<Event>),
     Page,
@@ -73,9 +79,8 @@ enum Then {
     Ended {
         step: Step,
     },
-    /// Whoever asked is told how many were sent.
-    Answered {
-        request: Request,
+    /// A part of what was asked for was sent: so many changes.
+    Again {
         sent: u64,
     },
     Nothing,
@@ -116,6 +121,7 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
             paging: false,
             page_is_next: false,
             page_due: Instant::now(),
+            again: None,
             progressed: false,
         })
     }
@@ -138,7 +144,8 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
                 Turn::Stop => break,
                 Turn::Saved => {}
                 Turn::Confirmed(then) => self.follow(then).await?,
-                Turn::Asked(request) => self.answer(request).await?,
+                Turn::Asked(request) => self.begin_again(request).await?,
+                Turn::Again => self.read_again().await?,
                 Turn::Tick => self.tick().await?,
                 Turn::Events(events) => self.carry(events).await?,
                 Turn::Page => self.page().await?,
@@ -169,7 +176,8 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
             () = shutdown => Turn::Stop,
             saved = self.record.saved(), if self.record.is_saving() => saved.map(|()| Turn::Saved)?,
             then = self.pipeline.confirmed() => Turn::Confirmed(then?),
-            Some(request) = requests.recv(), if room => Turn::Asked(request),
+            Some(request) = requests.recv(), if room && self.again.is_none() => Turn::Asked(request),
+            () = ready(()), if room && self.is_next_again() => Turn::Again,
             _ = ticks.tick(), if room => Turn::Tick,
             events = self.watch.next(batch), if room => Turn::Events(events?),
             () = sleep_until(self.page_due), if page => Turn::Page,
@@ -267,44 +275,6 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
         messages::redacted(batch, &self.settings.types)
     }
 
-    /// Reads again what was asked for and hands it on.
-    async fn answer(&mut self, request: Request) -> Result<()> {
-        match &request.what {
-            Resync::Keys(keys) => {
-                let reading = self.ports.source.read(keys.clone()).await?;
-                let (epoch, partitions) =
-                    (self.record.checkpoint.epoch, self.ports.queue.partitions());
-                let batch = messages::of_resync(keys.clone(), reading, epoch, partitions);
-                let sent = batch.len() as u64;
-                self.pipeline
-                    .push(self.redacted(batch), Then::Answered { request, sent });
-            }
-            Resync::Kind(kind) => {
-                let (_, time) = self.watch.here();
-                self.record.checkpoint.kinds.insert(kind.clone());
-                let floor = Version::floor(self.record.checkpoint.epoch, time);
-                self.record.checkpoint.snapshot.add(kind.clone(), floor);
-                self.record.save_at(self.confirmed.position.clone()).await?;
-                let then = Then::Answered { request, sent: 0 };
-                self.pipeline.push(Vec::new(), then);
-            }
-            Resync::Fill(edition) => {
-                match edition {
-                    Some(edition) => {
-                        let mut kinds = self.record.checkpoint.kinds.clone();
-                        kinds.extend(self.ports.source.kinds().await?);
-                        self.record.checkpoint.snapshot.fill(*edition, kinds);
-                    }
-                    None => self.record.checkpoint.snapshot.give_up_filling(),
-                }
-                self.record.save_at(self.confirmed.position.clone()).await?;
-                let then = Then::Answered { request, sent: 0 };
-                self.pipeline.push(Vec::new(), then);
-            }
-        }
-        Ok(())
-    }
-
     /// Saves the position, then says to every queue how far it has been filled.
     ///
     /// In this order, so that a replay never repeats a version at or below a watermark: tombstones
@@ -350,11 +320,7 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
                 }
                 self.record.save_at(self.confirmed.position.clone()).await?;
             }
-            Then::Answered { request, sent } => {
-                if request.done.send(sent).is_err() {
-                    tracing::debug!("who asked for a resync has gone; it is done all the same");
-                }
-            }
+            Then::Again { sent } => self.sent_again(sent),
             Then::Nothing => {}
         }
         Ok(())

@@ -44,7 +44,7 @@ pub(super) struct Checker {
 
 impl Checker {
     pub(super) fn new(editions: &EditionsModel, looks_up: bool, lone: bool) -> Self {
-        let embedder = editions.embedder();
+        let embedder = editions.embedder(1);
         let embedder = embedder.expect("the first edition should be open: nothing happened yet");
         Self {
             past: Past::new(embedder, looks_up),

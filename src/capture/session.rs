@@ -92,7 +92,7 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
     /// history lost.
     ///
     /// # Errors
-    /// [`Error::HistoryLost`] only after [`RESETS_MAX`] resets in a row.
+    /// [`crate::Error::HistoryLost`] only after [`super::RESETS_MAX`] resets in a row.
     pub(super) async fn open(
         ports: &'a Ports<'a, S, C, Q>,
         settings: &'a Settings,

@@ -62,6 +62,7 @@ macro_rules! suite {
             reads: points_are_paged_in_the_order_of_their_ids,
             reads: manifests_are_paged_by_type_then_id,
             reads: keys_that_begin_alike_are_paged_in_their_order,
+            reads: a_type_that_is_not_stored_is_empty_from_its_beginning,
             reads: ids_that_look_alike_stay_apart,
             reads: the_nearest_come_first_with_their_cosine,
             reads: the_nearest_are_narrowed_before_they_are_counted,

@@ -178,7 +178,7 @@ async fn control_state_that_is_not_ours_stops_and_is_no_documents_fault() {
         .await
         .unwrap();
     let broken = Operation::SetPayload(SetPayload {
-        payload: [("kind".to_owned(), 7_i64.into())].into(),
+        payload: [("type".to_owned(), 7_i64.into())].into(),
         points_selector: Some(
             Filter::must([Condition::matches("what", "floor".to_owned())]).into(),
         ),

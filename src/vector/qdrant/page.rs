@@ -41,8 +41,9 @@ impl QdrantStore {
     ) -> Result<Vec<DocumentKey>> {
         let mut keys = Vec::new();
         let kinds = self.all_types().await?;
-        // A type stays as long as its edition: an empty answer would say that all was read.
-        if after.is_some_and(|after| !kinds.contains(&after.kind)) {
+        // A type stays as long as its edition: an empty answer would say that all was read. Without an id nothing
+        // was read yet, and the type may be none that is stored.
+        if after.is_some_and(|after| !after.id.is_empty() && !kinds.contains(&after.kind)) {
             return Err(self.removed(self.edition_number().await?));
         }
         for kind in kinds {

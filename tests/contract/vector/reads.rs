@@ -95,6 +95,18 @@ pub(crate) async fn manifests_are_paged_by_type_then_id<S: Subject>(subject: S) 
     assert_eq!(found[0].key.kind, "a", "an é comes after every z");
 }
 
+/// As a floor reads what it voids.
+pub(crate) async fn a_type_that_is_not_stored_is_empty_from_its_beginning<S: Subject>(subject: S) {
+    for kind in ["articles", "posts", "repositories"] {
+        let after = Some(DocumentKey {
+            kind: kind.to_owned(),
+            id: String::new(),
+        });
+        let select = Select::After { after, limit: 7 };
+        assert_eq!(subject.store().manifests(select).await.unwrap(), []);
+    }
+}
+
 /// Keys as sources make them: most of a page shares its first letters, some of it very many.
 pub(crate) async fn keys_that_begin_alike_are_paged_in_their_order<S: Subject>(subject: S) {
     let path = "https://example.org/one/rather/long/path/that/all/of/them/share";

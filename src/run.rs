@@ -230,8 +230,9 @@ async fn once_on_services(
         () = shutdown => Ok(None),
         answer = answer => answer.map(Some),
     };
-    roles.stop(config.serve.grace()).await?;
-    answer
+    let stopped = roles.stop(config.serve.grace()).await;
+    let answer = answer?;
+    stopped.map(|()| answer)
 }
 
 /// Waits for `work` while the roles run, then stops them; a role's failure ends the work.

@@ -4,7 +4,7 @@
 //! GET  /livez, /readyz        to anyone
 //! GET  /v1/openapi.json       to anyone: what follows, described from the code
 //!      /v1/…                  ──token──turn──time──> Library ──> JSON, or a problem
-//! POST /2015-03-31/…          the first system's crawl path
+//! POST /2015-03-31/…          ──token──job──> the first system's crawl path
 //! POST /internal/<command>    our own commands, for who holds the folder's token
 //! ```
 //!
@@ -148,9 +148,9 @@ fn router<L: Library>(shared: &Arc<Shared<L>>) -> Router {
         .route("/v1/export", get(api::export::export::<L>))
         .route_layer(from_fn_with_state(state(), guard::limited::<L>))
         .route_layer(from_fn_with_state(state(), guard::admitted::<L>));
+    // Without a turn: it would be held for as long as a crawl takes, and the job table bounds those.
     let seed = Router::new()
         .route(SEED_PATH, post(api::seed::invoke::<L>))
-        .route_layer(from_fn_with_state(state(), guard::limited::<L>))
         .route_layer(from_fn_with_state(state(), guard::admitted_seed::<L>));
     public
         .merge(seed)

@@ -111,14 +111,14 @@ pub async fn serve<L: Library>(
             tokens: keys.tokens,
         }),
         turns: Arc::new(Semaphore::new(settings.requests_max)),
-        jobs: Jobs::new(&settings),
+        jobs: Jobs::new(&settings, shutdown.clone()),
         readiness: Readiness::default(),
         library: Arc::clone(&library),
         shutdown: shutdown.clone(),
         settings,
     });
     let answering = listen::answer(listener, router(&shared), shutdown.clone());
-    let crawling = shared.jobs.run(library, shutdown.clone());
+    let crawling = shared.jobs.run(library);
     tokio::try_join!(answering, crawling).map(drop)
 }
 

@@ -171,6 +171,25 @@ async fn a_stop_answers_what_is_in_hand_and_takes_nothing_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_crawl_that_is_asked_for_during_a_stop_is_told_that_and_not_that_there_is_no_room() {
+    let (data, site) = (tempfile::tempdir().unwrap(), Site::start().await);
+    let app = App::start_with(config(data.path())).await;
+    let caller = Caller::of(data.path());
+    let mut held = invoke(&caller, &site);
+    site.is_asked().await;
+    let order = json!({"user": "Ada", "link": site.link("/open")}).to_string();
+    let mut late = Begun::post(data.path(), "/v1/crawl", order.len()).await;
+    late.is_let_in().await;
+    let mut stopping = JoinSet::new();
+    stopping.spawn(app.stop());
+    while caller.request(Method::GET, "/livez").send().await.is_ok() {}
+    assert_eq!(late.end(order.as_bytes()).await, "503");
+    site.release();
+    held.join_next().await.unwrap().unwrap().good();
+    stopping.join_next().await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn beyond_loopback_it_listens_only_where_there_is_a_token() {
     let data = tempfile::tempdir().unwrap();
     let mut config = config(data.path());

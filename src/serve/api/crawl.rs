@@ -13,14 +13,14 @@ use uuid::Uuid;
 
 use super::super::Shared;
 use super::super::extract::{Body, Segments};
-use super::super::jobs::{self, Counts, State as JobState};
+use super::super::jobs::{self, Counts, Refused, State as JobState};
 use super::super::problem::Problem;
 use super::said;
 use crate::command::Library;
 use crate::crawl;
 use crate::moment::rfc3339;
 
-/// How long whoever found the queue full waits before asking again, in seconds.
+/// How long whoever found the queue full, or closed, waits before asking again, in seconds.
 const FULL_SECONDS: u32 = 30;
 
 /// What is to be crawled, and whose it is.
@@ -92,6 +92,9 @@ pub(crate) struct Progress {
         (status = TOO_MANY_REQUESTS, description = "As many crawls wait as may", body = Problem,
             content_type = "application/problem+json",
             headers(("retry-after" = i32, description = "Seconds"))),
+        (status = SERVICE_UNAVAILABLE, description = "The process is stopping, or answers too many already", body = Problem,
+            content_type = "application/problem+json",
+            headers(("retry-after" = i32, description = "Seconds"))),
     ),
 )]
 pub(crate) async fn order<L: Library>(
@@ -100,7 +103,7 @@ pub(crate) async fn order<L: Library>(
 ) -> Result<Response, Problem> {
     said("user", &order.user)?;
     let what = what(&order.user, &order.link)?;
-    let (id, _) = shared.jobs.ask(what).map_err(|jobs::Full| full())?;
+    let (id, _) = shared.jobs.ask(what).map_err(refusal)?;
     let job = shared
         .jobs
         .get(id)
@@ -148,9 +151,18 @@ pub(super) fn what(user: &str, link: &str) -> Result<crawl::Request, Problem> {
     }
 }
 
-fn full() -> Problem {
-    let detail = "as many crawls wait as serve.crawls_waiting_max allows";
-    Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).again_after(FULL_SECONDS)
+/// Why no job was made of it, and when to ask again.
+pub(super) fn refusal(refused: Refused) -> Problem {
+    match refused {
+        Refused::Full => {
+            let detail = "as many crawls wait as serve.crawls_waiting_max allows; ask again later";
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).again_after(FULL_SECONDS)
+        }
+        Refused::Stopping => {
+            let detail = "the process is stopping and begins no crawl; ask again when it is back";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).again_after(FULL_SECONDS)
+        }
+    }
 }
 
 fn unknown(id: &str) -> Problem {

@@ -49,8 +49,8 @@ pub(crate) enum Answer {
     request_body(
         content = Option<Value>,
         content_type = "application/json",
-        description = "`user`: a full name, and `link`: an http or https link. The media type is not looked at, and \
-            whatever else is sent is answered as the function did.",
+        description = "`user`: a full name of at most 256 characters, and `link`: an http or https link of at most \
+            8,192. The media type is not looked at, and whatever else is sent is answered as the function did.",
         example = json!({"user": "Ada Lovelace", "link": "https://example.org/article"}),
     ),
     responses((status = OK, description = "How it went stands in the body", body = Answer)),

@@ -149,6 +149,20 @@ async fn a_body_that_never_ends_is_given_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn without_a_token_nobody_is_waited_for_until_the_body_has_come() {
+    let data = tempfile::tempdir().unwrap();
+    let app = App::start_with(config(data.path())).await;
+    let endpoint = Endpoint::find(data.path()).unwrap().unwrap();
+    for path in ["/internal/status", "/v1/search", "/v1/crawl", SEED] {
+        for header in ["", "authorization: Bearer forged\r\n"] {
+            let mut asked = Begun::head(&endpoint, path, header, 100).await;
+            assert_eq!(asked.status().await, "401", "{path}");
+        }
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stop_answers_what_is_in_hand_and_takes_nothing_in() {
     let (data, site) = (tempfile::tempdir().unwrap(), Site::start().await);
     let app = App::start_with(config(data.path())).await;

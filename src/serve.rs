@@ -45,7 +45,7 @@ use crate::token::{Tokens, digest};
 pub use client::Client;
 pub use figures::tell;
 use guard::Access;
-use health::Readiness;
+pub use health::Readiness;
 use jobs::Jobs;
 use problem::Problem;
 
@@ -89,7 +89,6 @@ struct Shared<L> {
     settings: Settings,
     turns: Arc<Semaphore>,
     jobs: Jobs,
-    readiness: Readiness,
     shutdown: Shutdown,
 }
 
@@ -100,7 +99,7 @@ struct Shared<L> {
 /// A crawl that panicked.
 pub async fn serve<L: Library>(
     listener: TcpListener,
-    library: Arc<L>,
+    (library, readiness): (Arc<L>, Arc<Readiness>),
     keys: Keys,
     settings: Settings,
     shutdown: Shutdown,
@@ -112,17 +111,16 @@ pub async fn serve<L: Library>(
         }),
         turns: Arc::new(Semaphore::new(settings.requests_max)),
         jobs: Jobs::new(&settings, shutdown.clone()),
-        readiness: Readiness::default(),
         library: Arc::clone(&library),
         shutdown: shutdown.clone(),
         settings,
     });
-    let answering = listen::answer(listener, router(&shared), shutdown.clone());
+    let answering = listen::answer(listener, router(&shared, readiness), shutdown.clone());
     let crawling = shared.jobs.run(library);
     tokio::try_join!(answering, crawling).map(drop)
 }
 
-fn router<L: Library>(shared: &Arc<Shared<L>>) -> Router {
+fn router<L: Library>(shared: &Arc<Shared<L>>, readiness: Arc<Readiness>) -> Router {
     let internal = internal::router(internal::Door {
         handler: Arc::clone(&shared.library),
         access: Arc::clone(&shared.access),
@@ -154,9 +152,8 @@ fn router<L: Library>(shared: &Arc<Shared<L>>) -> Router {
         .route_layer(from_fn_with_state(state(), guard::admitted_seed::<L>));
     public
         .merge(seed)
-        .route("/readyz", get(health::ready::<L>))
         .with_state(state())
-        .route("/livez", get(health::live))
+        .merge(health::router(readiness))
         .route(
             "/v1/openapi.json",
             get(|| async { Json(openapi::document()) }),

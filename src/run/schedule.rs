@@ -3,7 +3,8 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use super::capture::{patiently, random, source_settings};
+use super::capture::source_settings;
+use super::patience::{patiently, random};
 use super::{services, up};
 use crate::clock::Clock;
 use crate::config::Config;

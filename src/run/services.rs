@@ -13,9 +13,10 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 
-use super::capture::{patiently, queue_settings, source_settings};
+use super::capture::{queue_settings, source_settings};
 use super::control::is_carried;
 use super::embedder::AnyEmbedder;
+use super::patience::patiently;
 use super::store::{AnyEditions, AnyStore};
 use super::{REQUESTS_MAX, embedder};
 use crate::capture::Request;

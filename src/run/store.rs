@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::capture::patiently;
 use super::embedder::{self, AnyEmbedder};
+use super::patience::patiently;
 use crate::Result;
 use crate::change::{DocumentKey, PointId};
 use crate::config::Config;

@@ -42,7 +42,7 @@ use crate::command::Library;
 use crate::shutdown::Shutdown;
 use crate::token::{Tokens, digest};
 
-pub use client::Client;
+pub use client::{Client, Exporting};
 pub use figures::tell;
 use guard::Access;
 pub use health::Readiness;

@@ -5,6 +5,7 @@
 //!                                                        └─ later, or a second signal ──> abort
 //! ```
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::future::Future;
 use std::time::Duration;
@@ -31,6 +32,7 @@ pub struct Roles {
     tasks: JoinSet<Result<()>>,
     /// Those that have not ended.
     names: HashMap<Id, &'static str>,
+    kept: Vec<Box<dyn Any + Send>>,
     asked: watch::Sender<bool>,
 }
 
@@ -40,6 +42,7 @@ impl Roles {
         Self {
             tasks: JoinSet::new(),
             names: HashMap::new(),
+            kept: Vec::new(),
             asked: watch::Sender::new(false),
         }
     }
@@ -57,6 +60,11 @@ impl Roles {
     ) {
         let task = self.tasks.spawn(role);
         self.names.insert(task.id(), name);
+    }
+
+    /// Keeps what the roles need, such as a folder, and drops it when all have ended.
+    pub fn keep(&mut self, needed: impl Any + Send) {
+        self.kept.push(Box::new(needed));
     }
 
     /// Waits until a role ends although nobody asked it to, and says why. Pends without roles.

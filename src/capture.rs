@@ -14,6 +14,7 @@ mod generation;
 mod messages;
 mod pipeline;
 mod publish;
+mod record;
 mod session;
 mod snapshot;
 
@@ -119,8 +120,8 @@ pub struct Request {
     /// Which.
     pub what: Resync,
     /// Answered when the changes are confirmed (or, for a type, its snapshot is planned), with how
-    /// many there were.
-    pub done: oneshot::Sender<u64>,
+    /// many there were; or with why the source does not give them. Dropped where capture ended first.
+    pub done: oneshot::Sender<Result<u64>>,
 }
 
 /// What to read again.

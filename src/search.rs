@@ -34,8 +34,8 @@ pub use query::{LIMIT_MAX, Mode, Query, WAIT_MS, WAIT_MS_MAX};
 pub struct Standing {
     /// How many partitions the queue has now.
     pub partitions: u32,
-    /// How many changes are parked.
-    pub parked: u64,
+    /// How many changes are parked; none while the queue does not say.
+    pub parked: Option<u64>,
 }
 
 /// What was found.
@@ -46,8 +46,8 @@ pub struct Answer {
     /// Everything committed up to then is in the answer, parked changes aside: milliseconds since
     /// 1970, UTC. None until every queue has settled a watermark.
     pub as_of_ms: Option<u64>,
-    /// Changes that are set aside, and so not in the index.
-    pub parked: u64,
+    /// Changes that are set aside, and so not in the index; none where the queue did not say.
+    pub parked: Option<u64>,
     /// What became of the version that was asked for; none where none was.
     #[serde(default)]
     pub at_least: Option<Awaited>,

@@ -9,6 +9,8 @@
 //! embedder are models, held to the contract suites of the real backends. A [`Plant`] makes a model
 //! break its contract on purpose, as a bug of ours would, to show that the checks find it.
 
+#[cfg(test)]
+mod asking;
 mod chaos;
 mod check;
 mod editions;
@@ -16,6 +18,8 @@ mod embed;
 #[cfg(test)]
 mod outage;
 mod queue;
+#[cfg(test)]
+mod refusal;
 mod source;
 mod vector;
 mod world;

@@ -9,18 +9,9 @@ use lockstep::serve::Client;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::app::{page, pages};
+use crate::support::app::{ENGINE, GARDEN, page, pages};
 use crate::support::binary::{self, Ended, Up};
 use crate::support::export::Export;
-
-const ENGINE: (&str, &str) = (
-    "Engine",
-    "The analytical engine weaves algebraic patterns just as the loom weaves flowers.",
-);
-const GARDEN: (&str, &str) = (
-    "Garden",
-    "Tomatoes want sun, water in the morning, and a trellis before they grow too tall.",
-);
 
 /// A folder with two pages, and room for backups and what is made of them.
 struct Place {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use lockstep::change::{Change, DocumentKey, Lane, Operation, Time, Version};
 use lockstep::clock::Clock;
 use lockstep::database::Database;
-use lockstep::document::{Document, kind};
+use lockstep::document::Document;
 use lockstep::feature::embed::Embedder;
 use lockstep::feature::prepare::{self, Limits};
 use lockstep::feature::worker::{self, Counters};
@@ -16,10 +16,9 @@ use lockstep::folder::Folder;
 use lockstep::queue::sqlite::SqliteQueue;
 use lockstep::queue::{Outgoing, Queue as _};
 use lockstep::reindex::Alone;
-use lockstep::source::Source as _;
 use lockstep::source::sqlite::SqliteSource;
 use lockstep::vector::edge::{self, EdgeStore};
-use lockstep::{Error, Result, crawl};
+use lockstep::{Error, Result};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
@@ -123,30 +122,6 @@ fn database(folder: &Folder) -> Result<Database> {
 
 pub(crate) fn temporary() -> Result<TempDir> {
     tempfile::tempdir().map_err(Error::unavailable("the bench", "make a folder"))
-}
-
-/// The articles that a crawl of the book stores.
-pub(crate) async fn book(book: &Path) -> Result<Vec<Document>> {
-    let data = temporary()?;
-    let folder = Folder::open(data.path())?;
-    let source = SqliteSource::new(database(&folder)?, Clock::system());
-    let what = crawl::Request {
-        target: book.to_string_lossy().into_owned(),
-        author: "Rust Authors".to_owned(),
-        as_kind: None,
-        browser: false,
-        reference: None,
-    };
-    crawl::crawl(&source, &what, &crawl::Settings::default(), &()).await?;
-    let (mut documents, mut after) = (Vec::new(), None);
-    loop {
-        let page = source.page(kind::ARTICLES, after, 200).await?.found;
-        let Some(last) = page.last() else {
-            return Ok(documents);
-        };
-        after = Some(last.key.id.clone());
-        documents.extend(page);
-    }
 }
 
 /// Every document so many times, each under an `_id` of its own.

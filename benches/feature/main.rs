@@ -14,6 +14,8 @@
 #![expect(clippy::cast_precision_loss, reason = "counts here are far below 2^52")]
 
 mod backlog;
+#[path = "../support/book.rs"]
+mod book;
 mod memory;
 mod model;
 mod python;
@@ -107,7 +109,7 @@ impl Places {
 
 /// A backlog with an embedder that costs next to nothing: what the worker and the index can do.
 async fn ceiling(places: &Places) -> Result<Value> {
-    let documents = backlog::copies(&backlog::book(&places.book).await?, CEILING_COPIES);
+    let documents = backlog::copies(&book::read(&places.book).await?, CEILING_COPIES);
     let (mut seconds, mut chunks) = (Vec::new(), 0);
     for _ in 0..ROUNDS {
         let embedder = Arc::new(HashEmbedder::new(HASH_DIMENSION));

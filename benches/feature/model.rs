@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::backlog::{self, Backlog};
 use crate::python::Python;
-use crate::{Places, median, two};
+use crate::{Places, book, median, two};
 
 /// Of so many documents of the book one is in the backlog: sentence-transformers takes long.
 const STEP: usize = 5;
@@ -70,7 +70,7 @@ impl Way {
 }
 
 pub(crate) async fn measure(places: &Places) -> Result<Value> {
-    let book = backlog::book(&places.book).await?;
+    let book = book::read(&places.book).await?;
     let documents: Vec<Document> = book.into_iter().step_by(STEP).collect();
     let mut fp32 = Way::open(places, Precision::Fp32)?;
     let mut int8 = Way::open(places, Precision::Int8)?;

@@ -17,6 +17,8 @@ mod collection;
 mod others;
 mod ours;
 mod score;
+#[path = "../support/stored.rs"]
+mod stored;
 
 use std::path::{Path, PathBuf};
 

@@ -1,19 +1,20 @@
 //! The collection in an index of ours, and asked.
 
-use lockstep::change::{DocumentKey, PointId, Time, Version};
+use lockstep::change::DocumentKey;
 use lockstep::database::Database;
 use lockstep::document::Fields;
 use lockstep::feature::embed::Embedder;
-use lockstep::feature::prepare::{FINGERPRINT, Limits, Prepared, prepare};
+use lockstep::feature::prepare::{Limits, Prepared, prepare};
 use lockstep::search::{self, Mode, Query, Standing};
+use lockstep::vector::VectorStore as _;
 use lockstep::vector::edge::{EdgeStore, SCHEMA};
-use lockstep::vector::{Entry, Manifest, Point, VectorStore as _, Write};
 use lockstep::{Error, Result};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::collection::{Collection, Document};
 use crate::score::Rankings;
+use crate::stored;
 
 /// Texts embedded at once.
 const BATCH: usize = 256;
@@ -111,36 +112,7 @@ impl Index {
         let mut writes = Vec::new();
         for (key, prepared) in documents {
             let vectors = embedder.embed(prepared.chunks.clone()).await?;
-            let version = Version::read(1, Time::from_sequence(1));
-            let chunks = prepared.chunks.into_iter().zip(vectors).zip(1_u32..);
-            let points: Vec<Point> = chunks
-                .map(|((content, vector), rank)| Point {
-                    // Of equal chunks of one document the later one has another id.
-                    id: PointId::new(&key, &content, rank),
-                    key: key.clone(),
-                    stamp: version.into(),
-                    rank: rank.into(),
-                    content,
-                    metadata: prepared.metadata.clone(),
-                    vector,
-                })
-                .collect();
-            let entries = points.iter().map(|point| Entry {
-                id: point.id,
-                rank: point.rank,
-            });
-            let manifest = Manifest {
-                points: entries.collect(),
-                key,
-                stamp: version.into(),
-                deleted: false,
-                committed_ms: 0,
-                fingerprint: FINGERPRINT.to_owned(),
-                metadata: prepared.metadata,
-                text: prepared.text,
-            };
-            writes.push(Write::Upsert(points));
-            writes.push(Write::Manifest(Box::new(manifest)));
+            writes.extend(stored::writes(key, prepared, vectors));
         }
         self.store.write(writes).await
     }

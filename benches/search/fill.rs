@@ -2,19 +2,16 @@
 
 use std::path::Path;
 
-use lockstep::change::{DocumentKey, PointId, Time, Version};
-use lockstep::clock::Clock;
-use lockstep::crawl;
+use lockstep::change::DocumentKey;
 use lockstep::database::Database;
-use lockstep::document::kind;
 use lockstep::feature::embed::Embedder;
-use lockstep::feature::prepare::{FINGERPRINT, Limits, Prepared, prepare};
-use lockstep::source::Source as _;
-use lockstep::source::sqlite::SqliteSource;
+use lockstep::feature::prepare::{Limits, Prepared, prepare};
 use lockstep::vector::edge::{EdgeStore, SCHEMA};
-use lockstep::vector::{Entry, Manifest, Point, VectorStore as _, Write};
+use lockstep::vector::{VectorStore as _, Write};
 use lockstep::{Error, Result};
 use tempfile::TempDir;
+
+use crate::{book, stored};
 
 /// Points written at once.
 const BATCH: usize = 2_000;
@@ -36,36 +33,19 @@ pub(crate) struct Book {
 
 /// Crawls a folder of pages and embeds what it holds.
 pub(crate) async fn read<E: Embedder>(pages: &Path, embedder: &E) -> Result<Book> {
-    let folder = temporary()?;
-    let database = Database::open(&folder.path().join("lockstep.db"), &[SqliteSource::SCHEMA])?;
-    let source = SqliteSource::new(database, Clock::system());
-    let what = crawl::Request {
-        target: pages.to_string_lossy().into_owned(),
-        author: "Rust Authors".to_owned(),
-        as_kind: None,
-        browser: false,
-        reference: None,
-    };
-    crawl::crawl(&source, &what, &crawl::Settings::default(), &()).await?;
     let limits = Limits::of_model(embedder.model());
     let count = |text: &str| embedder.token_count(text);
-    let (mut documents, mut after) = (Vec::new(), None);
-    loop {
-        let page = source.page(kind::ARTICLES, after, 200).await?.found;
-        let Some(last) = page.last() else {
-            return Ok(Book { documents });
-        };
-        after = Some(last.key.id.clone());
-        for document in page {
-            let prepared = prepare(&document.key.kind, &document.fields, &limits, &count)?;
-            let vectors = embedder.embed(prepared.chunks.clone()).await?;
-            documents.push(Real {
-                key: document.key,
-                prepared,
-                vectors,
-            });
-        }
+    let mut documents = Vec::new();
+    for document in book::read(pages).await? {
+        let prepared = prepare(&document.key.kind, &document.fields, &limits, &count)?;
+        let vectors = embedder.embed(prepared.chunks.clone()).await?;
+        documents.push(Real {
+            key: document.key,
+            prepared,
+            vectors,
+        });
     }
+    Ok(Book { documents })
 }
 
 impl Book {
@@ -98,7 +78,8 @@ pub(crate) struct Index {
 impl Index {
     /// At least so many chunks: the book once, then copies of it.
     pub(crate) async fn make<E: Embedder>(book: &Book, embedder: &E, size: usize) -> Result<Self> {
-        let folder = temporary()?;
+        let folder =
+            tempfile::tempdir().map_err(Error::unavailable("the disk", "make a folder"))?;
         let database = Database::open(&folder.path().join("lockstep.db"), &[SCHEMA])?;
         let vectors = folder.path().join("vectors");
         let store = EdgeStore::open(&vectors, database, embedder.model()).await?;
@@ -133,39 +114,13 @@ impl Index {
 
 /// A copy of a document; the first is the document itself.
 fn writes(real: &Real, copy: usize, random: &mut fastrand::Rng) -> [Write; 2] {
-    let prepared = &real.prepared;
     let key = DocumentKey::text(&real.key.kind, &format!("{}-{copy}", real.key.entry_id()));
-    let version = Version::read(1, Time::from_sequence(1));
-    let chunks = prepared.chunks.iter().zip(&real.vectors).zip(1_u32..);
-    let points: Vec<Point> = chunks
-        .map(|((content, vector), rank)| Point {
-            id: PointId::new(&key, content, rank),
-            key: key.clone(),
-            stamp: version.into(),
-            rank: rank.into(),
-            content: content.clone(),
-            metadata: prepared.metadata.clone(),
-            vector: match copy {
-                0 => vector.clone(),
-                _ => noisy(vector, random),
-            },
-        })
-        .collect();
-    let entries = points.iter().map(|point| Entry {
-        id: point.id,
-        rank: point.rank,
+    let vectors = real.vectors.iter().map(|vector| match copy {
+        0 => vector.clone(),
+        _ => noisy(vector, random),
     });
-    let manifest = Manifest {
-        points: entries.collect(),
-        key,
-        stamp: version.into(),
-        deleted: false,
-        committed_ms: 0,
-        fingerprint: FINGERPRINT.to_owned(),
-        metadata: prepared.metadata.clone(),
-        text: prepared.text.clone(),
-    };
-    [Write::Upsert(points), Write::Manifest(Box::new(manifest))]
+    let vectors = vectors.collect();
+    stored::writes(key, real.prepared.clone(), vectors)
 }
 
 /// The vector with a random one of length [`NOISE`] added, of length 1 again.
@@ -183,8 +138,4 @@ fn noisy(vector: &[f32], random: &mut fastrand::Rng) -> Vec<f32> {
 
 fn length(vector: &[f32]) -> f32 {
     vector.iter().map(|value| value * value).sum::<f32>().sqrt()
-}
-
-fn temporary() -> Result<TempDir> {
-    tempfile::tempdir().map_err(Error::unavailable("the disk", "make a folder"))
 }

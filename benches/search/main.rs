@@ -13,8 +13,12 @@
     reason = "a bench prints what it measured"
 )]
 
+#[path = "../support/book.rs"]
+mod book;
 mod fill;
 mod measure;
+#[path = "../support/stored.rs"]
+mod stored;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,7 +43,7 @@ async fn main() -> Result<()> {
     let sizes = if sizes.is_empty() { &SIZES[..] } else { &sizes };
     let embedder = Arc::new(LocalEmbedder::open(&model(), LocalOptions::default())?);
     let load_before = load();
-    let book = fill::read(&book()?, embedder.as_ref()).await?;
+    let book = fill::read(&pages()?, embedder.as_ref()).await?;
     let questions = book.questions();
     println!(
         "{} documents and {} chunks are real; {} questions",
@@ -78,7 +82,7 @@ fn model() -> PathBuf {
     std::env::var("LOCKSTEP_TEST_MODEL").map_or_else(|_| beside.unwrap_or_default(), PathBuf::from)
 }
 
-fn book() -> Result<PathBuf> {
+fn pages() -> Result<PathBuf> {
     let sysroot = std::process::Command::new("rustc")
         .args(["--print", "sysroot"])
         .output()

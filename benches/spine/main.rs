@@ -12,6 +12,8 @@
 #![expect(clippy::print_stdout, reason = "a bench reports to its terminal")]
 #![expect(clippy::cast_precision_loss, reason = "counts here are far below 2^52")]
 
+#[path = "../support/book.rs"]
+mod book;
 mod embed;
 mod fresh;
 mod process;
@@ -151,8 +153,7 @@ async fn crawl(places: &Places, data: &Path, report: &mut Value) -> Result<()> {
 
 /// Documents through everything, with an embedder that costs nothing.
 async fn ceiling(places: &Places) -> Result<Value> {
-    let data = process::folder()?;
-    let documents = rooms::read_folder(data.path(), &places.book).await?;
+    let documents = book::read(&places.book).await?;
     let copies: Vec<Document> = (0..CEILING_COPIES)
         .flat_map(|copy| documents.iter().map(move |document| (copy, document)))
         .map(|(copy, document)| rooms::copy_of(document, copy))

@@ -21,7 +21,7 @@ use lockstep::shutdown::{Roles, requested};
 use lockstep::source::Source as _;
 use lockstep::source::sqlite::SqliteSource;
 use lockstep::vector::edge::{self, EdgeStore};
-use lockstep::{Error, Result, crawl};
+use lockstep::{Error, Result};
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
@@ -136,34 +136,7 @@ fn database(folder: &Folder) -> Result<Database> {
 /// Every document of a folder that nobody has open, people aside.
 pub(crate) async fn documents(data: &Path) -> Result<Vec<Document>> {
     let folder = Folder::open(data)?;
-    all(&SqliteSource::new(database(&folder)?, Clock::system())).await
-}
-
-async fn all(source: &SqliteSource) -> Result<Vec<Document>> {
-    let (mut documents, mut after) = (Vec::new(), None);
-    loop {
-        let page = source.page(kind::ARTICLES, after, 200).await?.found;
-        let Some(last) = page.last() else {
-            return Ok(documents);
-        };
-        after = Some(last.key.id.clone());
-        documents.extend(page);
-    }
-}
-
-/// What a crawl of this folder stores.
-pub(crate) async fn read_folder(data: &Path, target: &Path) -> Result<Vec<Document>> {
-    let folder = Folder::open(data)?;
-    let source = SqliteSource::new(database(&folder)?, Clock::system());
-    let what = crawl::Request {
-        target: target.to_string_lossy().into_owned(),
-        author: "Rust Authors".to_owned(),
-        as_kind: None,
-        browser: false,
-        reference: None,
-    };
-    crawl::crawl(&source, &what, &crawl::Settings::default(), &()).await?;
-    all(&source).await
+    crate::book::all(&SqliteSource::new(database(&folder)?, Clock::system())).await
 }
 
 /// Exactly the texts that a worker embeds for these documents.

@@ -29,7 +29,7 @@ pub struct Manifest {
 pub struct About {
     /// The version of the program that made it.
     pub program: String,
-    /// When it was begun: RFC 3339.
+    /// When its documents were copied: RFC 3339.
     pub made_at: String,
     /// The epoch of the source.
     pub epoch: u32,

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::{Ports, Settings, SnapshotPlan};
-use crate::Result;
+use super::{LostHistory, Ports, RESETS_MAX, Settings, SnapshotPlan};
 use crate::change::Version;
 use crate::queue::Queue;
 use crate::source::{Checkpoint, Checkpoints, Source, Watch};
+use crate::{Error, Result};
 
 /// Opens the watch at the end of the log, plans a snapshot of everything before it, and saves that
 /// plan. `lost` is the checkpoint whose position the source no longer has.
@@ -26,6 +26,34 @@ pub(super) async fn begin<S: Source, C: Checkpoints, Q: Queue>(
     checkpoint.snapshot.go_on_filling(before);
     ports.checkpoints.save(checkpoint.clone()).await?;
     Ok((watch, checkpoint))
+}
+
+/// Watches from a checkpoint, or begins again where the source no longer has what follows it. `lost` is why a
+/// watch from there is known to find nothing: some servers say so only behind its opening.
+///
+/// # Errors
+/// [`Error::HistoryLost`] where that is the policy, and after [`RESETS_MAX`] resets in a row.
+pub(super) async fn resume<S: Source, C: Checkpoints, Q: Queue>(
+    ports: &Ports<'_, S, C, Q>,
+    settings: &Settings,
+    saved: Checkpoint,
+    lost: Option<String>,
+) -> Result<(S::Watch, Checkpoint)> {
+    let watched = match lost {
+        Some(why) => Err(Error::HistoryLost { why }),
+        None => ports.source.watch(Some(saved.position.clone())).await,
+    };
+    match watched {
+        Ok(watch) => Ok((watch, saved)),
+        Err(Error::HistoryLost { why })
+            if settings.lost_history == LostHistory::Resnapshot && saved.resets < RESETS_MAX =>
+        {
+            let resets = saved.resets + 1;
+            tracing::warn!(why, resets, "history lost, reading all again");
+            begin(ports, settings, Some(saved)).await
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// The end of the log, and the plan to read these types, and those that the source shows, before it.

@@ -1,21 +1,25 @@
 //! One reading of the change log, from a checkpoint to the first error.
 
-use std::future::Future;
+mod again;
+
+use std::future::{Future, ready};
 use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 
-use super::begin::begin;
+use super::begin::{begin, resume};
 use super::frontier::Boundary;
 use super::pipeline::{Pipeline, Room};
-use super::{Frontier, LostHistory, Ports, RESETS_MAX, Request, Resync, Settings, Step, messages};
+use super::record::Record;
+use super::{Frontier, Ports, Request, Settings, Step, messages};
+use crate::Result;
 use crate::change::{DocumentKey, Mark, Version};
 use crate::document::Document;
 use crate::queue::{Outgoing, Queue};
-use crate::source::{Body, Checkpoint, Checkpoints, Event, Reading, Source, Watch};
-use crate::{Error, Result};
+use crate::source::{Body, Checkpoints, Event, Reading, Source, Watch};
+use again::Again;
 
 /// An open watch and what is known about it.
 pub(super) struct Session<'a, S: Source, C, Q: Queue> {
@@ -27,21 +31,17 @@ pub(super) struct Session<'a, S: Source, C, Q: Queue> {
     pipeline: Pipeline<'a, Q, Then>,
     /// The last place before which everything is confirmed.
     confirmed: Boundary,
-    /// Changes confirmed since the position was saved.
-    unsaved: usize,
-    checkpoint: Checkpoint,
-    /// The position is being saved, while changes go on.
-    saving: Option<Saving<'a>>,
+    record: Record<'a, C>,
     /// A page is on its way; the next one is read after it.
     paging: bool,
     /// Events went last, so that a page goes next: neither starves under the other.
     page_is_next: bool,
     /// When the next page may be read.
     page_due: Instant,
+    /// What is read again because somebody asked.
+    again: Option<Again>,
     progressed: bool,
 }
-
-type Saving<'a> = Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
 
 /// Windows of changes in hand: one that is confirmed, and two behind it, so that the source works on
 /// its next answer meanwhile.
@@ -56,6 +56,7 @@ enum Turn {
     Saved,
     Confirmed(Then),
     Asked(Request),
+    Again,
     Tick,
     Events(Vec<Event>),
     Page,
@@ -78,36 +79,11 @@ enum Then {
     Ended {
         step: Step,
     },
-    /// Whoever asked is told how many were sent.
-    Answered {
-        request: Request,
+    /// A part of what was asked for was sent: so many changes.
+    Again {
         sent: u64,
     },
     Nothing,
-}
-
-/// Watches from a checkpoint, or begins again where the source no longer has what follows it.
-async fn go_on<S: Source, C: Checkpoints, Q: Queue>(
-    ports: &Ports<'_, S, C, Q>,
-    settings: &Settings,
-    saved: Checkpoint,
-    lost: Option<String>,
-) -> Result<(S::Watch, Checkpoint)> {
-    let watched = match lost {
-        Some(why) => Err(Error::HistoryLost { why }),
-        None => ports.source.watch(Some(saved.position.clone())).await,
-    };
-    match watched {
-        Ok(watch) => Ok((watch, saved)),
-        Err(Error::HistoryLost { why })
-            if settings.lost_history == LostHistory::Resnapshot && saved.resets < RESETS_MAX =>
-        {
-            let resets = saved.resets + 1;
-            tracing::warn!(why, resets, "history lost, reading all again");
-            begin(ports, settings, Some(saved)).await
-        }
-        Err(error) => Err(error),
-    }
 }
 
 impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
@@ -116,7 +92,7 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
     /// history lost.
     ///
     /// # Errors
-    /// [`Error::HistoryLost`] only after [`RESETS_MAX`] resets in a row.
+    /// [`crate::Error::HistoryLost`] only after [`super::RESETS_MAX`] resets in a row.
     pub(super) async fn open(
         ports: &'a Ports<'a, S, C, Q>,
         settings: &'a Settings,
@@ -125,7 +101,7 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
         let saved = ports.checkpoints.load().await?;
         let (watch, checkpoint) = match saved {
             None => begin(ports, settings, None).await?,
-            Some(saved) => go_on(ports, settings, saved, lost).await?,
+            Some(saved) => resume(ports, settings, saved, lost).await?,
         };
         let (position, time) = watch.here();
         let frontier = Frontier::new(checkpoint.epoch, position, time);
@@ -141,12 +117,11 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
             confirmed: frontier.boundary().clone(),
             frontier,
             pipeline: Pipeline::new(ports.queue, room, settings.jitter),
-            unsaved: 0,
-            checkpoint,
-            saving: None,
+            record: Record::new(checkpoint, ports.checkpoints),
             paging: false,
             page_is_next: false,
             page_due: Instant::now(),
+            again: None,
             progressed: false,
         })
     }
@@ -169,7 +144,8 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
                 Turn::Stop => break,
                 Turn::Saved => {}
                 Turn::Confirmed(then) => self.follow(then).await?,
-                Turn::Asked(request) => self.answer(request).await?,
+                Turn::Asked(request) => self.begin_again(request).await?,
+                Turn::Again => self.read_again().await?,
                 Turn::Tick => self.tick().await?,
                 Turn::Events(events) => self.carry(events).await?,
                 Turn::Page => self.page().await?,
@@ -179,7 +155,7 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
             let then = self.pipeline.confirmed().await?;
             self.follow(then).await?;
         }
-        self.save().await
+        self.record.save_at(self.confirmed.position.clone()).await
     }
 
     /// Waits for what comes first. All of these are cancel safe.
@@ -190,7 +166,7 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
         ticks: &mut Interval,
     ) -> Result<Turn> {
         let room = self.pipeline.has_room();
-        let page = room && !self.paging && self.checkpoint.snapshot.has_step();
+        let page = room && !self.paging && self.record.checkpoint.snapshot.has_step();
         if page && self.page_is_next && self.page_due <= Instant::now() {
             return Ok(Turn::Page);
         }
@@ -198,9 +174,10 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
         Ok(tokio::select! {
             biased;
             () = shutdown => Turn::Stop,
-            saved = saved(&mut self.saving), if self.saving.is_some() => saved.map(|()| Turn::Saved)?,
+            saved = self.record.saved(), if self.record.is_saving() => saved.map(|()| Turn::Saved)?,
             then = self.pipeline.confirmed() => Turn::Confirmed(then?),
-            Some(request) = requests.recv(), if room => Turn::Asked(request),
+            Some(request) = requests.recv(), if room && self.again.is_none() => Turn::Asked(request),
+            () = ready(()), if room && self.is_next_again() => Turn::Again,
             _ = ticks.tick(), if room => Turn::Tick,
             events = self.watch.next(batch), if room => Turn::Events(events?),
             () = sleep_until(self.page_due), if page => Turn::Page,
@@ -237,20 +214,20 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
     /// A type is in the checkpoint before its first change is sent: should its history be lost and
     /// the type vanish from the source, its floor still finds what the index holds of it.
     async fn remember_kinds(&mut self, events: &[Event]) -> Result<()> {
-        let known = self.checkpoint.kinds.len();
+        let known = self.record.checkpoint.kinds.len();
         for event in events {
             if let Body::Edit {
                 key: DocumentKey { kind, .. },
                 ..
             }
             | Body::Replaced { kind } = &event.body
-                && !self.checkpoint.kinds.contains(kind)
+                && !self.record.checkpoint.kinds.contains(kind)
             {
-                self.checkpoint.kinds.insert(kind.clone());
+                self.record.checkpoint.kinds.insert(kind.clone());
             }
         }
-        if self.checkpoint.kinds.len() > known {
-            self.save_as_it_is().await?;
+        if self.record.checkpoint.kinds.len() > known {
+            self.record.save().await?;
         }
         Ok(())
     }
@@ -258,15 +235,15 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
     /// Hands on the next page of a snapshot, or the floor that follows the last one.
     async fn page(&mut self) -> Result<()> {
         self.page_is_next = false;
-        let step = self.checkpoint.snapshot.step();
-        let (epoch, partitions) = (self.checkpoint.epoch, self.ports.queue.partitions());
+        let step = self.record.checkpoint.snapshot.step();
+        let (epoch, partitions) = (self.record.checkpoint.epoch, self.ports.queue.partitions());
         let (source, size) = (self.ports.source, self.settings.page_size);
         let (batch, last) = match step.clone() {
             Step::Page { kind, after, .. } => {
                 let (reading, last) = read(source, &kind, after, size).await?;
                 let batch = match last {
                     Some(_) => messages::of_page(reading, epoch, partitions),
-                    None => messages::of_end(&self.checkpoint.snapshot, partitions),
+                    None => messages::of_end(&self.record.checkpoint.snapshot, partitions),
                 };
                 (batch, last)
             }
@@ -298,51 +275,14 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
         messages::redacted(batch, &self.settings.types)
     }
 
-    /// Reads again what was asked for and hands it on.
-    async fn answer(&mut self, request: Request) -> Result<()> {
-        match &request.what {
-            Resync::Keys(keys) => {
-                let reading = self.ports.source.read(keys.clone()).await?;
-                let (epoch, partitions) = (self.checkpoint.epoch, self.ports.queue.partitions());
-                let batch = messages::of_resync(keys.clone(), reading, epoch, partitions);
-                let sent = batch.len() as u64;
-                self.pipeline
-                    .push(self.redacted(batch), Then::Answered { request, sent });
-            }
-            Resync::Kind(kind) => {
-                let (_, time) = self.watch.here();
-                self.checkpoint.kinds.insert(kind.clone());
-                let floor = Version::floor(self.checkpoint.epoch, time);
-                self.checkpoint.snapshot.add(kind.clone(), floor);
-                self.save().await?;
-                let then = Then::Answered { request, sent: 0 };
-                self.pipeline.push(Vec::new(), then);
-            }
-            Resync::Fill(edition) => {
-                match edition {
-                    Some(edition) => {
-                        let mut kinds = self.checkpoint.kinds.clone();
-                        kinds.extend(self.ports.source.kinds().await?);
-                        self.checkpoint.snapshot.fill(*edition, kinds);
-                    }
-                    None => self.checkpoint.snapshot.give_up_filling(),
-                }
-                self.save().await?;
-                let then = Then::Answered { request, sent: 0 };
-                self.pipeline.push(Vec::new(), then);
-            }
-        }
-        Ok(())
-    }
-
     /// Saves the position, then says to every queue how far it has been filled.
     ///
     /// In this order, so that a replay never repeats a version at or below a watermark: tombstones
     /// below it may be gone.
     async fn tick(&mut self) -> Result<()> {
-        self.save().await?;
-        if !self.checkpoint.snapshot.is_catching_up() {
-            let (epoch, now_ms) = (self.checkpoint.epoch, self.ports.clock.now_ms());
+        self.record.save_at(self.confirmed.position.clone()).await?;
+        if !self.record.checkpoint.snapshot.is_catching_up() {
+            let (epoch, now_ms) = (self.record.checkpoint.epoch, self.ports.clock.now_ms());
             let partitions = self.ports.queue.partitions();
             let batch = messages::watermark(&self.confirmed, epoch, now_ms, partitions);
             self.pipeline.push(batch, Then::Nothing);
@@ -360,69 +300,31 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
                 replaced,
             } => {
                 self.confirmed = boundary;
-                self.unsaved += changes;
                 for (kind, version) in replaced {
-                    self.checkpoint.snapshot.replaced(kind, version);
+                    self.record.checkpoint.snapshot.replaced(kind, version);
                 }
-                if self.unsaved >= self.settings.save_after && self.saving.is_none() {
-                    self.begin_save();
-                }
+                let position = self.confirmed.position.clone();
+                let save_after = self.settings.save_after;
+                self.record.confirmed(changes, position, save_after);
             }
             Then::Paged { step, last } => {
                 self.paging = false;
-                self.checkpoint.snapshot.published(&step, last);
-                self.save().await?;
+                self.record.checkpoint.snapshot.published(&step, last);
+                self.record.save_at(self.confirmed.position.clone()).await?;
             }
             Then::Ended { step } => {
                 self.paging = false;
-                self.checkpoint.snapshot.ended(&step);
-                if !self.checkpoint.snapshot.is_catching_up() {
-                    self.checkpoint.resets = 0;
+                self.record.checkpoint.snapshot.ended(&step);
+                if !self.record.checkpoint.snapshot.is_catching_up() {
+                    self.record.checkpoint.resets = 0;
                 }
-                self.save().await?;
+                self.record.save_at(self.confirmed.position.clone()).await?;
             }
-            Then::Answered { request, sent } => {
-                if request.done.send(sent).is_err() {
-                    tracing::debug!("who asked for a resync has gone; it is done all the same");
-                }
-            }
+            Then::Again { sent } => self.sent_again(sent),
             Then::Nothing => {}
         }
         Ok(())
     }
-
-    /// Saves the last place before which everything is confirmed; done when this returns.
-    async fn save(&mut self) -> Result<()> {
-        self.checkpoint.position = self.confirmed.position.clone();
-        self.unsaved = 0;
-        self.save_as_it_is().await
-    }
-
-    /// Saves the checkpoint behind the save that is under way: the later one must win.
-    async fn save_as_it_is(&mut self) -> Result<()> {
-        if self.saving.is_some() {
-            saved(&mut self.saving).await?;
-        }
-        self.ports.checkpoints.save(self.checkpoint.clone()).await
-    }
-
-    /// The same as [`Self::save`], without waiting: nothing follows from it.
-    fn begin_save(&mut self) {
-        self.checkpoint.position = self.confirmed.position.clone();
-        self.unsaved = 0;
-        let (checkpoints, checkpoint) = (self.ports.checkpoints, self.checkpoint.clone());
-        self.saving = Some(Box::pin(checkpoints.save(checkpoint)));
-    }
-}
-
-/// Ready when the save that is under way is done. Cancel safe.
-async fn saved(saving: &mut Option<Saving<'_>>) -> Result<()> {
-    let Some(under_way) = saving else {
-        return Ok(());
-    };
-    let done = under_way.await;
-    *saving = None;
-    done
 }
 
 /// The next page of a type, and its last `_id`.

@@ -1,5 +1,6 @@
 //! Migration, backup and restore: work of this process on a whole data folder.
 
+use std::future::Future;
 use std::path::Path;
 
 use super::arguments::Transfer;
@@ -9,7 +10,7 @@ use crate::command::Reporter;
 use crate::config::{self, Config, Environment, Place};
 use crate::migrate::Options;
 use crate::serve::Client;
-use crate::shutdown::{requested, until_insisted};
+use crate::shutdown::{Shutdown, requested, until_insisted};
 use crate::{Error, Result, run};
 
 /// Does one of them.
@@ -44,12 +45,8 @@ async fn migrate(config: Config, options: Options, json: bool) -> Result<Exit> {
             fix: "stop it, then try again".into(),
         });
     }
-    let done = until_insisted(|shutdown| async move {
-        let (report, progress) = Reporter::new();
-        let work = run::migrate(config, options, report, shutdown);
-        progress::shown_while(progress, Box::pin(work)).await
-    });
-    let Some(report) = Box::pin(done).await?.flatten() else {
+    let work = |report, shutdown| run::migrate(config, options, report, shutdown);
+    let Some(report) = Box::pin(shown(work)).await? else {
         anstream::eprintln!("the same command goes on where it was");
         return Ok(Exit::Interrupted);
     };
@@ -67,12 +64,8 @@ async fn migrate(config: Config, options: Options, json: bool) -> Result<Exit> {
 
 /// Makes a backup, and says what is in it.
 async fn backup(config: Config, to: &Path, json: bool) -> Result<Exit> {
-    let done = until_insisted(|shutdown| async move {
-        let (report, progress) = Reporter::new();
-        let work = run::backup(config, to, (report, requested(shutdown)));
-        progress::shown_while(progress, Box::pin(work)).await
-    });
-    let Some(manifest) = Box::pin(done).await?.flatten() else {
+    let work = |report, shutdown| run::backup(config, to, (report, requested(shutdown)));
+    let Some(manifest) = Box::pin(shown(work)).await? else {
         return Ok(Exit::Interrupted);
     };
     print(&if json {
@@ -97,12 +90,8 @@ fn opened(path: &Path, mut place: Place, environment: &Environment) -> Result<(B
 /// Makes a data folder of a backup, and says whether it is whole.
 async fn restore(config: Config, backup: Backup, json: bool) -> Result<Exit> {
     let data = config.data.display().to_string();
-    let done = until_insisted(|shutdown| async move {
-        let (report, progress) = Reporter::new();
-        let work = run::restore(config, backup, report, shutdown);
-        progress::shown_while(progress, Box::pin(work)).await
-    });
-    let Some(restored) = Box::pin(done).await?.flatten() else {
+    let work = |report, shutdown| run::restore(config, backup, report, shutdown);
+    let Some(restored) = Box::pin(shown(work)).await? else {
         anstream::eprintln!("the documents are there; `lockstep up --data {data}` makes the index");
         return Ok(Exit::Interrupted);
     };
@@ -116,4 +105,16 @@ async fn restore(config: Config, backup: Backup, json: bool) -> Result<Exit> {
     } else {
         Exit::Differs
     })
+}
+
+/// Shows how far it is; none where it was interrupted.
+async fn shown<T, F>(work: impl FnOnce(Reporter, Shutdown) -> F) -> Result<Option<T>>
+where
+    F: Future<Output = Result<Option<T>>>,
+{
+    let done = until_insisted(|shutdown| {
+        let (report, progress) = Reporter::new();
+        progress::shown_while(progress, Box::pin(work(report, shutdown)))
+    });
+    Ok(Box::pin(done).await?.flatten())
 }

@@ -70,11 +70,11 @@ impl<R: Rooms> Commands<R> {
     async fn answer(&self, query: &search::Query) -> Result<search::Answer> {
         // The index answers without its queue; only how much is parked is not known then.
         let (parked, unknown) = match self.queue.depth().await {
-            Ok(depth) => (depth.parked, None),
+            Ok(depth) => (Some(depth.parked), None),
             Err(error) => {
                 tracing::warn!(error = %error.chain(), "a search could not look into the queue");
                 let note = "the queue did not answer: how many changes are parked is not known";
-                (0, Some(note.to_owned()))
+                (None, Some(note.to_owned()))
             }
         };
         let standing = search::Standing {

@@ -307,6 +307,6 @@ impl<R: Rooms> Commands<R> {
         let (done, sent) = oneshot::channel();
         let request = capture::Request { what, done };
         self.requests.send(request).await.map_err(|_| gone())?;
-        sent.await.map_err(|_| gone())
+        sent.await.map_err(|_| gone())?
     }
 }

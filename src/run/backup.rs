@@ -120,16 +120,19 @@ async fn alone(config: &Config, writing: &Writing, report: &Reporter) -> Result<
     until(roles, config.serve.grace(), work).await
 }
 
-async fn copied(config: &Config, writing: &Writing, report: &Reporter) -> Result<Copied> {
+/// The documents, and a moment that all of them are of, or later.
+async fn copied(config: &Config, writing: &Writing, report: &Reporter) -> Result<(Copied, String)> {
     report.say("copying documents", 0, None);
+    let made_at = rfc3339(Clock::system().now_ms());
     let (live, new) = (Folder::database_in(&config.data), writing.file(SOURCE));
-    blocking(move || SqliteSource::copy(&live, &new)).await
+    let copied = blocking(move || SqliteSource::copy(&live, &new)).await?;
+    Ok((copied, made_at))
 }
 
-fn about(copied: Copied, vectors: Vectors) -> About {
+fn about((copied, made_at): (Copied, String), vectors: Vectors) -> About {
     About {
         program: env!("CARGO_PKG_VERSION").to_owned(),
-        made_at: rfc3339(Clock::system().now_ms()),
+        made_at,
         epoch: copied.epoch,
         documents: copied.documents,
         vectors,

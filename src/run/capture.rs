@@ -344,7 +344,11 @@ impl Service {
     async fn look(&self, lease: &Lease, send: &mpsc::Sender<Request>) -> Result<bool> {
         for asked in lease.take_requests().await? {
             match sent(&asked, send).await {
-                Ok(count) => lease.answer(&asked, count).await?,
+                Ok(Ok(count)) => lease.answer(&asked, count).await?,
+                Ok(Err(error)) => {
+                    tracing::warn!(error = %error.chain(), "a request cannot be done");
+                    lease.refuse(&asked, &error.chain()).await?;
+                }
                 // It still stands, and is taken again when capture has opened anew.
                 Err(error) => tracing::debug!(error = %error.chain(), "a request has to wait"),
             }
@@ -364,8 +368,8 @@ impl Service {
     }
 }
 
-/// Has capture do what was asked for.
-async fn sent(asked: &Asked, send: &mpsc::Sender<Request>) -> Result<u64> {
+/// Has capture do what was asked for; what it says of it, or that it ended first.
+async fn sent(asked: &Asked, send: &mpsc::Sender<Request>) -> Result<Result<u64>> {
     let stopped = || Error::Stopped { part: "capture" };
     let (done, answer) = oneshot::channel();
     let request = Request {

@@ -226,13 +226,13 @@ async fn ask(source: &MongoSource, mut requests: mpsc::Receiver<Request>) {
     }
 }
 
-/// Who asked sees that there is no answer when the sender is dropped.
 async fn pass(source: &MongoSource, request: Request) {
-    match source.ask(&request.what).await {
-        // Whoever asked may have gone; it is done all the same.
-        Ok(sent) => drop(request.done.send(sent)),
-        Err(error) => tracing::warn!(error = %error.chain(), "capture was not asked"),
+    let asked = source.ask(&request.what).await;
+    if let Err(error) = &asked {
+        tracing::warn!(error = %error.chain(), "capture did not do what it was asked for");
     }
+    // Whoever asked may have gone; it is done all the same.
+    drop(request.done.send(asked));
 }
 
 #[cfg(test)]

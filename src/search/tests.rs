@@ -130,7 +130,7 @@ async fn a_question_over_the_limit_is_cut_and_says_so() {
     let long = query("one two three four five six seven eight nine", 5);
     let standing = Standing {
         partitions: 1,
-        parked: 3,
+        parked: Some(3),
     };
     let answer = search(&still, &Letters::new(), &long, standing)
         .await
@@ -138,7 +138,7 @@ async fn a_question_over_the_limit_is_cut_and_says_so() {
     assert!(answer.note.unwrap().contains("first 6 words"));
     assert_eq!(
         (answer.as_of_ms, answer.parked, answer.hits.len()),
-        (None, 3, 1)
+        (None, Some(3), 1)
     );
 }
 

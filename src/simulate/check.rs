@@ -1,34 +1,26 @@
 //! The promises, checked after every step and at rest.
 
 mod fresh;
+mod past;
 mod rest;
 mod search;
 mod stray;
 mod switch;
 mod told;
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
-use super::source::{Logged, index, version};
-use super::{EditionsModel, EmbedModel, QueueModel, SourceModel, VectorModel};
-use crate::change::{DocumentKey, Operation, PointId, Version};
-use crate::document::Fields;
-use crate::feature::embed::Embedder;
-use crate::feature::plan::point_ids;
-use crate::feature::prepare::{Limits, Prepared, prepare};
+use super::source::{index, version};
+use super::{EditionsModel, QueueModel, SourceModel, VectorModel};
+use crate::change::{DocumentKey, Operation, Version};
 use crate::reindex::Stage;
 use crate::source::Body;
 use crate::vector::Manifest;
+use past::{Content, Past};
 
-/// What is known of the past.
+/// What is known of the past, and what was seen last.
 pub(super) struct Checker {
-    embedder: Arc<EmbedModel>,
-    looks_up: bool,
-    history: BTreeMap<DocumentKey, Vec<State>>,
-    logged: usize,
-    /// How often each text became new in a document.
-    allowed: HashMap<String, u64>,
+    past: Past,
     /// The last manifest seen of each key in each edition: its version, and whether it was a
     /// tombstone.
     last: BTreeMap<u32, BTreeMap<DocumentKey, (Version, bool)>>,
@@ -50,37 +42,12 @@ pub(super) struct Checker {
     buried: BTreeMap<DocumentKey, Version>,
 }
 
-/// A document from some version on.
-#[derive(Debug, Clone)]
-struct State {
-    version: Version,
-    /// The version names a whole type: what it voids may be there again at the same moment.
-    floor: bool,
-    content: Content,
-    /// As the source had it.
-    fields: Option<Fields>,
-}
-
-#[derive(Debug, Clone)]
-enum Content {
-    Gone,
-    Poison,
-    Text {
-        ids: Vec<PointId>,
-        prepared: Prepared,
-    },
-}
-
 impl Checker {
     pub(super) fn new(editions: &EditionsModel, looks_up: bool, lone: bool) -> Self {
-        let embedder = editions.embedder();
+        let embedder = editions.embedder(1);
         let embedder = embedder.expect("the first edition should be open: nothing happened yet");
         Self {
-            embedder,
-            looks_up,
-            history: BTreeMap::new(),
-            logged: 0,
-            allowed: HashMap::new(),
+            past: Past::new(embedder, looks_up),
             last: BTreeMap::new(),
             searched: editions.current(),
             carried: 0,
@@ -93,88 +60,14 @@ impl Checker {
         }
     }
 
-    fn content(&self, key: &DocumentKey, fields: Option<&Fields>) -> Content {
-        let Some(fields) = fields else {
-            return Content::Gone;
-        };
-        let limits = Limits::of_model(self.embedder.model());
-        match prepare(&key.kind, fields, &limits, &|text: &str| {
-            self.embedder.token_count(text)
-        }) {
-            Ok(prepared) => Content::Text {
-                ids: point_ids(key, &prepared.chunks),
-                prepared,
-            },
-            Err(_) => Content::Poison,
-        }
-    }
-
     /// Takes in what was just committed.
     pub(super) fn committed(&mut self, source: &SourceModel) {
-        let state = source.state();
-        let new: Vec<Logged> = state.log.get(self.logged..).unwrap_or_default().to_vec();
-        self.logged = state.log.len();
-        for logged in new {
-            let at = version(&logged);
-            match &logged.body {
-                Body::Edit { key, fields, .. } => {
-                    let content = self.content(key, fields.as_ref());
-                    self.remember(
-                        key.clone(),
-                        State {
-                            version: at,
-                            floor: false,
-                            content,
-                            fields: fields.clone(),
-                        },
-                    );
-                }
-                Body::Dropped { kind } | Body::Replaced { kind } => {
-                    let known = self.history.keys().chain(state.documents.keys());
-                    let mut keys: Vec<_> = known.filter(|key| key.kind == *kind).cloned().collect();
-                    keys.sort();
-                    keys.dedup();
-                    for key in keys {
-                        let fields = state.documents.get(&key).cloned();
-                        let content = self.content(&key, fields.as_ref());
-                        self.remember(
-                            key,
-                            State {
-                                version: at,
-                                floor: true,
-                                content,
-                                fields,
-                            },
-                        );
-                    }
-                }
-                Body::Idle => {}
-            }
-        }
-    }
-
-    fn remember(&mut self, key: DocumentKey, state: State) {
-        let states = self.history.entry(key).or_default();
-        let before = states.last().filter(|_| !state.floor);
-        allow(
-            &mut self.allowed,
-            before.map(|before| &before.content),
-            &state.content,
-        );
-        states.push(state);
+        self.past.committed(source);
     }
 
     /// Documents whose current content cannot be prepared.
     pub(super) fn poisoned(&self, source: &SourceModel) -> Vec<DocumentKey> {
-        let state = source.state();
-        let poison =
-            |key: &DocumentKey, fields| matches!(self.content(key, Some(fields)), Content::Poison);
-        state
-            .documents
-            .iter()
-            .filter(|(key, fields)| poison(key, fields))
-            .map(|(key, _)| key.clone())
-            .collect()
+        self.past.poisoned(source)
     }
 
     /// What holds after every step.
@@ -229,9 +122,9 @@ impl Checker {
             if is_stray(manifest) {
                 self.was_sent(manifest)?;
             } else if manifest.deleted {
-                self.is_gone(manifest)?;
+                self.past.is_gone(manifest)?;
             } else if !void {
-                self.is_true(manifest)?;
+                self.past.is_true(manifest)?;
             }
             if let Some(id) = manifest
                 .point_ids()
@@ -257,61 +150,6 @@ impl Checker {
             }
         }
         Ok(())
-    }
-
-    /// The states that a reading at this version may have seen.
-    fn states(&self, key: &DocumentKey, version: Version) -> impl Iterator<Item = &State> {
-        let states = self.history.get(key).map(Vec::as_slice).unwrap_or_default();
-        let before = states.partition_point(|state| state.version <= version);
-        let until = if self.looks_up { states.len() } else { before };
-        states
-            .get(before.saturating_sub(1)..until)
-            .unwrap_or_default()
-            .iter()
-    }
-
-    fn is_true(&self, manifest: &Manifest) -> Result<(), String> {
-        let fits = |state: &State| match &state.content {
-            Content::Text { ids, prepared } => {
-                *ids == manifest.point_ids() && prepared.metadata == manifest.metadata
-            }
-            Content::Gone | Content::Poison => false,
-        };
-        if self.states(&manifest.key, manifest.stamp.version).any(fits) {
-            return Ok(());
-        }
-        Err(format!(
-            "{} at {} holds what it never was",
-            manifest.key, manifest.stamp.version
-        ))
-    }
-
-    /// A tombstone is true when the document was gone at its version. One that a floor made may be
-    /// early: the document was deleted between the start of the snapshot and its page.
-    fn is_gone(&self, grave: &Manifest) -> Result<(), String> {
-        let states = self
-            .history
-            .get(&grave.key)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
-        let before = states.partition_point(|state| state.version <= grave.stamp.version);
-        let by_floor = grave.stamp.version.order == Version::ORDER_READ - 1;
-        let until = if by_floor { states.len() } else { before };
-        let mut seen = states
-            .get(before.saturating_sub(1)..until)
-            .unwrap_or_default()
-            .iter();
-        let gone = |state: &State| {
-            matches!(state.content, Content::Gone)
-                || (state.floor && state.version == grave.stamp.version)
-        };
-        if before == 0 || seen.any(gone) {
-            return Ok(());
-        }
-        Err(format!(
-            "{} is buried at {}, but it was there",
-            grave.key, grave.stamp.version
-        ))
     }
 
     /// A change is settled only when it is stored, or something newer is.
@@ -363,7 +201,7 @@ impl Checker {
                 continue;
             };
             let at = version(logged);
-            let looked_up_late = self.looks_up && fields.is_some();
+            let looked_up_late = self.past.looks_up && fields.is_some();
             if !looked_up_late && !accepted.contains(&(key.clone(), at)) {
                 return Err(format!(
                     "the position passed {key} at {at}, which nobody has"
@@ -377,22 +215,6 @@ impl Checker {
 
 fn is_stray(manifest: &Manifest) -> bool {
     !manifest.stamp.version.is_some()
-}
-
-/// Counts what is new in a content, and may be embedded.
-fn allow(allowed: &mut HashMap<String, u64>, before: Option<&Content>, content: &Content) {
-    let Content::Text { ids, prepared } = content else {
-        return;
-    };
-    let before = match before {
-        Some(Content::Text { ids, .. }) => ids.as_slice(),
-        _ => &[],
-    };
-    for (id, text) in ids.iter().zip(&prepared.chunks) {
-        if !before.contains(id) {
-            *allowed.entry(text.clone()).or_default() += 1;
-        }
-    }
 }
 
 /// The edition that is searched, and the one that is being filled.

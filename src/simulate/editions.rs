@@ -95,9 +95,9 @@ impl EditionsModel {
         state.open.values().for_each(|slot| slot.store.come_back());
     }
 
-    /// The model of the first edition.
-    pub(super) fn embedder(&self) -> Option<Arc<EmbedModel>> {
-        Some(Arc::clone(&self.state().open.get(&1)?.embedder))
+    /// The model of an edition that is there.
+    pub(super) fn embedder(&self, number: u32) -> Option<Arc<EmbedModel>> {
+        Some(Arc::clone(&self.state().open.get(&number)?.embedder))
     }
 
     /// Somebody asks for a new edition, or gives one up.

@@ -1,11 +1,11 @@
 //! An embedder that counts what it is asked for, and sometimes does not answer.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Chaos;
-use crate::Result;
 use crate::feature::embed::{Embedder, Model};
+use crate::{Error, Result};
 
 /// Vectors from the bytes of a text.
 #[derive(Debug)]
@@ -13,6 +13,7 @@ pub struct EmbedModel {
     model: Model,
     chaos: Chaos,
     asked: Mutex<HashMap<String, u64>>,
+    refused: Mutex<Option<String>>,
 }
 
 impl EmbedModel {
@@ -34,7 +35,17 @@ impl EmbedModel {
             model,
             chaos,
             asked: Mutex::default(),
+            refused: Mutex::default(),
         }
+    }
+
+    /// Refuses every text that has this word, however often it is asked.
+    pub fn refuse(&self, word: &str) {
+        *self.refused() = Some(word.to_owned());
+    }
+
+    fn refused(&self) -> MutexGuard<'_, Option<String>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How often each text was embedded.
@@ -57,6 +68,11 @@ impl Embedder for EmbedModel {
 
     async fn embed(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>> {
         self.chaos.step("embedder", "embed").await?;
+        if let Some(word) = self.refused().as_deref()
+            && texts.iter().any(|text| text.contains(word))
+        {
+            return Err(Error::malformed("a text", "the model refuses it"));
+        }
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(texts
             .into_iter()

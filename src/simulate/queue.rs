@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 mod consumer;
 mod generation;
+mod shelf;
 
 pub use consumer::ConsumerModel;
 
@@ -21,6 +22,7 @@ use crate::change::{Barrier, Change, DocumentKey, Lane, Message, Operation, Plac
 use crate::clock::Clock;
 use crate::queue::{Confirm, Delivery, Depth, Outgoing, Parked, Queue, Tag, Unreadable};
 use crate::{Error, Result};
+use shelf::Shelf;
 
 /// Partitions, lanes and parked messages in memory.
 #[derive(Debug, Clone)]
@@ -42,7 +44,7 @@ pub(super) struct State {
     generation: generation::Generation,
     /// By generation and place.
     places: BTreeMap<(u32, Place), VecDeque<Row>>,
-    parked: BTreeMap<Uuid, (Parked, Option<Change>)>,
+    pub(super) parked: Shelf,
     /// What producers sent while a generation ends: it waits outside.
     outside: Vec<Change>,
     /// Places that hand nothing out until then.
@@ -124,15 +126,7 @@ impl QueueModel {
 
     /// Takes back the parked messages that have no version, but those that would be parked again.
     pub(super) fn unpark_strays(&self, is_poison: impl Fn(&Change) -> bool) -> Vec<Change> {
-        let mut state = self.state();
-        let mut strays = Vec::new();
-        state.parked.retain(|_, (parked, change)| {
-            let stray = change.take_if(|change| !parked.version.is_some() && !is_poison(change));
-            let keep = stray.is_none();
-            strays.extend(stray);
-            keep
-        });
-        strays
+        self.state().parked.take_strays(is_poison)
     }
 
     /// Whether this change was ever taken in.
@@ -143,11 +137,7 @@ impl QueueModel {
     /// The bug of replaying what was parked: the old body at a new version.
     pub(super) fn replay_parked(&self, version: Version) {
         let mut state = self.state();
-        let parked: Vec<_> = state
-            .parked
-            .values()
-            .filter_map(|(_, body)| body.clone())
-            .collect();
+        let parked: Vec<_> = state.parked.bodies().cloned().collect();
         let partitions = state.generation.partitions;
         for change in parked {
             let change = Change { version, ..change };
@@ -213,14 +203,6 @@ impl State {
             .push_back(Row::new(Ok(outgoing.message)));
     }
 
-    /// The documents of all parked messages.
-    pub(super) fn parked_keys(&self) -> HashSet<DocumentKey> {
-        let parked = self.parked.values();
-        parked
-            .filter_map(|(parked, _)| parked.key.clone())
-            .collect()
-    }
-
     /// Whether nothing waits and nobody has anything in hand.
     pub(super) fn is_empty(&self) -> bool {
         self.outside.is_empty() && self.places.values().all(VecDeque::is_empty)
@@ -234,36 +216,6 @@ impl State {
             .flat_map(|(place, rows)| rows.iter().map(move |row| (place, row)));
         rows.map(|(place, row)| format!("{place:?} {row:?}"))
             .collect()
-    }
-
-    /// Whether a parked change of the key is at or below the version.
-    pub(super) fn holds(&self, key: &DocumentKey, version: Version) -> bool {
-        let parked = self.parked.values().map(|(parked, _)| parked);
-        parked
-            .filter(|parked| parked.key.as_ref() == Some(key))
-            .any(|parked| parked.version <= version)
-    }
-
-    /// The types of parked messages.
-    pub(super) fn parked_kinds(&self) -> HashSet<String> {
-        let parked = self.parked.values().map(|(parked, _)| parked);
-        parked
-            .filter_map(|parked| Some(parked.key.as_ref()?.kind.clone()))
-            .collect()
-    }
-
-    /// Parked messages without a version.
-    pub(super) fn strays(&self) -> impl Iterator<Item = &Change> {
-        let parked = self.parked.values();
-        parked.filter_map(|(parked, change)| change.as_ref().filter(|_| !parked.version.is_some()))
-    }
-
-    /// The documents of parked messages that can be read again.
-    pub(super) fn retriable(&self) -> impl Iterator<Item = &DocumentKey> {
-        let parked = self.parked.values().map(|(parked, _)| parked);
-        parked
-            .filter(|parked| parked.version.is_some())
-            .filter_map(|parked| parked.key.as_ref())
     }
 
     /// The places in a lane's rows that may be handed out, in order.
@@ -379,8 +331,9 @@ impl Queue for QueueModel {
             return Ok(Vec::new());
         }
         let state = self.state();
-        let found = state.parked.values().map(|(parked, _)| parked);
-        Ok(found
+        Ok(state
+            .parked
+            .all()
             .filter(|parked| after.is_none_or(|after| parked.id > after))
             .take(limit)
             .cloned()
@@ -392,7 +345,7 @@ impl Queue for QueueModel {
         let mut state = self.state();
         for id in ids {
             tracing::trace!(%id, "forgotten");
-            state.parked.remove(&id);
+            state.parked.remove(id);
         }
         Ok(())
     }

@@ -43,6 +43,10 @@ pub(super) struct State {
     pub(super) trimmed: usize,
     /// Edits are looked up when they are read, not kept as they were.
     pub(super) looks_up: bool,
+    /// That history is gone is said at the first reading, and not when a watch is opened.
+    tells_late: bool,
+    /// A type that nobody may read by its documents.
+    forbidden: Option<String>,
     now: u64,
 }
 
@@ -81,6 +85,16 @@ impl SourceModel {
     /// Looks edits up when they are read.
     pub fn look_up(&self) {
         self.state().looks_up = true;
+    }
+
+    /// Says that history is gone when it is read, as a router in front of shards does, and not before.
+    pub fn tell_late(&self) {
+        self.state().tells_late = true;
+    }
+
+    /// Refuses to read documents of this type, as a server does without the permission.
+    pub fn forbid(&self, kind: &str) {
+        self.state().forbidden = Some(kind.to_owned());
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -221,6 +235,17 @@ impl Source for SourceModel {
 
     async fn read(&self, keys: Vec<DocumentKey>) -> Result<Reading<Vec<Option<Fields>>>> {
         self.chaos.step("source", "read").await?;
+        let forbidden = self.state().forbidden.clone();
+        if let Some(key) = keys
+            .iter()
+            .find(|key| Some(&key.kind) == forbidden.as_ref())
+        {
+            return Err(Error::Refused {
+                service: "source".to_owned(),
+                why: format!("{} may not be read", key.kind),
+                fix: "allow it".to_owned(),
+            });
+        }
         let read_ms = self.clock.now_ms();
         let reading = {
             let state = self.state();
@@ -292,7 +317,7 @@ impl Source for SourceModel {
         self.chaos.step("source", "watch").await?;
         let state = self.state();
         let at = from.map_or(state.log.len(), |position| index(&position));
-        if at < state.trimmed {
+        if at < state.trimmed && !state.tells_late {
             return Err(Error::HistoryLost {
                 why: format!("event {at} is gone"),
             });

@@ -76,6 +76,9 @@ impl World {
         if looks_up {
             source.look_up();
         }
+        if chaos.luck(40) {
+            source.tell_late();
+        }
         let workers = if calm { 1 } else { 1 + chaos.below(4) };
         let editions = EditionsModel::new(chaos.clone());
         let partitions_wander = workers > 1 && chaos.luck(70);
@@ -223,8 +226,8 @@ impl World {
             && register.next.is_none()
             && register.removing.is_empty()
             && queue.is_empty()
-            && queue.retriable().next().is_none()
-            && !queue.strays().any(|stray| !self.is_poison(stray))
+            && queue.parked.retriable().next().is_none()
+            && !queue.parked.strays().any(|stray| !self.is_poison(stray))
             && store.control.passing.is_empty()
     }
 
@@ -302,7 +305,7 @@ impl World {
             self.checker.sent(&change);
             self.queue.produce(change);
         }
-        let parked: Vec<_> = self.queue.state().retriable().cloned().collect();
+        let parked: Vec<_> = self.queue.state().parked.retriable().cloned().collect();
         if !parked.is_empty() {
             self.resync(Resync::Keys(parked));
         }

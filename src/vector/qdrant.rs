@@ -183,15 +183,19 @@ impl QdrantStore {
         Ok(ours.map(|(_, kind)| kind).collect())
     }
 
+    fn removed(&self, edition: u32) -> Error {
+        self.link.refused(
+            format!("edition {edition} of the index was removed"),
+            "nothing: what is in hand is done again, with the editions that are there",
+        )
+    }
+
     /// Makes a type's collections. Whoever comes second, or after a crash, makes what is missing.
     async fn make_type(&self, kind: &str) -> Result<()> {
         let edition = self.edition_number().await?;
         let registered = register::stored(&self.link, &self.names).await?;
         if registered.is_some_and(|stored| !stored.register.needed().contains(&edition)) {
-            return Err(self.link.refused(
-                format!("edition {edition} of the index was removed"),
-                "nothing: what is in hand is done again, with the editions that are there",
-            ));
+            return Err(self.removed(edition));
         }
         for family in Family::BOTH {
             let name = self.names.real(family, kind, edition);

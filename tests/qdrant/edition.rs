@@ -1,7 +1,7 @@
 //! Editions: built beside the current one, made current at once, removed.
 
-use lockstep::vector::VectorStore;
 use lockstep::vector::qdrant::Edition;
+use lockstep::vector::{Select, VectorStore};
 
 use super::{assert_says, assert_stops, client, contents, document, open};
 use crate::support::qdrant::Server;
@@ -77,4 +77,22 @@ async fn only_an_edition_that_is_not_current_is_removed() {
     assert_eq!(names, expected);
     assert_eq!(contents(&current).await, ["new"]);
     open(&server, Edition::Current).await.unwrap();
+}
+
+/// An export that reads it page by page would otherwise end as if that were all.
+#[tokio::test]
+async fn who_reads_an_edition_while_it_is_removed_is_told() {
+    let server = Server::start().await;
+    let reader = open(&server, Edition::Number(1)).await.unwrap();
+    for text in ["one", "two"] {
+        reader.write(document("posts", text)).await.unwrap();
+    }
+    let page = |after| Select::After { after, limit: 1 };
+    let first = reader.manifests(page(None)).await.unwrap();
+    let next = open(&server, Edition::Number(2)).await.unwrap();
+    next.write(document("posts", "new")).await.unwrap();
+    next.switch(2).await.unwrap();
+    next.remove(1).await.unwrap();
+    let rest = reader.manifests(page(Some(first[0].key.clone()))).await;
+    assert_stops(rest, &["edition 1 of the index was removed"]);
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use lockstep::Recovery;
 use lockstep::vector::qdrant::{Edition, QdrantStore, Settings};
-use lockstep::vector::{By, Nearest, Only, VectorStore};
+use lockstep::vector::{By, Nearest, Only, VectorStore, Write};
+use qdrant_client::qdrant::points_update_operation::{Operation, SetPayload};
+use qdrant_client::qdrant::{Condition, Filter, PointsUpdateOperation, UpdateBatchPointsBuilder};
 
 use super::{assert_retries, assert_says, assert_stops, contents, document, model, open};
 use crate::support::proxy::Proxy;
@@ -162,4 +164,34 @@ async fn a_vector_of_another_dimension_is_refused_and_the_store_goes_on() {
     assert!(store.nearest(question).await.is_err());
     store.write(document("posts", "two")).await.unwrap();
     assert_eq!(contents(&store).await, ["two"]);
+}
+
+/// Else every change would be parked for it, one by one.
+#[tokio::test]
+async fn control_state_that_is_not_ours_stops_and_is_no_documents_fault() {
+    let server = Server::start().await;
+    let store = open(&server, Edition::Current).await.unwrap();
+    let kind = "posts".to_owned();
+    let version = super::version(3);
+    store
+        .write(vec![Write::Floor { kind, version }])
+        .await
+        .unwrap();
+    let broken = Operation::SetPayload(SetPayload {
+        payload: [("kind".to_owned(), 7_i64.into())].into(),
+        points_selector: Some(
+            Filter::must([Condition::matches("what", "floor".to_owned())]).into(),
+        ),
+        ..SetPayload::default()
+    });
+    let operation = PointsUpdateOperation {
+        operation: Some(broken),
+    };
+    let written = UpdateBatchPointsBuilder::new("lockstep_control", vec![operation]).wait(true);
+    let client = super::client(&server);
+    client.update_points_batch(written).await.unwrap();
+    assert_stops(
+        store.control().await,
+        &["control collection", &server.address()],
+    );
 }

@@ -4,12 +4,19 @@ use serde_json::{Value, json};
 
 use super::Place;
 use crate::support::api::{Caller, SEED};
+use crate::support::broker::Broker;
 use crate::support::qdrant::Server;
 use crate::support::site::Site;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_serving_process_answers_from_the_services_and_crawls_into_the_source() {
     let (mut place, site) = (Place::new(), Site::start().await);
+    let broker = Broker::start();
+    for (name, value) in &mut place.settings {
+        if *name == "LOCKSTEP_QUEUE_URL" {
+            *value = broker.url();
+        }
+    }
     let server = Server::start().await;
     place.settings.push(("LOCKSTEP_VECTOR_URL", server.url()));
     let host = "127.0.0.1".to_owned();
@@ -59,10 +66,19 @@ async fn a_serving_process_answers_from_the_services_and_crawls_into_the_source(
     for worker in workers {
         worker.stop();
     }
+    let found = caller.get("/v1/search?q=analytical").await.good();
     assert_eq!(
-        caller.get("/v1/search?q=analytical").await.good()["hits"][0]["id"],
-        hit["id"]
+        (&found["hits"][0]["id"], &found["parked"]),
+        (&hit["id"], &json!(0))
     );
+    // Nor the broker; only how much is parked is not known then, and said so.
+    broker.kill();
+    let found = caller.get("/v1/search?q=analytical").await.good();
+    assert_eq!(
+        (&found["hits"][0]["id"], &found["parked"]),
+        (&hit["id"], &Value::Null)
+    );
+    assert!(found["note"].as_str().unwrap().contains("the queue"));
     serve.stop();
 }
 

@@ -29,6 +29,16 @@ pub(crate) fn config(data: &Path) -> Config {
     config
 }
 
+/// Two pages that no question takes for each other.
+pub(crate) const ENGINE: (&str, &str) = (
+    "Engine",
+    "The analytical engine weaves algebraic patterns just as the loom weaves flowers.",
+);
+pub(crate) const GARDEN: (&str, &str) = (
+    "Garden",
+    "Tomatoes want sun, water in the morning, and a trellis before they grow too tall.",
+);
+
 /// A folder of pages, each with its title and text.
 pub(crate) fn pages(pages: &[(&str, &str)]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();

@@ -7,6 +7,7 @@
 
 mod collections;
 mod filter;
+mod nearest;
 mod points;
 mod service;
 mod state;

@@ -31,8 +31,8 @@ pub(super) fn answer(out: &mut String, answer: &Answer) -> Written {
         )?,
         Some(Awaited::Reached) | None => {}
     }
-    if answer.parked > 0 {
-        let parked = messages(answer.parked);
+    if let Some(parked) = answer.parked.filter(|parked| *parked > 0) {
+        let parked = messages(parked);
         writeln!(out, "{DIM}note: {parked} parked and not searched{DIM:#}")?;
     }
     Ok(())

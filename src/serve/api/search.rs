@@ -25,8 +25,8 @@ pub(crate) struct Found {
     /// Everything committed up to then is in the answer, parked changes aside: milliseconds since 1970, UTC.
     /// Null until every queue has settled a watermark.
     as_of_ms: Option<u64>,
-    /// Changes that are set aside, and so not in the answer.
-    parked: u64,
+    /// Changes that are set aside, and so not in the answer; null where the queue did not say.
+    parked: Option<u64>,
     /// What became of the version that was asked for with `at_least`; null where none was.
     #[schema(inline)]
     at_least: Option<Standing>,

@@ -1,7 +1,8 @@
 //! What the settled watermark says is so: the index holds everything up to it.
 
 use super::super::{QueueModel, VectorModel};
-use super::{Checker, Content, State};
+use super::Checker;
+use super::past::{Content, State};
 use crate::change::{DocumentKey, Version};
 use crate::queue::Queue as _;
 
@@ -26,13 +27,13 @@ impl Checker {
         }
         self.settled = settled;
         // A looked-up edit of a document that is gone by then is stored with its delete.
-        let Some(settled) = settled.filter(|_| !self.looks_up) else {
+        let Some(settled) = settled.filter(|_| !self.past.looks_up) else {
             return Ok(());
         };
         // A parked change counts as settled, and holds the floors of its type back.
-        let parked = queue.state().parked_kinds();
+        let parked = queue.state().parked.kinds();
         let is_parked = |key: &DocumentKey| parked.contains(&key.kind);
-        for (key, states) in &self.history {
+        for (key, states) in &self.past.history {
             let until = states.partition_point(|state| state.version <= settled);
             let (settled_states, later) = states.split_at(until);
             let Some(last) = settled_states.last().filter(|_| !is_parked(key)) else {

@@ -1,7 +1,8 @@
 //! What holds when nothing is on its way any more: the index equals F(source).
 
 use super::super::{SourceModel, VectorModel};
-use super::{Checker, Content};
+use super::Checker;
+use super::past::Content;
 use crate::feature::prepare::Prepared;
 use crate::simulate::vector::State;
 use crate::vector::Manifest;
@@ -17,7 +18,7 @@ impl Checker {
         let (source, store) = (source.state(), store.state());
         let mut named = 0;
         for (key, fields) in &source.documents {
-            let Content::Text { ids, prepared } = self.content(key, Some(fields)) else {
+            let Content::Text { ids, prepared } = self.past.content(key, Some(fields)) else {
                 return Err(format!("{key} is still poisoned"));
             };
             let manifest = store
@@ -65,8 +66,8 @@ impl Checker {
     }
 
     fn nothing_embedded_twice(&self) -> Result<(), String> {
-        for (text, times) in self.embedder.asked() {
-            let allowed = self.allowed.get(&text).copied().unwrap_or(0);
+        for (text, times) in self.past.embedder.asked() {
+            let allowed = self.past.allowed.of(&text);
             if times > allowed {
                 return Err(format!(
                     "{text:?} was new {allowed} times and embedded {times} times"

@@ -37,7 +37,8 @@ impl Checker {
                 if !hit.version.is_some() {
                     return self.sent_text(&hit.key, content);
                 }
-                self.states(&hit.key, hit.version)
+                self.past
+                    .states(&hit.key, hit.version)
                     .any(|state| match &state.content {
                         Content::Text { prepared, .. } => {
                             prepared.chunks.iter().any(|text| text == content)

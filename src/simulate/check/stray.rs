@@ -1,6 +1,7 @@
 //! Messages without a version: among them arrival decides, and against a version they lose.
 
-use super::{Checker, Content, allow};
+use super::Checker;
+use super::past::Content;
 use crate::change::{Change, DocumentKey};
 use crate::document::Fields;
 use crate::simulate::vector::State;
@@ -10,9 +11,9 @@ use crate::vector::{Manifest, Point};
 impl Checker {
     /// Takes in what a producer sends, or sends again.
     pub(in crate::simulate) fn sent(&mut self, change: &Change) {
-        let content = self.content(&change.key, change.fields.as_ref());
+        let content = self.past.content(&change.key, change.fields.as_ref());
         let sent = self.strays.entry(change.key.clone()).or_default();
-        allow(&mut self.allowed, sent.last(), &content);
+        self.past.allowed.add(sent.last(), &content);
         sent.push(content);
     }
 
@@ -21,7 +22,7 @@ impl Checker {
         key: &DocumentKey,
         fields: Option<&Fields>,
     ) -> bool {
-        matches!(self.content(key, fields), Content::Poison)
+        matches!(self.past.content(key, fields), Content::Poison)
     }
 
     /// A manifest without a version holds what some message said.

@@ -28,7 +28,7 @@ impl Checker {
                 ));
             }
         }
-        let parked = queue.state().parked_keys();
+        let parked = queue.state().parked.keys();
         for (key, manifest) in &old.manifests {
             let version = manifest.stamp.version;
             let known = new

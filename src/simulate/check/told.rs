@@ -1,6 +1,7 @@
 //! What the queue is told, and what is kept of it.
 
-use super::{Checker, State, Written};
+use super::past::State;
+use super::{Checker, Written};
 use crate::change::{Act, Barrier, Change};
 use crate::queue::Queue as _;
 use crate::simulate::{QueueModel, VectorModel};
@@ -13,14 +14,14 @@ impl Checker {
         let stray = |change: &Change| !change.version.is_some();
         for change in taken.iter().filter(|change| !stray(change)) {
             let had = |state: &State| state.fields == change.fields;
-            let states = self.history.get(&change.key).map(Vec::as_slice);
+            let states = self.past.history.get(&change.key).map(Vec::as_slice);
             let unknown = states.is_none_or(|states| {
                 states
                     .first()
                     .is_none_or(|first| first.version > change.version)
             });
             let absent = unknown && change.fields.is_none();
-            if !absent && !self.states(&change.key, change.version).any(had) {
+            if !absent && !self.past.states(&change.key, change.version).any(had) {
                 return Err(format!(
                     "{} at {} is published as it never was",
                     change.key, change.version
@@ -74,7 +75,7 @@ fn forgets_nothing(
                 "the tombstone of {key} at {version} is gone, and older changes may be on their way"
             ));
         }
-        if queue.holds(&key, version) {
+        if queue.parked.holds(&key, version) {
             return Err(format!(
                 "the tombstone of {key} at {version} is gone, and a parked change needs it"
             ));

@@ -190,7 +190,7 @@ impl Consumer for ConsumerModel {
                 };
                 let parked = parked(change.as_ref(), place, reason, (row.attempts, parked_ms));
                 tracing::trace!(?tag, key = ?parked.key, version = %parked.version, "parked");
-                state.parked.insert(parked.id, (parked, change));
+                state.parked.put(parked, change);
             }
         }
         self.queue.shared.changed.notify_waiters();

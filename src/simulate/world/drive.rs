@@ -56,5 +56,5 @@ async fn asked(requests: &Requests, what: Resync) -> Result<u64> {
     let request = Request { what, done };
     let sender = sender.ok_or_else(gone)?;
     sender.send(request).await.map_err(|_| gone())?;
-    sent.await.map_err(|_| gone())
+    sent.await.map_err(|_| gone())?
 }

@@ -23,12 +23,16 @@ impl World {
         }
     }
 
-    /// A person sets another partition count and starts capture anew, which reads it then.
+    /// A person sets another partition count and starts capture anew, which reads it then: after it has ended what it
+    /// has in hand, or after a kill.
     pub(super) fn another_count(&mut self) {
         let count = 1 + self.chaos.below(PARTITIONS as usize);
         self.queue
             .set_partitions(u32::try_from(count).unwrap_or(PARTITIONS));
-        self.roles[0].task = None;
+        self.roles[0].stop = None;
+        if self.chaos.luck(50) {
+            self.roles[0].task = None;
+        }
     }
 
     /// What lasts.

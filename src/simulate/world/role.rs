@@ -23,8 +23,8 @@ pub(super) struct Role {
     pub(super) frozen_until: u64,
     /// What a worker consumes; capture has none.
     partitions: Vec<u32>,
-    /// Tells a worker to finish what is in hand and to let its partitions go.
-    stop: Option<oneshot::Sender<()>>,
+    /// Tells a role to finish what is in hand: a worker lets its partitions go then.
+    pub(super) stop: Option<oneshot::Sender<()>>,
 }
 
 impl World {
@@ -68,6 +68,8 @@ impl World {
     }
 
     fn capture(&mut self) -> Task {
+        let (stop, stopped) = oneshot::channel();
+        self.roles[0].stop = Some(stop);
         let (sender, receiver) = mpsc::channel(4);
         *self.requests.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
         let (source, queue, clock) = (self.source.clone(), self.queue.clone(), self.clock.clone());
@@ -85,7 +87,10 @@ impl World {
                 queue: &queue,
                 clock: &clock,
             };
-            capture::run(ports, &settings, receiver, std::future::pending()).await
+            let stopped = async {
+                stopped.await.ok();
+            };
+            capture::run(ports, &settings, receiver, stopped).await
         })
     }
 

@@ -12,9 +12,9 @@ use futures_util::TryStreamExt as _;
 use super::fault::fault;
 use super::lease::{POLL, POSITIONS};
 use super::{Lease, MongoSource, json};
-use crate::Result;
 use crate::capture::Resync;
 use crate::change::DocumentKey;
+use crate::{Error, Result};
 
 /// The collection of requests.
 pub(super) const REQUESTS: &str = "requests";
@@ -33,6 +33,9 @@ pub struct Asked {
 impl MongoSource {
     /// Asks the active capture to read documents again; returns how many changes it sent (for a
     /// type, 0 when its snapshot is planned). Waits until there is an active capture.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with the reason where the source does not give them; what the server says.
     ///
     /// A dropped call leaves the request standing: it is answered all the same.
     pub async fn ask(&self, what: &Resync) -> Result<u64> {
@@ -54,6 +57,13 @@ impl MongoSource {
             if let Some(answer) = found {
                 let removed = requests.delete_one(doc! { "_id": id }).await;
                 removed.map_err(fault(&server.service, "remove a request"))?;
+                if let Ok(why) = answer.get_str("failed") {
+                    return Err(Error::Refused {
+                        service: "the active capture".into(),
+                        why: why.to_owned(),
+                        fix: "mend that, or leave that document out, then ask again".into(),
+                    });
+                }
                 let done = answer.get_i64("done").unwrap_or(0);
                 return Ok(u64::try_from(done).unwrap_or(0));
             }
@@ -102,7 +112,7 @@ impl Lease {
             };
             match what(&request) {
                 Some(what) => asked.push(Asked { id, what }),
-                None => self.answer_id(id, 0).await?,
+                None => self.answer_with(id, doc! { "done": 0_i64 }).await?,
             }
         }
         Ok(asked)
@@ -110,12 +120,18 @@ impl Lease {
 
     /// Says that a request is done, and how many changes it took.
     pub async fn answer(&self, asked: &Asked, count: u64) -> Result<()> {
-        self.answer_id(asked.id, count).await
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.answer_with(asked.id, doc! { "done": count }).await
     }
 
-    async fn answer_id(&self, id: ObjectId, count: u64) -> Result<()> {
-        let count = i64::try_from(count).unwrap_or(i64::MAX);
-        let done = doc! { "$set": { "done": count } };
+    /// Says that a request cannot be done, and why: else it would stand for ever.
+    pub async fn refuse(&self, asked: &Asked, why: &str) -> Result<()> {
+        let failed = doc! { "done": 0_i64, "failed": why };
+        self.answer_with(asked.id, failed).await
+    }
+
+    async fn answer_with(&self, id: ObjectId, answer: BsonDocument) -> Result<()> {
+        let done = doc! { "$set": answer };
         let requests = self.server.state(REQUESTS);
         let answered = requests.update_one(doc! { "_id": id }, done).await;
         answered.map_err(fault(&self.server.service, "answer a request"))?;

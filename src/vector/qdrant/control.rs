@@ -168,15 +168,16 @@ pub(super) async fn read(link: &Link, names: &Names, edition: u32) -> Result<Con
     ]);
     let mut control = Control::default();
     for payload in read::payloads(link, &names.control(), filter).await? {
-        take(&mut control, Reader(payload)).ok_or_else(malformed)?;
+        take(&mut control, Reader(payload)).ok_or_else(|| strange(link))?;
     }
     Ok(control)
 }
 
-fn malformed() -> Error {
-    Error::malformed(
-        "a point of the control collection",
-        "its payload is not ours",
+/// It is about the whole index, so no document is parked for it.
+fn strange(link: &Link) -> Error {
+    link.refused(
+        "a point of its control collection is not ours, or a newer program's",
+        "use the newest lockstep that works on this index, or another index (vector.name)",
     )
 }
 
@@ -242,7 +243,7 @@ pub(super) async fn types(link: &Link, names: &Names) -> Result<Vec<(u32, String
         let mut payload = Reader(payload);
         Some((payload.component(EDITION)?, payload.text(KIND)?))
     });
-    types.collect::<Option<_>>().ok_or_else(malformed)
+    types.collect::<Option<_>>().ok_or_else(|| strange(link))
 }
 
 /// Records that the collections of a type are there.
@@ -276,7 +277,7 @@ pub(super) async fn model(
     let first = vec![operation::upsert(vec![point], Some(operation::lacks(WHAT)))];
     write::send(link, &names.control(), first).await?;
     let stored = stored_model(link, names, edition).await?;
-    stored.ok_or_else(malformed)
+    stored.ok_or_else(|| strange(link))
 }
 
 fn model_id(edition: u32) -> PointId {
@@ -303,7 +304,7 @@ pub(super) async fn stored_model(
             token_limit: 0,
         })
     };
-    model().map(Some).ok_or_else(malformed)
+    model().map(Some).ok_or_else(|| strange(link))
 }
 
 /// The editions of which anything is kept here.
@@ -314,7 +315,7 @@ pub(super) async fn editions(link: &Link, names: &Names) -> Result<BTreeSet<u32>
     let editions = payloads
         .into_iter()
         .map(|payload| Reader(payload).component(EDITION));
-    editions.collect::<Option<_>>().ok_or_else(malformed)
+    editions.collect::<Option<_>>().ok_or_else(|| strange(link))
 }
 
 fn dimension(dimension: usize) -> i64 {

@@ -40,7 +40,12 @@ impl QdrantStore {
         limit: usize,
     ) -> Result<Vec<DocumentKey>> {
         let mut keys = Vec::new();
-        for kind in self.all_types().await? {
+        let kinds = self.all_types().await?;
+        // A type stays as long as its edition: an empty answer would say that all was read.
+        if after.is_some_and(|after| !kinds.contains(&after.kind)) {
+            return Err(self.removed(self.edition_number().await?));
+        }
+        for kind in kinds {
             let within = match after {
                 Some(after) if kind < after.kind => continue,
                 Some(after) if kind == after.kind => Some(after.id.as_str()),

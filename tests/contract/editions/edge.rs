@@ -144,6 +144,27 @@ async fn an_index_is_asked_with_the_model_that_it_was_made_with() {
 }
 
 #[tokio::test]
+async fn an_edition_is_given_up_rather_than_filled_by_another_model() {
+    let subject = Edge::open().await;
+    let folder = subject.folder;
+    drop(subject.editions);
+    let editions = open(folder.path(), DIMENSION + 1).await;
+    editions.begin().await.unwrap();
+    drop(editions);
+    // Its model is one of the same dimension, and is gone.
+    let digest = HashEmbedder::new(DIMENSION + 1).model().digest.clone();
+    let other = format!(
+        "UPDATE index_register SET register = replace(replace(register, '{digest}', 'other'), \
+         '\"recipe\":5', '\"recipe\":0')"
+    );
+    assert_eq!(database(folder.path()).execute(&other, []).unwrap(), 1);
+    let editions = open(folder.path(), DIMENSION + 1).await;
+    let open = editions.open().await.unwrap();
+    assert!(open.next.is_none() && open.register.next.is_none());
+    assert_eq!(open.current.embedder.model().dimension, DIMENSION);
+}
+
+#[tokio::test]
 async fn an_index_whose_model_is_gone_is_refused_or_replaced() {
     let subject = Edge::open().await;
     let folder = subject.folder;

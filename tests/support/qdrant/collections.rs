@@ -11,9 +11,7 @@ use ::qdrant_client::qdrant::vectors_config::Config;
 use ::qdrant_client::qdrant::*;
 use tonic::Status;
 
-use super::state::{Collection, State, nothing_else, unknown, wrong};
-
-type Answer<T> = Result<T, Status>;
+use super::state::{Answer, Collection, State, nothing_else, unknown, wrong};
 
 pub(super) fn get(
     state: &mut State,

@@ -4,17 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use ::qdrant_client::qdrant::points_selector::PointsSelectorOneOf;
 use ::qdrant_client::qdrant::points_update_operation::{Operation, PointStructList, SetPayload};
-use ::qdrant_client::qdrant::query::Variant;
 use ::qdrant_client::qdrant::value::Kind;
-use ::qdrant_client::qdrant::vector_input::Variant as Input;
 use ::qdrant_client::qdrant::*;
-use tonic::Status;
 use uuid::Uuid;
 
 use super::filter::{meets, uuid};
-use super::state::{Collection, State, Stored, nothing_else, unknown, wrong};
-
-type Answer<T> = Result<T, Status>;
+use super::nearest::normalised;
+pub(super) use super::nearest::query;
+use super::state::{Answer, Collection, State, Stored, nothing_else, unknown, wrong};
 
 pub(super) fn create_field_index(
     state: &mut State,
@@ -86,7 +83,7 @@ pub(super) fn update_batch(
 }
 
 /// The ids of all points that meet the filter.
-fn meeting(collection: &Collection, filter: Option<&Filter>) -> Answer<Vec<Uuid>> {
+pub(super) fn meeting(collection: &Collection, filter: Option<&Filter>) -> Answer<Vec<Uuid>> {
     let mut ids = Vec::new();
     for (id, stored) in &collection.points {
         let met = filter.map(|filter| meets(filter, *id, &stored.payload));
@@ -167,14 +164,6 @@ fn stored(
         dense,
         sparse,
     })
-}
-
-fn normalised(vector: Vec<f32>) -> Vec<f32> {
-    let length = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
-    if length < f32::EPSILON {
-        return vector;
-    }
-    vector.into_iter().map(|value| value / length).collect()
 }
 
 /// A null removes its field.
@@ -284,109 +273,15 @@ pub(super) fn count(state: &mut State, mut request: CountPoints) -> Answer<Count
     })
 }
 
-pub(super) fn query(state: &mut State, mut request: QueryPoints) -> Answer<QueryResponse> {
-    let collection = state.collection(&std::mem::take(&mut request.collection_name))?;
-    let shape = Shape::of(request.with_payload.take(), request.with_vectors.take())?;
-    let (filter, limit) = (request.filter.take(), request.limit.take().unwrap_or(10));
-    let (query, using) = (
-        request.query.take(),
-        request.using.take().unwrap_or_default(),
-    );
-    request.read_consistency = None;
-    nothing_else(request)?;
-    let question = match query.and_then(|query| query.variant) {
-        Some(Variant::Nearest(VectorInput {
-            variant: Some(question),
-        })) => question,
-        other => return Err(unknown(other)),
-    };
-    let score: Score = match question {
-        Input::Dense(vector) => {
-            let question = normalised(vector.data);
-            if collection.dense.get(&using) != Some(&question.len()) {
-                return Err(wrong(format!("Vector dimension error: {using}")));
-            }
-            let dot = move |vector: &Vec<f32>| -> f32 {
-                vector.iter().zip(&question).map(|(a, b)| a * b).sum()
-            };
-            let name = using.clone();
-            Box::new(move |found| found.dense.get(&name).map(&dot))
-        }
-        Input::Sparse(words) => {
-            if !collection.sparse.contains(&using) {
-                return Err(wrong(format!("Not existing vector name error: {using}")));
-            }
-            let stored = collection
-                .points
-                .values()
-                .filter_map(|found| found.sparse.get(&using));
-            let question = times_rarity(&words, &stored.collect::<Vec<_>>());
-            let name = using.clone();
-            Box::new(move |found| shared(&question, found.sparse.get(&name)?))
-        }
-        other => return Err(unknown(other)),
-    };
-    let mut scored = Vec::new();
-    for id in meeting(collection, filter.as_ref())? {
-        let found = &collection.points[&id];
-        if let Some(score) = score(found) {
-            let RetrievedPoint { id, payload, .. } = shape.point(id, found);
-            scored.push(ScoredPoint {
-                id,
-                payload,
-                score,
-                ..ScoredPoint::default()
-            });
-        }
-    }
-    scored.sort_by(|a, b| b.score.total_cmp(&a.score));
-    scored.truncate(usize::try_from(limit).unwrap());
-    Ok(QueryResponse {
-        result: scored,
-        ..QueryResponse::default()
-    })
-}
-
-/// How near a point is; none where it shares nothing with the question.
-type Score = Box<dyn Fn(&Stored) -> Option<f32>>;
-
-/// The modifier `idf`: each value of the question times how rare its index is among all that is stored.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "the server of a test holds few points"
-)]
-fn times_rarity(question: &SparseVector, stored: &[&SparseVector]) -> HashMap<u32, f32> {
-    let all = stored.len() as f32;
-    let rare = |index: &u32| {
-        let having = stored
-            .iter()
-            .filter(|one| one.indices.contains(index))
-            .count() as f32;
-        ((all - having + 0.5) / (having + 0.5) + 1.0).ln()
-    };
-    let pairs = question.indices.iter().zip(&question.values);
-    pairs
-        .map(|(index, value)| (*index, value * rare(index)))
-        .collect()
-}
-
-/// The product over what both have; none where they share nothing.
-fn shared(question: &HashMap<u32, f32>, stored: &SparseVector) -> Option<f32> {
-    let pairs = stored.indices.iter().zip(&stored.values);
-    pairs
-        .filter_map(|(index, value)| Some(question.get(index)? * value))
-        .reduce(|sum, one| sum + one)
-}
-
 /// What is wanted of each point.
-struct Shape {
+pub(super) struct Shape {
     /// Only these fields; none for all.
     fields: Option<Vec<String>>,
     vectors: Vec<String>,
 }
 
 impl Shape {
-    fn of(
+    pub(super) fn of(
         payload: Option<WithPayloadSelector>,
         vectors: Option<WithVectorsSelector>,
     ) -> Answer<Self> {
@@ -406,7 +301,7 @@ impl Shape {
         Ok(Self { fields, vectors })
     }
 
-    fn point(&self, id: Uuid, stored: &Stored) -> RetrievedPoint {
+    pub(super) fn point(&self, id: Uuid, stored: &Stored) -> RetrievedPoint {
         let wanted = |name: &String| self.fields.as_ref().is_none_or(|it| it.contains(name));
         let payload = stored.payload.iter().filter(|(name, _)| wanted(name));
         let vectors = self.vectors.iter().filter_map(|name| {

@@ -6,6 +6,9 @@ use ::qdrant_client::qdrant::{CreateCollection, FieldType, SparseVector, Value};
 use tonic::Status;
 use uuid::Uuid;
 
+/// What a request is answered with.
+pub(super) type Answer<T> = Result<T, Status>;
+
 #[derive(Debug, Default)]
 pub(super) struct State {
     pub(super) collections: BTreeMap<String, Collection>,

@@ -1,0 +1,113 @@
+//! Reading again what somebody asked for, part by part.
+//!
+//! ```text
+//! request ──> a part of its documents ──read, sent──> confirmed ──> the next part ──> answered
+//! ```
+//!
+//! One request at a time and one part of it under way, so that it takes no more room than a page and events go on
+//! in between.
+
+use std::collections::VecDeque;
+
+use super::{Session, Then};
+use crate::capture::{Request, Resync, messages};
+use crate::change::{DocumentKey, Version};
+use crate::queue::Queue;
+use crate::source::{Checkpoints, Source, Watch as _};
+use crate::{Recovery, Result};
+
+/// A request that is being done.
+pub(super) struct Again {
+    request: Request,
+    /// Documents that were not read yet.
+    left: VecDeque<DocumentKey>,
+    sent: u64,
+    /// A part is on its way; the next one is read after it.
+    is_under_way: bool,
+}
+
+impl<S: Source, C: Checkpoints, Q: Queue> Session<'_, S, C, Q> {
+    /// Takes a request: a type is planned at once, documents are read part by part.
+    pub(super) async fn begin_again(&mut self, request: Request) -> Result<()> {
+        let mut left = VecDeque::new();
+        match &request.what {
+            Resync::Keys(keys) => left.extend(keys.iter().cloned()),
+            Resync::Kind(kind) => {
+                let (_, time) = self.watch.here();
+                let checkpoint = &mut self.record.checkpoint;
+                checkpoint.kinds.insert(kind.clone());
+                let floor = Version::floor(checkpoint.epoch, time);
+                checkpoint.snapshot.add(kind.clone(), floor);
+            }
+            Resync::Fill(Some(edition)) => {
+                let mut kinds = self.record.checkpoint.kinds.clone();
+                kinds.extend(self.ports.source.kinds().await?);
+                self.record.checkpoint.snapshot.fill(*edition, kinds);
+            }
+            Resync::Fill(None) => self.record.checkpoint.snapshot.give_up_filling(),
+        }
+        if !matches!(request.what, Resync::Keys(_)) {
+            let position = self.confirmed.position.clone();
+            self.record.save_at(position).await?;
+        }
+        self.again = Some(Again {
+            request,
+            left,
+            sent: 0,
+            is_under_way: false,
+        });
+        Ok(())
+    }
+
+    /// Whether a part may be read now, or the request be answered.
+    pub(super) fn is_next_again(&self) -> bool {
+        self.again.as_ref().is_some_and(|again| !again.is_under_way)
+    }
+
+    /// Reads the next part and hands it on; answers behind the last one.
+    pub(super) async fn read_again(&mut self) -> Result<()> {
+        let Some(again) = &mut self.again else {
+            return Ok(());
+        };
+        let size = again.left.len().min(self.settings.page_size);
+        let keys: Vec<DocumentKey> = again.left.drain(..size).collect();
+        if keys.is_empty() {
+            let sent = again.sent;
+            self.answer(Ok(sent));
+            return Ok(());
+        }
+        let reading = match self.ports.source.read(keys.clone()).await {
+            Ok(reading) => reading,
+            // It is about these documents; capture goes on without them.
+            Err(error) if !matches!(error.recovery(), Recovery::Retry(_)) => {
+                self.answer(Err(error));
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        again.is_under_way = true;
+        let epoch = self.record.checkpoint.epoch;
+        let batch = messages::of_resync(keys, reading, epoch, self.ports.queue.partitions());
+        let sent = batch.len() as u64;
+        self.pipeline
+            .push(self.redacted(batch), Then::Again { sent });
+        Ok(())
+    }
+
+    /// Counts a part that was confirmed.
+    pub(super) fn sent_again(&mut self, sent: u64) {
+        if let Some(again) = &mut self.again {
+            again.sent += sent;
+            again.is_under_way = false;
+        }
+    }
+
+    fn answer(&mut self, done: Result<u64>) {
+        let Some(again) = self.again.take() else {
+            return;
+        };
+        if again.request.done.send(done).is_err() {
+            tracing::debug!("who asked for a resync has gone; it is done all the same");
+        }
+    }
+}

@@ -9,6 +9,7 @@
 //! clones/          git repositories, so that only what is new is fetched; it may be lost
 //! model/           the embedding model, unless the settings name another place
 //! tmp/             emptied at every start
+//! tmp-…/           of one process on services, which removes it at its end; one that was killed leaves it
 //! lockstep.toml    the settings, where a person wrote them
 //! migration.json   how far a migration to services or back is, while one is under way
 //! tokens.json      digests of the tokens of the HTTP API, where there are any; tokens.lock beside it
@@ -37,6 +38,8 @@ const SETTINGS: &str = "lockstep.toml";
 /// Made before the first start by whoever is to ask from elsewhere.
 const TOKENS: [&str; 3] = ["tokens.json", "tokens.lock", "tokens.new"];
 const CACHE: &str = "cache.db";
+/// Made by processes on services, which do not take the folder.
+const CLONES: &str = "clones";
 const TEMPORARY: &str = "tmp";
 const ENDPOINT: &str = "endpoint.json";
 const MIGRATION: &str = "migration.json";
@@ -65,6 +68,9 @@ impl std::fmt::Debug for Endpoint {
 }
 
 impl Folder {
+    /// What the name of a folder begins with in which one process on services has what need not outlive it.
+    pub(crate) const TEMPORARY_OF_ONE: &str = "tmp-";
+
     /// Takes the folder for this process, making it (for its owner alone) when there is none.
     ///
     /// # Errors
@@ -216,8 +222,11 @@ fn refuse_foreign(path: &Path) -> Result<()> {
     }
     for entry in fs::read_dir(path).map_err(|error| unusable(path, &error))? {
         let name = entry.map_err(|error| unusable(path, &error))?.file_name();
-        let is_ours = [MODEL, LOCK, SETTINGS].iter().chain(&TOKENS);
-        if is_ours.into_iter().all(|ours| name != *ours) {
+        let mut names = [MODEL, LOCK, SETTINGS, CLONES].iter().chain(&TOKENS);
+        let of_one = name
+            .as_encoded_bytes()
+            .starts_with(Folder::TEMPORARY_OF_ONE.as_bytes());
+        if !of_one && names.all(|ours| name != *ours) {
             let why = "it holds other files, so it is no data folder of lockstep: name an empty or \
                        new one with --data";
             return Err(data(path, why.to_owned()));

@@ -3,16 +3,14 @@
 //! ```text
 //! worker ──counters, seconds──┐
 //! every few seconds: a look ──┼──> Metrics ──text──> GET /metrics
-//! search ──seconds────────────┘      └──> ready?     GET /readyz
+//! search ──seconds────────────┘
 //! ```
 //!
-//! A figure that this process cannot know is left out rather than told as 0.
-
-mod readiness;
+//! A figure that this process cannot know, or does not know now, is left out rather than told as 0 or as it last was.
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
@@ -25,8 +23,6 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::feature::worker::Counters;
 use crate::queue::Depth;
 use crate::telemetry::Counted;
-
-pub use readiness::Readiness;
 
 /// The content type of [`Metrics::text`]: `OpenMetrics` 1.0.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -108,8 +104,6 @@ pub struct Metrics {
     requests: Family<Labels<0>, Counter>,
     tokens: Family<Labels<0>, Counter>,
     searches: Seconds<1>,
-    /// Whether this process can do its work.
-    pub readiness: Readiness,
 }
 
 impl Metrics {
@@ -131,7 +125,6 @@ impl Metrics {
             requests: Family::default(),
             tokens: Family::default(),
             searches: Family::new_with_constructor(seconds),
-            readiness: Readiness::default(),
         };
         metrics.register_capture();
         metrics.register_queue();
@@ -226,32 +219,40 @@ impl Metrics {
 
     /// Whether this process captures.
     pub fn captures(&self, is_active: bool) {
-        set(&self.active, f64::from(u8::from(is_active)));
+        tell(&self.active, Some(f64::from(u8::from(is_active))));
     }
 
-    /// How far the saved position is behind, and how far the log reaches back before it.
-    pub fn position(&self, lag: Duration, window: Option<Duration>) {
-        set(&self.lag, lag.as_secs_f64());
-        if let Some(window) = window {
-            set(&self.window, window.as_secs_f64());
-        }
+    /// How far the saved position is behind, and how far the log reaches back before it; none while that is
+    /// not known.
+    pub fn position(&self, position: Option<(Duration, Option<Duration>)>) {
+        tell(&self.lag, position.map(|(lag, _)| lag.as_secs_f64()));
+        let window = position.and_then(|(_, window)| window);
+        tell(&self.window, window.map(|window| window.as_secs_f64()));
     }
 
-    /// What stands in the queues, and the age of what was set aside first.
-    pub fn queues(&self, depth: &Depth, oldest_parked: Duration) {
+    /// What stands in the queues, and the age of what was set aside first; none while that is not known.
+    pub fn queues(&self, queues: Option<(Depth, Duration)>) {
+        let Some((depth, oldest_parked)) = queues else {
+            self.queued.clear();
+            tell(&self.parked, None);
+            tell(&self.oldest_parked, None);
+            return;
+        };
         for (lane, count) in [("live", depth.live), ("backfill", depth.backfill)] {
             self.queued
                 .get_or_create(&[("lane", lane)])
                 .set(wide(count));
         }
-        set(&self.parked, wide(depth.parked));
-        set(&self.oldest_parked, oldest_parked.as_secs_f64());
+        tell(&self.parked, Some(wide(depth.parked)));
+        tell(&self.oldest_parked, Some(oldest_parked.as_secs_f64()));
     }
 
-    /// Up to when everything is settled, in milliseconds since 1970, and how long ago that is.
-    pub fn settled(&self, as_of_ms: u64, lag: Duration) {
-        set(&self.as_of, Duration::from_millis(as_of_ms).as_secs_f64());
-        set(&self.index_lag, lag.as_secs_f64());
+    /// Up to when everything is settled, in milliseconds since 1970, and how long ago that is; none while that
+    /// is not known.
+    pub fn settled(&self, settled: Option<(u64, Duration)>) {
+        let as_of = settled.map(|(as_of_ms, _)| Duration::from_millis(as_of_ms).as_secs_f64());
+        tell(&self.as_of, as_of);
+        tell(&self.index_lag, settled.map(|(_, lag)| lag.as_secs_f64()));
     }
 
     /// A search took so long, and found something or did not, or failed.
@@ -304,14 +305,20 @@ impl fmt::Debug for Metrics {
     }
 }
 
-fn set(figure: &Figure, value: f64) {
-    figure.get_or_create(&[]).set(value);
+/// What is not known is not told as it last was.
+fn tell(figure: &Figure, value: Option<f64>) {
+    match value {
+        Some(value) => {
+            figure.get_or_create(&[]).set(value);
+        }
+        None => figure.clear(),
+    }
 }
 
-/// Brings a counter to a count that was made elsewhere.
+/// Brings a counter to a count that was made elsewhere, in one step: two scrapes may do it at once.
 fn raise<const N: usize>(counters: &Family<Labels<N>, Counter>, labels: Labels<N>, count: u64) {
     let counter = counters.get_or_create(&labels);
-    counter.inc_by(count.saturating_sub(counter.get()));
+    counter.inner().fetch_max(count, Ordering::Relaxed);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]

@@ -88,7 +88,7 @@ pub struct Standing<V, E> {
     pub current: Index<V, E>,
     /// The one that is being filled.
     pub next: Option<Index<V, E>>,
-    /// Why the one that is being filled cannot be opened here. Whoever only searches need not care.
+    /// Why the one that is being filled cannot be opened here.
     pub closed: Option<Error>,
 }
 
@@ -124,7 +124,34 @@ impl<V, E> Standing<V, E> {
         self.indexes().map(|index| index.store.as_ref()).collect()
     }
 
-    /// What a person should know of the edition that is searched.
+    /// What of them is searched.
+    pub fn searched(self) -> Searched<V, E> {
+        Searched {
+            register: self.register,
+            current: self.current,
+        }
+    }
+}
+
+/// The edition that is searched, at one moment.
+#[derive(Debug)]
+pub struct Searched<V, E> {
+    /// How they all stand.
+    pub register: Register,
+    /// It, open.
+    pub current: Index<V, E>,
+}
+
+impl<V, E> Searched<V, E> {
+    /// The same with another index.
+    pub fn map<W, F>(self, map: impl Fn(Index<V, E>) -> Index<W, F>) -> Searched<W, F> {
+        Searched {
+            register: self.register,
+            current: map(self.current),
+        }
+    }
+
+    /// What a person should know of it.
     pub fn note(&self, configured: &Edition) -> Option<String>
     where
         E: Embedder,
@@ -165,7 +192,8 @@ impl<V, E> Standing<V, E> {
 pub async fn or_moved<T, E: Editions>(editions: &E, were: &Register, done: Result<T>) -> Result<T> {
     match done {
         Err(error)
-            if error.recovery() == Recovery::Stop && editions.open().await?.register != *were =>
+            if error.recovery() == Recovery::Stop
+                && editions.searched().await?.register != *were =>
         {
             Err(Error::unavailable("the index", "stay what it was")(error))
         }
@@ -190,6 +218,14 @@ pub trait Editions: Send + Sync + 'static {
 
     /// The editions as they are now.
     fn open(&self) -> impl Future<Output = Result<Standing<Self::Store, Self::Embedder>>> + Send;
+
+    /// What is searched now. Whether the edition that is being filled can be opened, and how long that takes,
+    /// makes no difference to it.
+    fn searched(
+        &self,
+    ) -> impl Future<Output = Result<Searched<Self::Store, Self::Embedder>>> + Send {
+        async { Ok(self.open().await?.searched()) }
+    }
 
     /// What a new edition would be: the configured model and the pipeline of this program.
     fn configured(&self) -> Edition;

@@ -45,6 +45,7 @@ mod export;
 mod feature;
 mod migrate;
 mod observe;
+mod patience;
 mod restore;
 mod schedule;
 mod serve;
@@ -63,7 +64,7 @@ use embedder::AnyEmbedder;
 pub use export::export;
 pub use feature::feature;
 pub use migrate::migrate;
-use observe::Window;
+use observe::tell;
 pub use restore::{Restored, restore};
 pub use schedule::schedule;
 pub use serve::serve;
@@ -123,8 +124,8 @@ pub async fn up(
         let (commands, requests) = Box::pin(opened).await?;
         start(&mut roles, &config, &commands, requests);
         watch(&mut roles, &config, &commands);
-        tell(&mut roles, &config, &commands).await?;
-        door.serve(&mut roles, commands, Some(&folder))?;
+        let readiness = tell(&mut roles, &config, &commands).await?;
+        door.serve(&mut roles, (commands, readiness), Some(&folder))?;
     }
     tracing::info!(address, data = %config.data.display(), "lockstep is up");
     ready(&address);
@@ -149,8 +150,8 @@ async fn up_on_services(
     feature::start(roles, config, &parts, feature::Which::Shared)?;
     watch(roles, config, &commands);
     drive(roles, &commands);
-    tell(roles, config, &commands).await?;
-    door.serve(roles, commands, Some(folder))
+    let readiness = tell(roles, config, &commands).await?;
+    door.serve(roles, (commands, readiness), Some(folder))
 }
 
 /// Starts the schedule, on the same manners as the crawls that people ask for.
@@ -230,8 +231,9 @@ async fn once_on_services(
         () = shutdown => Ok(None),
         answer = answer => answer.map(Some),
     };
-    roles.stop(config.serve.grace()).await?;
-    answer
+    let stopped = roles.stop(config.serve.grace()).await;
+    let answer = answer?;
+    stopped.map(|()| answer)
 }
 
 /// Waits for `work` while the roles run, then stops them; a role's failure ends the work.
@@ -344,23 +346,6 @@ fn start_with(
         Box::pin(worker::run(ports, &settings, all, stop)).await
     });
     drive(roles, commands);
-}
-
-/// Tells how it goes, where the settings say where.
-async fn tell<R: Rooms>(
-    roles: &mut Roles,
-    config: &Config,
-    commands: &Arc<Commands<R>>,
-) -> Result<()> {
-    let told = Window::open(config, Arc::clone(&commands.metrics)).await?;
-    let (rooms, stop) = (Arc::clone(commands), roles.shutdown());
-    roles.start("metrics", async move {
-        let embedder = rooms.embedder.as_ref();
-        let (queue, editions) = (rooms.queue.as_ref(), rooms.editions.as_ref());
-        let look = || observe::index(&rooms.metrics, queue, editions, (embedder, &rooms.clock));
-        told.run(look, stop).await
-    });
-    Ok(())
 }
 
 /// Goes on with a re-index, whoever began it.

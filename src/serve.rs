@@ -4,7 +4,7 @@
 //! GET  /livez, /readyz        to anyone
 //! GET  /v1/openapi.json       to anyone: what follows, described from the code
 //!      /v1/…                  ──token──turn──time──> Library ──> JSON, or a problem
-//! POST /2015-03-31/…          the first system's crawl path
+//! POST /2015-03-31/…          ──token──job──> the first system's crawl path
 //! POST /internal/<command>    our own commands, for who holds the folder's token
 //! ```
 //!
@@ -42,10 +42,10 @@ use crate::command::Library;
 use crate::shutdown::Shutdown;
 use crate::token::{Tokens, digest};
 
-pub use client::Client;
+pub use client::{Client, Exporting};
 pub use figures::tell;
 use guard::Access;
-use health::Readiness;
+pub use health::Readiness;
 use jobs::Jobs;
 use problem::Problem;
 
@@ -89,7 +89,6 @@ struct Shared<L> {
     settings: Settings,
     turns: Arc<Semaphore>,
     jobs: Jobs,
-    readiness: Readiness,
     shutdown: Shutdown,
 }
 
@@ -100,7 +99,7 @@ struct Shared<L> {
 /// A crawl that panicked.
 pub async fn serve<L: Library>(
     listener: TcpListener,
-    library: Arc<L>,
+    (library, readiness): (Arc<L>, Arc<Readiness>),
     keys: Keys,
     settings: Settings,
     shutdown: Shutdown,
@@ -111,18 +110,17 @@ pub async fn serve<L: Library>(
             tokens: keys.tokens,
         }),
         turns: Arc::new(Semaphore::new(settings.requests_max)),
-        jobs: Jobs::new(&settings),
-        readiness: Readiness::default(),
+        jobs: Jobs::new(&settings, shutdown.clone()),
         library: Arc::clone(&library),
         shutdown: shutdown.clone(),
         settings,
     });
-    let answering = listen::answer(listener, router(&shared), shutdown.clone());
-    let crawling = shared.jobs.run(library, shutdown.clone());
+    let answering = listen::answer(listener, router(&shared, readiness), shutdown.clone());
+    let crawling = shared.jobs.run(library);
     tokio::try_join!(answering, crawling).map(drop)
 }
 
-fn router<L: Library>(shared: &Arc<Shared<L>>) -> Router {
+fn router<L: Library>(shared: &Arc<Shared<L>>, readiness: Arc<Readiness>) -> Router {
     let internal = internal::router(internal::Door {
         handler: Arc::clone(&shared.library),
         access: Arc::clone(&shared.access),
@@ -148,15 +146,14 @@ fn router<L: Library>(shared: &Arc<Shared<L>>) -> Router {
         .route("/v1/export", get(api::export::export::<L>))
         .route_layer(from_fn_with_state(state(), guard::limited::<L>))
         .route_layer(from_fn_with_state(state(), guard::admitted::<L>));
+    // Without a turn: it would be held for as long as a crawl takes, and the job table bounds those.
     let seed = Router::new()
         .route(SEED_PATH, post(api::seed::invoke::<L>))
-        .route_layer(from_fn_with_state(state(), guard::limited::<L>))
         .route_layer(from_fn_with_state(state(), guard::admitted_seed::<L>));
     public
         .merge(seed)
-        .route("/readyz", get(health::ready::<L>))
         .with_state(state())
-        .route("/livez", get(health::live))
+        .merge(health::router(readiness))
         .route(
             "/v1/openapi.json",
             get(|| async { Json(openapi::document()) }),

@@ -5,11 +5,13 @@
 //!                                                        └─ later, or a second signal ──> abort
 //! ```
 
+use std::any::Any;
+use std::collections::HashMap;
 use std::future::Future;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::{Error, Result};
 
@@ -27,7 +29,10 @@ pub async fn requested(mut shutdown: Shutdown) {
 /// The tasks that run until the process stops; when one fails, all stop, with its reason.
 #[derive(Debug)]
 pub struct Roles {
-    tasks: JoinSet<(&'static str, Result<()>)>,
+    tasks: JoinSet<Result<()>>,
+    /// Those that have not ended.
+    names: HashMap<Id, &'static str>,
+    kept: Vec<Box<dyn Any + Send>>,
     asked: watch::Sender<bool>,
 }
 
@@ -36,6 +41,8 @@ impl Roles {
     pub fn new() -> Self {
         Self {
             tasks: JoinSet::new(),
+            names: HashMap::new(),
+            kept: Vec::new(),
             asked: watch::Sender::new(false),
         }
     }
@@ -51,14 +58,20 @@ impl Roles {
         name: &'static str,
         role: impl Future<Output = Result<()>> + Send + 'static,
     ) {
-        self.tasks.spawn(async move { (name, role.await) });
+        let task = self.tasks.spawn(role);
+        self.names.insert(task.id(), name);
+    }
+
+    /// Keeps what the roles need, such as a folder, and drops it when all have ended.
+    pub fn keep(&mut self, needed: impl Any + Send) {
+        self.kept.push(Box::new(needed));
     }
 
     /// Waits until a role ends although nobody asked it to, and says why. Pends without roles.
     ///
     /// Cancel safe.
     pub async fn failure(&mut self) -> Error {
-        match self.tasks.join_next().await {
+        match self.tasks.join_next_with_id().await {
             Some(ended) => self
                 .judge(ended)
                 .err()
@@ -75,7 +88,7 @@ impl Roles {
         self.asked.send_replace(true);
         let mut outcome = Ok(());
         let drained = tokio::time::timeout(grace, async {
-            while let Some(ended) = self.tasks.join_next().await {
+            while let Some(ended) = self.tasks.join_next_with_id().await {
                 let judged = self.judge(ended);
                 if outcome.is_ok() {
                     outcome = judged;
@@ -83,29 +96,33 @@ impl Roles {
             }
         });
         if drained.await.is_err() {
-            tracing::warn!(
-                left = self.tasks.len(),
-                "grace period is over, roles are aborted"
-            );
+            let roles: Vec<_> = self.names.values().collect();
+            tracing::error!(?roles, "grace period is over, roles are aborted");
             self.tasks.shutdown().await;
+            // What failed before may be why they did not end.
+            return outcome.and(Err(Error::Stopped {
+                part: "a role that did not end within the grace period",
+            }));
         }
         outcome
     }
 
     /// A role that ended: fine only after it was asked to.
-    fn judge(
-        &self,
-        ended: Result<(&'static str, Result<()>), tokio::task::JoinError>,
-    ) -> Result<()> {
+    fn judge(&mut self, ended: Result<(Id, Result<()>), JoinError>) -> Result<()> {
+        let id = match &ended {
+            Ok((id, _)) => *id,
+            Err(panic) => panic.id(),
+        };
+        let name = self.names.remove(&id).unwrap_or("a role");
         match ended {
             Ok((_, Ok(()))) if *self.asked.borrow() => Ok(()),
-            Ok((name, Ok(()))) => Err(Error::Stopped { part: name }),
-            Ok((name, Err(error))) => {
+            Ok((_, Ok(()))) => Err(Error::Stopped { part: name }),
+            Ok((_, Err(error))) => {
                 tracing::error!(role = name, error = %error.chain(), "role failed");
                 Err(error)
             }
             Err(panic) => {
-                tracing::error!(error = %panic, "role panicked");
+                tracing::error!(role = name, error = %panic, "role panicked");
                 Err(Error::Stopped {
                     part: "a role that panicked",
                 })
@@ -209,8 +226,23 @@ mod tests {
         let mut roles = Roles::new();
         roles.start("worker", std::future::pending());
         let started = tokio::time::Instant::now();
-        roles.stop(Duration::from_secs(5)).await.unwrap();
+        let stopped = roles.stop(Duration::from_secs(5)).await.unwrap_err();
         assert_eq!(started.elapsed(), Duration::from_secs(5));
+        let told = stopped.to_string();
+        assert!(told.contains("within the grace period"), "{told}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_is_told_rather_than_what_did_not_end_for_it() {
+        let mut roles = Roles::new();
+        let shutdown = roles.shutdown();
+        roles.start("worker", std::future::pending());
+        roles.start("capture", async move {
+            requested(shutdown).await;
+            Err(Error::malformed("the answer", "planted"))
+        });
+        let stopped = roles.stop(Duration::from_secs(5)).await.unwrap_err();
+        assert!(matches!(stopped, Error::Malformed { .. }), "{stopped}");
     }
 
     #[tokio::test]

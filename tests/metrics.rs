@@ -1,9 +1,13 @@
 //! What a scraper and a supervisor are told by the processes themselves.
 
-use std::net::TcpListener;
+use std::io::Write as _;
+use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
+use lockstep::folder::Endpoint;
+
 use crate::support::binary::{self, Up};
+use crate::support::process::Process;
 
 /// Where nobody listens yet.
 pub(crate) fn free_address() -> String {
@@ -72,6 +76,29 @@ async fn one_process_tells_its_figures_and_that_it_works() {
         404,
         "no command is answered here"
     );
+}
+
+#[tokio::test]
+async fn half_a_request_holds_up_no_stop() {
+    let data = tempfile::tempdir().unwrap();
+    let figures = free_address();
+    let settings = [("LOCKSTEP_METRICS_LISTEN", figures.clone())];
+    let up = Process::start(data.path(), &["up"], &settings);
+    up.until(&["lockstep is up at"]).await;
+    let endpoint = Endpoint::find(data.path()).unwrap().unwrap();
+    let api = endpoint.address.strip_prefix("http://").unwrap();
+    let mut half = Vec::new();
+    for address in [figures.as_str(), api] {
+        let mut begun = TcpStream::connect(address).unwrap();
+        begun.write_all(b"GET /livez HTTP/1.1\r\n").unwrap();
+        half.push(begun);
+        // One that came later is answered, so this one was taken. Both say the same.
+        assert_eq!(get(address, "/livez").await, (200, "lockstep".to_owned()));
+        assert_eq!(get(address, "/readyz").await, (200, "ready".to_owned()));
+    }
+    // Where a role had to be cut off, it would not end well.
+    up.stop();
+    drop(half);
 }
 
 #[test]

@@ -2,8 +2,10 @@
 
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
+use std::thread::{Builder, JoinHandle};
 
 use tempfile::NamedTempFile;
+use tokio::sync::{mpsc, oneshot};
 
 use super::arguments::Export;
 use super::{Exit, print, progress, render};
@@ -14,21 +16,41 @@ use crate::serve::Client;
 use crate::shutdown::{self, Shutdown};
 use crate::{Error, Result, run};
 
+/// Pieces of lines that wait to be written.
+const WAITING: usize = 4;
+
 /// Writes the lines, then the manifest, and says what was written.
 pub(super) async fn export(config: Config, asked: Export, json: bool) -> Result<Exit> {
     let selection = asked.selection()?;
-    let mut out = Out::open(asked.output.as_deref())?;
-    let done = shutdown::until_insisted(|shutdown| {
-        Box::pin(written(config, selection, &mut out, shutdown))
-    });
-    let summary = match done.await {
-        Ok(Some(Some(summary))) => summary,
-        Ok(_) => return Ok(Exit::Interrupted),
-        // Whoever reads it may stop reading: that is no failure.
-        Err(_) if out.is_gone() => return Ok(Exit::Done),
-        Err(error) => return Err(error),
-    };
     let is_file = asked.output.is_some();
+    let (lines, taken) = mpsc::channel(WAITING);
+    let (thread, out) = Out::open(asked.output.as_deref())?.taking(taken)?;
+    let done = shutdown::until_insisted(|shutdown| {
+        Box::pin(async move {
+            let summary = written(config, selection, lines, shutdown.clone()).await;
+            tokio::select! {
+                biased;
+                () = shutdown::requested(shutdown) => summary.map(|_| None),
+                out = out => Ok(Some((summary, out))),
+            }
+        })
+    });
+    let done = done.await;
+    let Ok(Some(Some((summary, Ok((out, taken)))))) = done else {
+        if is_file {
+            // It removes what is not whole. Standard output is not waited for: perhaps nobody reads it.
+            thread.join().ok();
+        }
+        return done.map(|_| Exit::Interrupted);
+    };
+    // Whoever reads it may stop reading: that is no failure. Otherwise it is why the rest failed.
+    if out.is_gone() {
+        return Ok(Exit::Done);
+    }
+    taken?;
+    let Some(summary) = summary? else {
+        return Ok(Exit::Interrupted);
+    };
     out.finish()?;
     let text = if json {
         render::pretty(&summary)?
@@ -51,23 +73,36 @@ pub(super) async fn export(config: Config, asked: Export, json: bool) -> Result<
 async fn written(
     config: Config,
     selection: Selection,
-    out: &mut Out,
+    lines: mpsc::Sender<Vec<u8>>,
     shutdown: Shutdown,
 ) -> Result<Option<Summary>> {
     let (report, progress) = Reporter::new();
-    let mut take = |lines: &[u8]| out.take(lines);
     let work = async {
         let stop = shutdown::requested(shutdown);
         if let Some(client) = Client::find(&config.data).await? {
             return tokio::select! {
                 biased;
                 () = stop => Ok(None),
-                summary = client.export(&selection, &mut take) => summary.map(Some),
+                summary = through(&client, &selection, &lines) => summary.map(Some),
             };
         }
-        Box::pin(run::export(config, selection, &mut take, (report, stop))).await
+        Box::pin(run::export(config, selection, &lines, (report, stop))).await
     };
     progress::shown_while(progress, Box::pin(work)).await
+}
+
+/// Through the running process.
+async fn through(
+    client: &Client,
+    selection: &Selection,
+    lines: &mpsc::Sender<Vec<u8>>,
+) -> Result<Summary> {
+    let mut export = client.exporting(selection).await?;
+    while let Some(some) = export.next().await? {
+        let gone = |_| Error::Stopped { part: "the output" };
+        lines.send(some).await.map_err(gone)?;
+    }
+    export.summary()
 }
 
 fn said(summary: &Summary) -> String {
@@ -77,6 +112,9 @@ fn said(summary: &Summary) -> String {
         summary.documents, summary.lines, summary.bytes, summary.sha256
     )
 }
+
+/// An output that comes back, with how taking went.
+type Taken = oneshot::Receiver<(Out, Result<()>)>;
 
 /// Where lines go. A file is there when it is whole, or not at all.
 enum Out {
@@ -104,9 +142,29 @@ impl Out {
         })
     }
 
+    /// Takes lines on a thread of its own, so that nobody waits who has signals to hear; at their end it is given
+    /// back, with how that went.
+    fn taking(mut self, mut lines: mpsc::Receiver<Vec<u8>>) -> Result<(JoinHandle<()>, Taken)> {
+        let (given, back) = oneshot::channel();
+        let work = move || {
+            let mut taken = Ok(());
+            while let Some(some) = lines.blocking_recv() {
+                taken = self.take(&some);
+                if taken.is_err() {
+                    break;
+                }
+            }
+            // Whoever was interrupted does not wait for it.
+            given.send((self, taken)).ok();
+        };
+        let thread = Builder::new().name("output".to_owned()).spawn(work);
+        let thread = thread.map_err(Error::unavailable("the system", "start a thread"))?;
+        Ok((thread, back))
+    }
+
     fn take(&mut self, lines: &[u8]) -> Result<()> {
         match self {
-            Self::Standard { is_gone } => io::stdout().lock().write_all(lines).map_err(|error| {
+            Self::Standard { is_gone } => put(lines).map_err(|error| {
                 *is_gone = error.kind() == ErrorKind::BrokenPipe;
                 Error::unavailable("standard output", "take the lines")(error)
             }),
@@ -122,10 +180,7 @@ impl Out {
 
     fn finish(self) -> Result<()> {
         match self {
-            Self::Standard { .. } => io::stdout()
-                .lock()
-                .flush()
-                .map_err(Error::unavailable("standard output", "take the lines")),
+            Self::Standard { .. } => Ok(()),
             Self::File { new, path } => {
                 let synced = new.as_file().sync_all();
                 synced.map_err(|error| unusable(&path, &error))?;
@@ -135,6 +190,12 @@ impl Out {
             }
         }
     }
+}
+
+fn put(lines: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(lines)?;
+    out.flush()
 }
 
 fn unusable(path: &Path, error: &io::Error) -> Error {

@@ -84,9 +84,9 @@ impl<R: Rooms> Commands<R> {
         let by_id = self.by_id(query).await?;
         loop {
             // One edition from the first look to the last, whatever is switched meanwhile.
-            let open = self.open().await?;
+            let open = self.searched().await?;
             let answer = first_found(&open.current, (by_id.as_ref(), query), standing).await;
-            if answer.is_err() && self.open().await?.register != open.register {
+            if answer.is_err() && self.searched().await?.register != open.register {
                 // Others have removed it.
                 continue;
             }
@@ -113,7 +113,7 @@ impl<R: Rooms> Commands<R> {
         options: verify::Options,
         report: &Reporter,
     ) -> Result<Response> {
-        let open = self.open().await?;
+        let open = self.searched().await?;
         let index = &open.current;
         let with = (&*index.embedder, &*self.types);
         let prepare = |kind: &str, fields: &Fields| prepared(with, kind, fields);
@@ -127,7 +127,7 @@ impl<R: Rooms> Commands<R> {
     }
 
     pub(super) async fn explain(&self, target: &str) -> Result<Response> {
-        let open = self.open().await?;
+        let open = self.searched().await?;
         let index = &open.current;
         let with = (&*index.embedder, &*self.types);
         let prepare = |kind: &str, fields: &Fields| prepared(with, kind, fields);
@@ -139,7 +139,7 @@ impl<R: Rooms> Commands<R> {
 
     /// Every document that the text names; a repository may be stored in parts.
     pub(super) async fn find(&self, target: &str) -> Result<Vec<DocumentKey>> {
-        let open = self.open().await?;
+        let open = self.searched().await?;
         let index = &open.current;
         let with = (&*index.embedder, &*self.types);
         let prepare = |kind: &str, fields: &Fields| prepared(with, kind, fields);

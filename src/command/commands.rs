@@ -17,7 +17,7 @@ use crate::feature::worker::Counters;
 use crate::logbook::Logbook;
 use crate::metrics::Metrics;
 use crate::queue::Generations;
-use crate::reindex::{Editions, Standing};
+use crate::reindex::{Editions, Searched};
 use crate::source::{Checkpoints, Source};
 use crate::vector::VectorStore;
 use crate::{Error, Result, author, crawl, verify};
@@ -206,9 +206,9 @@ impl<R: Rooms> Commands<R> {
         settle::is_caught_up(self).await
     }
 
-    /// The editions of the index as they are now; what is held of them stays.
-    pub(super) async fn open(&self) -> Result<Standing<R::Store, R::Embedder>> {
-        self.editions.open().await
+    /// The edition that is searched now; it stays while this is held.
+    pub(super) async fn searched(&self) -> Result<Searched<R::Store, R::Embedder>> {
+        self.editions.searched().await
     }
 
     /// What a newer version has overtaken is parked no more.

@@ -4,7 +4,6 @@ use std::future::Future;
 
 use crate::export::{self, Export, Selection, Wanted};
 use crate::queue::Queue as _;
-use crate::reindex::Editions as _;
 use crate::vector::{Manifest, Point, Select, VectorStore, Watermark};
 use crate::{Error, Result, author, explain};
 
@@ -45,7 +44,7 @@ impl<R: Rooms> Library for Commands<R> {
     type Store = R::Store;
 
     async fn document(&self, kind: &str, id: &str) -> Result<Held> {
-        let open = self.open().await?;
+        let open = self.searched().await?;
         let store = open.current.store.as_ref();
         let keys = explain::spelled(&format!("{kind}/{id}"));
         let found = store.manifests(Select::Of(keys)).await?;
@@ -80,7 +79,7 @@ impl<R: Rooms> Library for Commands<R> {
             Some(author) => author::known_id(self.source.as_ref(), author).await?,
             None => None,
         };
-        let open = self.open().await?;
+        let open = self.searched().await?;
         let index = &open.current;
         let control = index.store.control().await?;
         let settled = control.settled(self.queue.partitions());
@@ -95,7 +94,7 @@ impl<R: Rooms> Library for Commands<R> {
     }
 
     async fn ready(&self) -> Result<()> {
-        self.editions.open().await?.current.store.control().await?;
+        self.searched().await?.current.store.control().await?;
         self.queue.depth().await?;
         settle::end(self.source.as_ref()).await.map(drop)
     }

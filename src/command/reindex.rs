@@ -128,7 +128,7 @@ impl<R: Rooms> Commands<R> {
     }
 
     async fn run_reindex(&self, anyway: bool, wait: bool, report: &Reporter) -> Result<Reindexed> {
-        let before = self.editions.open().await?.register;
+        let before = self.searched().await?.register;
         if before.next.is_none() {
             let same = before.current.is_as(&self.editions.configured());
             if same && !before.hollow && !anyway {
@@ -142,7 +142,7 @@ impl<R: Rooms> Commands<R> {
             self.wait_for_switch(report).await
         } else {
             let filling = self.filling().await?;
-            let register = self.editions.open().await?.register;
+            let register = self.searched().await?.register;
             Ok(filling.map_or_else(
                 || Reindexed::Done(edition(&register.current, None)),
                 Reindexed::UnderWay,
@@ -152,10 +152,10 @@ impl<R: Rooms> Commands<R> {
 
     /// Waits until nothing is left to do, saying how far it is.
     async fn wait_for_switch(&self, report: &Reporter) -> Result<Reindexed> {
-        let wanted = self.editions.open().await?.register.next;
+        let wanted = self.searched().await?.register.next;
         let wanted = wanted.map(|next| next.edition.number);
         loop {
-            let register = self.editions.open().await?.register;
+            let register = self.searched().await?.register;
             if is_at_rest(&register) {
                 let current = edition(&register.current, None);
                 if wanted.is_some_and(|wanted| wanted != current.edition) {
@@ -187,12 +187,12 @@ impl<R: Rooms> Commands<R> {
 
     async fn drop_edition(&self) -> Result<Reindexed> {
         loop {
-            let register = self.editions.open().await?.register;
+            let register = self.searched().await?.register;
             let next = register.next.as_ref().map(|next| next.edition.number);
             if next.is_some() && !self.editions.change(&register, Event::Abandoned).await? {
                 continue;
             }
-            let removing = self.editions.open().await?.register.removing;
+            let removing = self.searched().await?.register.removing;
             for number in removing {
                 self.editions.remove(number).await?;
             }
@@ -206,9 +206,9 @@ impl<R: Rooms> Commands<R> {
 
     /// How the edition that is searched stands, and the one that is being filled.
     pub(super) async fn index_status(&self) -> Result<(Edition, Option<Filling>)> {
-        let standing = self.editions.open().await?;
-        let note = standing.note(&self.editions.configured());
-        let current = edition(&standing.register.current, note);
+        let open = self.searched().await?;
+        let note = open.note(&self.editions.configured());
+        let current = edition(&open.register.current, note);
         Ok((current, self.filling().await?))
     }
 

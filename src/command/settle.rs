@@ -87,7 +87,7 @@ pub(super) async fn reached<R: Rooms>(
     let moment = |version: Version| (version.epoch, version.time);
     let deadline = tokio::time::Instant::now() + wait;
     loop {
-        let control = commands.open().await?.current.store.control().await?;
+        let control = commands.searched().await?.current.store.control().await?;
         let settled = control.settled(commands.queue.partitions());
         let settled = settled.unwrap_or_default().version;
         if moment(settled) >= moment(version) {
@@ -118,7 +118,7 @@ pub(super) async fn end<S: Source>(source: &S) -> Result<Time> {
 }
 
 async fn look<R: Rooms>(commands: &Commands<R>) -> Result<Time> {
-    let control = commands.open().await?.current.store.control().await?;
+    let control = commands.searched().await?.current.store.control().await?;
     let saved = commands.checkpoints.load().await?;
     let mark = control.settled(commands.queue.partitions());
     Ok(time_in(
@@ -141,7 +141,7 @@ async fn left<R: Rooms>(commands: &Commands<R>) -> Result<u64> {
     let snapshot = is_snapshot_active(commands).await?;
     // What fills a new edition is on its way for hours, and the one that is searched does not wait
     // for it.
-    let filling = commands.open().await?.register.next.is_some();
+    let filling = commands.searched().await?.register.next.is_some();
     let backfill = if filling && !snapshot {
         0
     } else {

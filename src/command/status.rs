@@ -5,6 +5,7 @@ use crate::change::{Position, Time};
 use crate::feature::embed::Embedder as _;
 use crate::feature::floor;
 use crate::queue::Queue;
+use crate::reindex::Editions as _;
 use crate::source::{Body, Checkpoints, Source, Watch as _};
 use crate::telemetry::Counted;
 use crate::vector::VectorStore;
@@ -21,7 +22,7 @@ const PAGE_SIZE: usize = 500;
 /// Reads everything anew; nothing is cached.
 pub(super) async fn status<R: Rooms>(commands: &Commands<R>) -> Result<Status> {
     let Commands { source, queue, .. } = commands;
-    let open = commands.open().await?;
+    let open = commands.editions.open().await?;
     let store = &open.current.store;
     // What a newer version has overtaken is parked no more.
     floor::parked(queue.as_ref(), &open.stores()).await?;

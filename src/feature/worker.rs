@@ -29,7 +29,7 @@ use crate::queue::{Consumer, Generations, Tag};
 use crate::reindex::{self, Editions, Index, Standing};
 use crate::retry::Backoff;
 use crate::vector::VectorStore;
-use crate::{Recovery, Result};
+use crate::{Error, Recovery, Result};
 
 /// How a worker behaves.
 #[derive(Debug, Clone)]
@@ -171,7 +171,7 @@ impl<Q: Generations, T: Editions> Worker<'_, Q, T> {
     async fn session(
         &self,
         share: &(impl Fn(u32) -> Vec<u32> + Send + Sync),
-        mut shutdown: std::pin::Pin<&mut (impl Future<Output = ()> + Send)>,
+        shutdown: std::pin::Pin<&mut (impl Future<Output = ()> + Send)>,
         backoff: &mut Backoff,
     ) -> Result<Ended> {
         // While the store is away nothing is consumed: it would be charged with an attempt.
@@ -187,18 +187,25 @@ impl<Q: Generations, T: Editions> Worker<'_, Q, T> {
             // The next generation began in between, and this share is of the last one.
             return Ok(Ended::Generation);
         }
+        // Collecting reads every manifest; changes do not wait for it, as they do not for another worker's.
+        tokio::select! {
+            biased;
+            ended = self.consume(&mut consumer, shutdown, backoff) => ended,
+            error = self.collect_always() => Err(error),
+        }
+    }
+
+    async fn consume(
+        &self,
+        consumer: &mut Q::Consumer,
+        mut shutdown: std::pin::Pin<&mut (impl Future<Output = ()> + Send)>,
+        backoff: &mut Backoff,
+    ) -> Result<Ended> {
         let mut failing_since = None;
-        let every = self.settings.collect_every;
-        let mut collections = interval_at(Instant::now() + every, every);
-        collections.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let deliveries = tokio::select! {
                 biased;
                 () = shutdown.as_mut() => return Ok(Ended::Stopped),
-                _ = collections.tick() => {
-                    self.collect().await?;
-                    continue;
-                }
                 deliveries = consumer.receive(self.settings.batch) => deliveries?,
             };
             if deliveries.is_empty() {
@@ -206,7 +213,7 @@ impl<Q: Generations, T: Editions> Worker<'_, Q, T> {
             }
             let tags = deliveries.iter().map(|delivery| delivery.tag).collect();
             let ledger = Ledger::sort(deliveries, self.settings.attempts_max);
-            let Err(error) = self.process(&mut consumer, ledger).await else {
+            let Err(error) = self.process(consumer, ledger).await else {
                 backoff.reset();
                 failing_since = None;
                 continue;
@@ -250,6 +257,24 @@ impl<Q: Generations, T: Editions> Worker<'_, Q, T> {
         consumer.park(tag, reason).await?;
         self.ports.counters.parked.fetch_add(1, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Collects now and then, until trying again cannot mend what it meets.
+    async fn collect_always(&self) -> Error {
+        let every = self.settings.collect_every;
+        let mut collections = interval_at(Instant::now() + every, every);
+        collections.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            collections.tick().await;
+            match self.collect().await {
+                Ok(()) => {}
+                // Nobody waits for it.
+                Err(error) if matches!(error.recovery(), Recovery::Retry(_)) => {
+                    tracing::warn!(error = %error.chain(), "what nobody needs is collected later");
+                }
+                Err(error) => return error,
+            }
+        }
     }
 
     async fn collect(&self) -> Result<()> {

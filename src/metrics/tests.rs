@@ -1,5 +1,3 @@
-use std::sync::atomic::Ordering;
-
 use super::*;
 
 fn full() -> Metrics {
@@ -10,14 +8,17 @@ fn full() -> Metrics {
         .took(Stage::Embed, Duration::from_millis(20));
     let metrics = Metrics::new(counters);
     metrics.captures(true);
-    metrics.position(Duration::from_secs(2), Some(Duration::from_hours(1)));
+    metrics.position(Some((
+        Duration::from_secs(2),
+        Some(Duration::from_hours(1)),
+    )));
     let depth = Depth {
         live: 3,
         backfill: 0,
         parked: 1,
     };
-    metrics.queues(&depth, Duration::from_secs(90));
-    metrics.settled(1_700_000_000_500, Duration::from_secs(1));
+    metrics.queues(Some((depth, Duration::from_secs(90))));
+    metrics.settled(Some((1_700_000_000_500, Duration::from_secs(1))));
     metrics.searched("found", Duration::from_millis(30));
     metrics.usage(2, 40);
     metrics
@@ -48,6 +49,48 @@ fn what_was_recorded_is_told() {
 fn what_is_not_known_is_left_out() {
     let text = Metrics::new(Arc::default()).text();
     assert!(!text.contains("lockstep_capture_lag_seconds"), "{text}");
+}
+
+#[test]
+fn what_is_not_known_any_more_is_not_told_as_it_was() {
+    let metrics = full();
+    metrics.position(Some((Duration::from_secs(2), None)));
+    let text = metrics.text();
+    assert!(text.contains("lockstep_capture_lag_seconds{}"), "{text}");
+    assert!(!text.contains("oplog_window_seconds{}"), "{text}");
+    metrics.position(None);
+    metrics.queues(None);
+    metrics.settled(None);
+    let text = metrics.text();
+    for figure in [
+        "lockstep_capture_lag_seconds{",
+        "lockstep_queue_pending{",
+        "lockstep_queue_parked{",
+        "lockstep_queue_oldest_parked_seconds{",
+        "lockstep_index_lag_seconds{",
+        "lockstep_index_as_of_timestamp_seconds{",
+    ] {
+        assert!(!text.contains(figure), "{figure} in {text}");
+    }
+}
+
+#[test]
+fn scrapes_at_once_count_nothing_twice() {
+    let counters = Arc::<Counters>::default();
+    let metrics = Metrics::new(Arc::clone(&counters));
+    std::thread::scope(|threads| {
+        for _ in 0..4 {
+            threads.spawn(|| {
+                for _ in 0..500 {
+                    counters.stored.fetch_add(1, Ordering::Relaxed);
+                    metrics.text();
+                }
+            });
+        }
+    });
+    let text = metrics.text();
+    let told = "lockstep_feature_changes_total{outcome=\"stored\"} 2000";
+    assert!(text.lines().any(|line| line == told), "{text}");
 }
 
 #[test]

@@ -16,7 +16,7 @@ pub async fn seen_epoch<E: Editions>(
     editions: &E,
     tell: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<u32> {
-    let open = editions.open().await?;
+    let open = editions.searched().await?;
     let store = open.current.store.as_ref();
     let control = store.control().await?;
     let marks = control.watermarks.values().map(|mark| mark.version.epoch);

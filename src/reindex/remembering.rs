@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Edition, Editions, Event, Register, Standing};
+use super::{Edition, Editions, Event, Index, Register, Searched, Standing};
 use crate::Result;
 use crate::feature::embed::cache::{Cached, Shelf};
 use crate::feature::worker::Counters;
@@ -24,13 +24,11 @@ impl<T: Editions> Remembering<T> {
             counters,
         }
     }
-}
 
-impl<T: Editions> Editions for Remembering<T> {
-    type Store = T::Store;
-    type Embedder = Cached<T::Embedder>;
-
-    async fn open(&self) -> Result<Standing<Self::Store, Self::Embedder>> {
+    fn remembering(
+        &self,
+        index: Index<T::Store, T::Embedder>,
+    ) -> Index<T::Store, Cached<T::Embedder>> {
         let cached = |embedder| {
             let cached = Cached::new(
                 embedder,
@@ -39,8 +37,22 @@ impl<T: Editions> Editions for Remembering<T> {
             );
             Arc::new(cached)
         };
+        index.map(|store| store, cached)
+    }
+}
+
+impl<T: Editions> Editions for Remembering<T> {
+    type Store = T::Store;
+    type Embedder = Cached<T::Embedder>;
+
+    async fn open(&self) -> Result<Standing<Self::Store, Self::Embedder>> {
         let open = self.editions.open().await?;
-        Ok(open.map(|index| index.map(|store| store, cached)))
+        Ok(open.map(|index| self.remembering(index)))
+    }
+
+    async fn searched(&self) -> Result<Searched<Self::Store, Self::Embedder>> {
+        let searched = self.editions.searched().await?;
+        Ok(searched.map(|index| self.remembering(index)))
     }
 
     fn configured(&self) -> Edition {

@@ -7,25 +7,29 @@
 //! ```
 
 use std::convert::Infallible;
-use std::future::{Future, pending};
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, sleep};
-use uuid::Uuid;
+use tokio::time::sleep;
 
 use super::observe::{self, Window};
+use super::patience::{random, tried};
 use super::window::{self, Watcher};
 use crate::capture::{self, Ports, Request};
 use crate::change::Change;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::metrics::Metrics;
+use crate::queue::Queue as _;
 use crate::queue::rabbit::{self, RabbitQueue};
 use crate::retry::Backoff;
+use crate::serve::Readiness;
 use crate::source::mongo::{Asked, Lease, MongoSource};
 use crate::{Error, Recovery, Result};
+
+pub(super) use super::patience::patiently;
 
 /// Between two looks for requests and for a pause.
 const LOOK: Duration = Duration::from_secs(1);
@@ -42,8 +46,20 @@ pub async fn capture(config: Config, shutdown: watch::Receiver<bool>) -> Result<
     let Some(service) = Service::connect(config, metrics, shutdown.clone()).await? else {
         return Ok(());
     };
-    let told = told.run(|| service.observe(), shutdown);
-    tokio::try_join!(Box::pin(service.run()), told).map(|((), ())| ())
+    let telling = told.run(|| service.observe(), service.readiness(), shutdown);
+    let told = async {
+        telling.await?;
+        // It ended for the stop, which capture may still be about.
+        pending::<Result<Infallible>>().await
+    };
+    tokio::select! {
+        // Nobody who is slow to ask how it goes holds up its end.
+        done = Box::pin(service.run()) => done,
+        told = told => match told {
+            Ok(never) => match never {},
+            Err(error) => Err(error),
+        },
+    }
 }
 
 /// The same as a role of a process that tells itself how it goes.
@@ -90,39 +106,6 @@ pub(super) fn queue_settings(config: &Config) -> rabbit::Settings {
     }
 }
 
-/// Tries until it works, trying again cannot help, or the time for a start is over.
-pub(super) async fn patiently<T, F: Future<Output = Result<T>>>(
-    config: &Config,
-    attempt: impl Fn() -> F,
-) -> Result<T> {
-    let until = Instant::now() + Duration::from_secs(config.capture.startup_timeout_seconds);
-    tried("waiting for a service", Some(until), attempt).await
-}
-
-/// Tries until it works, trying again cannot help, or the time is over; `waiting` is logged meanwhile.
-async fn tried<T, F: Future<Output = Result<T>>>(
-    waiting: &'static str,
-    until: Option<Instant>,
-    attempt: impl Fn() -> F,
-) -> Result<T> {
-    let mut backoff = Backoff::jittered(Some(random()));
-    loop {
-        let error = match attempt().await {
-            Ok(done) => return Ok(done),
-            Err(error) => error,
-        };
-        let Recovery::Retry(pause) = error.recovery() else {
-            return Err(error);
-        };
-        let pause = backoff.next(pause);
-        if until.is_some_and(|until| Instant::now() + pause >= until) {
-            return Err(error);
-        }
-        tracing::warn!(error = %error.chain(), pause_ms = pause.as_millis(), "{waiting}");
-        sleep(pause).await;
-    }
-}
-
 struct Service {
     config: Config,
     source: MongoSource,
@@ -164,9 +147,21 @@ impl Service {
         }))
     }
 
-    async fn observe(&self) -> Result<()> {
-        observe::position(&self.metrics, &self.source, &self.clock).await?;
-        observe::queues(&self.metrics, &self.queue, &self.clock).await
+    async fn observe(&self) {
+        tokio::join!(
+            observe::position(&self.metrics, &self.source, &self.clock),
+            observe::queues(&self.metrics, &self.queue, &self.clock),
+        );
+    }
+
+    /// It works with the source and the queue, also while it stands by.
+    fn readiness(&self) -> Arc<Readiness> {
+        let works = (self.source.clone(), self.queue.clone());
+        let look = move || {
+            let (source, queue) = works.clone();
+            async move { source.standing().await.and(queue.depth().await).map(drop) }
+        };
+        Readiness::new(look, self.shutdown.clone())
     }
 
     async fn run(&self) -> Result<()> {
@@ -383,11 +378,6 @@ async fn sent(asked: &Asked, send: &mpsc::Sender<Request>) -> Result<Result<u64>
     };
     send.send(request).await.map_err(|_| stopped())?;
     answer.await.map_err(|_| stopped())
-}
-
-/// A seed of its own for every process, so that they do not all come back at one moment.
-pub(super) fn random() -> u64 {
-    Uuid::new_v4().as_u64_pair().0
 }
 
 /// Who we are, for people.

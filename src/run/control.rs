@@ -6,7 +6,8 @@
 
 use std::collections::BTreeSet;
 
-use super::capture::{patiently, source_settings};
+use super::capture::source_settings;
+use super::patience::patiently;
 use crate::capture::{Resync, afresh};
 use crate::clock::Clock;
 use crate::command::Stance;

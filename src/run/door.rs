@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::command::{Commands, Rooms};
 use crate::config::{Config, Serve};
 use crate::folder::{Endpoint, Folder};
-use crate::serve::{Keys, Settings, serve};
+use crate::serve::{Keys, Readiness, Settings, serve};
 use crate::shutdown::Roles;
 use crate::token::Tokens;
 use crate::{Error, Result};
@@ -75,12 +75,12 @@ impl Door {
         self.endpoint.address.clone()
     }
 
-    /// Starts the role that answers. Where there is a folder it is announced there, and commands on the
+    /// Starts the role that answers, and says whether it could. Where there is a folder it is announced there, and commands on the
     /// folder are answered too.
     pub(super) fn serve<R: Rooms>(
         self,
         roles: &mut Roles,
-        commands: Arc<Commands<R>>,
+        answering: (Arc<Commands<R>>, Arc<Readiness>),
         folder: Option<&Folder>,
     ) -> Result<()> {
         let keys = Keys {
@@ -89,7 +89,7 @@ impl Door {
         };
         let (listener, settings, stop) = (self.listener, self.settings, roles.shutdown());
         roles.start("serve", async move {
-            serve(listener, commands, keys, settings, stop).await
+            serve(listener, answering, keys, settings, stop).await
         });
         match folder {
             Some(folder) => folder.announce(&self.endpoint),

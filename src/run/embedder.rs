@@ -100,7 +100,7 @@ async fn open(config: &Config) -> Result<AnyEmbedder> {
             ..options
         };
         let open = || HttpEmbedder::open(options.clone(), Clock::system());
-        return super::capture::patiently(config, open)
+        return super::patience::patiently(config, open)
             .await
             .map(|service| AnyEmbedder::Http(Box::new(service)));
     }

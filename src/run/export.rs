@@ -2,27 +2,29 @@
 
 use std::future::Future;
 
+use tokio::sync::mpsc::Sender;
+
 use super::services::{self, Parts};
 use super::{open, start, until};
-use crate::Result;
 use crate::command::{Library, Reporter};
 use crate::config::Config;
 use crate::export::{Selection, Summary};
 use crate::folder::Folder;
 use crate::shutdown::Roles;
 use crate::vector::edge::Unreadable;
+use crate::{Error, Result};
 
 /// Takes whole lines.
 pub(super) type Take<'a> = dyn FnMut(&[u8]) -> Result<()> + Send + 'a;
 
-/// Exports what the index holds. None when `shutdown` was ready before the end.
+/// Exports what the index holds, as fast as lines are taken. None when `shutdown` was ready before the end.
 ///
 /// # Errors
-/// Why it could not start, what the index says, which role failed, or what `take` says.
+/// Why it could not start, what the index says, which role failed, or that nobody takes lines any more.
 pub async fn export(
     config: Config,
     selection: Selection,
-    take: &mut (dyn FnMut(&[u8]) -> Result<()> + Send),
+    lines: &Sender<Vec<u8>>,
     (report, shutdown): (Reporter, impl Future<Output = ()> + Send),
 ) -> Result<Option<Summary>> {
     let mut roles = Roles::new();
@@ -30,7 +32,7 @@ pub async fn export(
         let folder = services::index_folder(&config)?;
         let parts = Parts::open(&config, folder.as_ref()).await?;
         let commands = parts.commands(&config, &mut roles, None).await?;
-        let work = written(commands.as_ref(), selection, take);
+        let work = sent(commands.as_ref(), selection, lines);
         return or_stopped(roles, &config, work, shutdown).await;
     }
     let folder = Folder::open(&config.data)?;
@@ -46,7 +48,7 @@ pub async fn export(
             commands.catch_up(&report).await?;
         }
         report.say("exporting", 0, None);
-        written(commands.as_ref(), selection, take).await
+        sent(commands.as_ref(), selection, lines).await
     };
     or_stopped(roles, &config, work, shutdown).await
 }
@@ -65,6 +67,19 @@ async fn or_stopped<T>(
         }
     })
     .await
+}
+
+async fn sent<L: Library>(
+    library: &L,
+    selection: Selection,
+    lines: &Sender<Vec<u8>>,
+) -> Result<Summary> {
+    let mut export = library.export(selection).await?;
+    while let Some(some) = export.next().await? {
+        let gone = |_| Error::Stopped { part: "the output" };
+        lines.send(some).await.map_err(gone)?;
+    }
+    Ok(export.summary())
 }
 
 pub(super) async fn written<L: Library>(

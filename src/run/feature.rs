@@ -19,8 +19,10 @@ use crate::feature::worker;
 use crate::folder::Folder;
 use crate::queue::Queue as _;
 use crate::queue::rabbit::RabbitQueue;
-use crate::reindex::Remembering;
+use crate::reindex::{Editions as _, Remembering};
+use crate::serve::Readiness;
 use crate::shutdown::{Roles, requested};
+use crate::vector::VectorStore as _;
 use crate::{Error, Result};
 
 /// Works until `shutdown` is ready: on these partitions, or on a share of all.
@@ -78,20 +80,29 @@ async fn open(
         None => Which::Shared,
     };
     start(roles, config, &parts, which)?;
-    tell(roles, config, &parts).await?;
-    if let Some(folder) = folder.filter(|_| config.source.url.is_set()) {
-        let door = Door::open(config).await?;
-        let address = Some(door.address());
-        let commands = parts.commands(config, roles, address).await?;
-        drive(roles, &commands);
-        door.serve(roles, commands, Some(folder))?;
-    }
-    Ok(())
+    let Some(folder) = folder.filter(|_| config.source.url.is_set()) else {
+        return tell(roles, config, &parts).await;
+    };
+    let door = Door::open(config).await?;
+    let address = Some(door.address());
+    let commands = parts.commands(config, roles, address).await?;
+    drive(roles, &commands);
+    let readiness = super::tell(roles, config, &commands).await?;
+    door.serve(roles, (commands, readiness), Some(folder))
 }
 
 /// Tells how it goes, where the settings say where.
 async fn tell(roles: &mut Roles, config: &Config, parts: &Parts) -> Result<()> {
     let told = Window::open(config, Arc::clone(&parts.metrics)).await?;
+    let works = (Arc::clone(&parts.queue), Arc::clone(&parts.editions));
+    let look = move || {
+        let (queue, editions) = works.clone();
+        async move {
+            editions.open().await?.current.store.control().await?;
+            queue.depth().await.map(drop)
+        }
+    };
+    let readiness = Readiness::new(look, roles.shutdown());
     let (queue, editions) = (Arc::clone(&parts.queue), Arc::clone(&parts.editions));
     let (embedder, metrics) = (Arc::clone(&parts.embedder), Arc::clone(&parts.metrics));
     let (clock, stop) = (parts.clock.clone(), roles.shutdown());
@@ -104,7 +115,7 @@ async fn tell(roles: &mut Roles, config: &Config, parts: &Parts) -> Result<()> {
                 (embedder.as_ref(), &clock),
             )
         };
-        told.run(look, stop).await
+        told.run(look, readiness, stop).await
     });
     Ok(())
 }

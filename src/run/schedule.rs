@@ -3,7 +3,8 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use super::capture::{patiently, random, source_settings};
+use super::capture::source_settings;
+use super::patience::{patiently, random};
 use super::{services, up};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -42,8 +43,10 @@ pub async fn schedule(
         () = shutdown.as_mut() => return Ok(()),
         source = patiently(&config, open) => Arc::new(source?),
     };
-    let settings = config.crawl.settings(services::temporary(&config));
+    let temporary = services::Temporary::new(&config);
+    let settings = config.crawl.settings(temporary.path());
     let mut roles = Roles::new();
+    roles.keep(temporary);
     start(&mut roles, &config, source, settings);
     ready("MongoDB");
     super::until(roles, config.serve.grace(), async {

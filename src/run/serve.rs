@@ -62,8 +62,8 @@ async fn open(config: &Config, roles: &mut Roles) -> Result<String> {
     let address = door.address();
     let parts = Parts::open(config, None).await?;
     let commands = parts.commands(config, roles, Some(address.clone())).await?;
-    tell(roles, config, &commands).await?;
-    door.serve(roles, commands, None)?;
+    let readiness = tell(roles, config, &commands).await?;
+    door.serve(roles, (commands, readiness), None)?;
     Ok(address)
 }
 

@@ -7,15 +7,18 @@
 //! Capture and workers are other processes, or roles of this one that know nothing of the commands.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
+use uuid::Uuid;
 
-use super::capture::{patiently, queue_settings, source_settings};
+use super::capture::{queue_settings, source_settings};
 use super::control::is_carried;
 use super::embedder::AnyEmbedder;
+use super::patience::patiently;
 use super::store::{AnyEditions, AnyStore};
 use super::{REQUESTS_MAX, embedder};
 use crate::capture::Request;
@@ -160,6 +163,9 @@ impl Parts {
             }
             Ok(())
         });
+        let temporary = Temporary::new(config);
+        let clones = temporary.path();
+        roles.keep(temporary);
         Ok(Arc::new(Commands {
             checkpoints: Arc::new(Saved(source.clone())),
             source: Arc::new(source),
@@ -170,7 +176,7 @@ impl Parts {
             requests,
             clock: self.clock.clone(),
             types: Arc::clone(&config.types),
-            crawling: config.crawling(temporary(config)),
+            crawling: config.crawling(clones),
             metrics: Arc::clone(&self.metrics),
             counters: Arc::clone(&self.counters),
             about: About {
@@ -182,10 +188,30 @@ impl Parts {
     }
 }
 
-/// Where clones are put; a folder of this process alone, since the data folder need not be ours.
-pub(super) fn temporary(config: &Config) -> std::path::PathBuf {
-    let process = format!("lockstep-{}", std::process::id());
-    config.data.join("tmp").join(process)
+/// Where clones are put, of this process alone; removed when it is dropped.
+///
+/// It lies in the data folder: what is kept of a clone is moved there and back, which works within one file
+/// system alone. Not in its `tmp`, which another process that has the folder empties.
+#[derive(Debug)]
+pub(super) struct Temporary(PathBuf);
+
+impl Temporary {
+    /// Its name; it is made when something is put there.
+    pub(super) fn new(config: &Config) -> Self {
+        let name = format!("{}{}", Folder::TEMPORARY_OF_ONE, Uuid::new_v4().simple());
+        Self(config.data.join(name))
+    }
+
+    pub(super) fn path(&self) -> PathBuf {
+        self.0.clone()
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // Mostly nothing was put there.
+        std::fs::remove_dir_all(&self.0).ok();
+    }
 }
 
 /// Passes requests on, each as soon as it comes, until nobody can ask any more.
@@ -207,4 +233,28 @@ async fn pass(source: &MongoSource, request: Request) {
     }
     // Whoever asked may have gone; it is done all the same.
     drop(request.done.send(asked));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_takes_the_folder_leaves_alone_what_another_clones_there() {
+        let data = tempfile::tempdir().unwrap();
+        let config = Config {
+            data: data.path().to_owned(),
+            ..Config::default()
+        };
+        let (ours, theirs) = (Temporary::new(&config), Temporary::new(&config));
+        assert_ne!(ours.path(), theirs.path());
+        std::fs::create_dir_all(ours.path().join("clone-a/git")).unwrap();
+        // Also where it is the first to take it.
+        let folder = Folder::open(data.path()).unwrap();
+        assert!(ours.path().join("clone-a/git").exists());
+        let gone = ours.path();
+        drop(ours);
+        assert!(!gone.exists());
+        drop(folder);
+    }
 }

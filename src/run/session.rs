@@ -66,6 +66,7 @@ async fn on_services<W: Work>(
         () = shutdown => Ok(None),
         done = done => done.map(Some),
     };
-    roles.stop(config.serve.grace()).await?;
-    done
+    let stopped = roles.stop(config.serve.grace()).await;
+    let done = done?;
+    stopped.map(|()| done)
 }

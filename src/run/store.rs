@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use super::capture::patiently;
 use super::embedder::{self, AnyEmbedder};
+use super::patience::patiently;
 use crate::Result;
 use crate::change::{DocumentKey, PointId};
 use crate::config::Config;
 use crate::database::Database;
 use crate::folder::Folder;
-use crate::reindex::{Configured, Edition, Editions, Event, Index, Opening, Register, Standing};
+use crate::reindex::{
+    Configured, Edition, Editions, Event, Index, Opening, Register, Searched, Standing,
+};
 use crate::vector::edge::{EdgeEditions, EdgeStore, Unreadable};
 use crate::vector::qdrant::{QdrantEditions, QdrantStore};
 use crate::vector::{Control, Counts, Manifest, Near, Nearest, Point, Select, VectorStore, Write};
@@ -77,6 +79,13 @@ impl Editions for AnyEditions {
         Ok(match self {
             Self::Edge(editions) => editions.open().await?.map(edge),
             Self::Qdrant(editions) => editions.open().await?.map(qdrant),
+        })
+    }
+
+    async fn searched(&self) -> Result<Searched<AnyStore, AnyEmbedder>> {
+        Ok(match self {
+            Self::Edge(editions) => editions.searched().await?.map(edge),
+            Self::Qdrant(editions) => editions.searched().await?.map(qdrant),
         })
     }
 

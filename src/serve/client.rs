@@ -78,7 +78,19 @@ impl Client {
         selection: &Selection,
         take: &mut (dyn FnMut(&[u8]) -> Result<()> + Send),
     ) -> Result<Summary> {
-        let mut answer = self
+        let mut export = self.exporting(selection).await?;
+        while let Some(lines) = export.next().await? {
+            take(&lines)?;
+        }
+        export.summary()
+    }
+
+    /// Begins an export through the running process; dropped, it is given up.
+    ///
+    /// # Errors
+    /// What the process refuses.
+    pub async fn exporting(&self, selection: &Selection) -> Result<Exporting> {
+        let answer = self
             .http
             .get(self.export_link(selection)?)
             .bearer_auth(&self.endpoint.token)
@@ -92,25 +104,11 @@ impl Client {
                 message: problem.detail,
             });
         }
-        // The last line is the manifest, so that one line is always kept back.
-        let (mut line, mut waiting) = (Vec::new(), Vec::new());
-        while let Some(chunk) = answer.chunk().await.map_err(lost)? {
-            for part in chunk.split_inclusive(|byte| *byte == b'\n') {
-                waiting.extend_from_slice(part);
-                if waiting.ends_with(b"\n") {
-                    if !line.is_empty() {
-                        take(&line)?;
-                    }
-                    line = std::mem::take(&mut waiting);
-                }
-            }
-        }
-        match serde_json::from_slice(&line) {
-            Ok(Last { manifest }) if waiting.is_empty() => Ok(manifest),
-            _ => Err(Error::Stopped {
-                part: "the running process",
-            }),
-        }
+        Ok(Exporting {
+            answer,
+            kept: Vec::new(),
+            whole: 0,
+        })
     }
 
     fn export_link(&self, selection: &Selection) -> Result<Url> {
@@ -131,6 +129,51 @@ impl Client {
         }
         drop(pairs);
         Ok(link)
+    }
+}
+
+/// An export that comes from the running process.
+#[derive(Debug)]
+pub struct Exporting {
+    answer: reqwest::Response,
+    /// The last whole line, which may be the manifest, and what has come of the next.
+    kept: Vec<u8>,
+    /// Bytes of that line.
+    whole: usize,
+}
+
+impl Exporting {
+    /// The next whole lines; none at the end.
+    ///
+    /// # Errors
+    /// That the process does not answer any more.
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>> {
+        while let Some(chunk) = self.answer.chunk().await.map_err(lost)? {
+            let before = self.kept.len();
+            self.kept.extend_from_slice(&chunk);
+            let mut ends = (0..chunk.len()).rev().filter(|at| chunk[*at] == b'\n');
+            let Some(end) = ends.next() else { continue };
+            let start = ends.next().map_or(self.whole, |at| before + at + 1);
+            self.whole = before + end + 1 - start;
+            if start > 0 {
+                let last = self.kept.split_off(start);
+                return Ok(Some(std::mem::replace(&mut self.kept, last)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The manifest, which is the last line.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`] where the export was broken off.
+    pub fn summary(self) -> Result<Summary> {
+        match serde_json::from_slice(&self.kept) {
+            Ok(Last { manifest }) if self.whole == self.kept.len() => Ok(manifest),
+            _ => Err(Error::Stopped {
+                part: "the running process",
+            }),
+        }
     }
 }
 

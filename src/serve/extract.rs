@@ -32,9 +32,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 }
 
 /// How long a body may take to come.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A body of any kind.
+/// A body of any kind, of at most the bytes that the router lets in.
 pub(super) async fn whole<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
     let Ok(bytes) = timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await else {
         let detail = format!("the body did not come within {} s", BODY_TIMEOUT.as_secs());
@@ -43,7 +43,7 @@ pub(super) async fn whole<S: Send + Sync>(request: Request, state: &S) -> Result
     bytes.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
-            "the body has more bytes than serve.body_bytes_max lets in",
+            "the body has more bytes than are let in here (by serve.body_bytes_max below /v1)",
         ),
         _ => Problem::bad("the body ended before it was whole"),
     })
@@ -131,6 +131,8 @@ impl Parameters {
 
 #[cfg(test)]
 mod tests {
+    use axum::response::IntoResponse as _;
+
     use super::*;
 
     fn parameters(query: &str) -> Parameters {
@@ -153,6 +155,24 @@ mod tests {
                 .read::<usize>("limit", "number")
                 .is_err()
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_come_is_given_up() {
+        let endless = || {
+            let body = axum::body::Body::from_stream(futures_util::stream::pending::<
+                Result<Bytes, std::io::Error>,
+            >());
+            let request = axum::http::Request::post("/");
+            let request = request.header(header::CONTENT_TYPE, "application/json");
+            request.body(body).unwrap()
+        };
+        let given_up = |read: Option<Problem>| read.unwrap().into_response().status();
+        let any = timeout(2 * BODY_TIMEOUT, whole(endless(), &())).await;
+        assert_eq!(given_up(any.unwrap().err()), StatusCode::REQUEST_TIMEOUT);
+        let read = Body::<serde_json::Value>::from_request(endless(), &());
+        let json = timeout(2 * BODY_TIMEOUT, read).await;
+        assert_eq!(given_up(json.unwrap().err()), StatusCode::REQUEST_TIMEOUT);
     }
 
     #[test]

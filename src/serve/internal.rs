@@ -5,21 +5,22 @@
 //!                            `Accept: application/x-ndjson`, a line for each progress, then the answer
 //! ```
 //!
-//! It may change with every version, and reads files of this machine: it is no part of the HTTP API.
+//! The body has the time that every body has. It may change with every version, and reads files of this machine: it is no part of the HTTP API.
 
 use std::future::Future;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
-use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::body::Body;
+use axum::extract::{self, DefaultBodyLimit, Path, State};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::post;
 use futures_util::stream;
 use serde_json::Value;
 use tokio::sync::watch;
 
+use super::extract::whole;
 use super::guard::Access;
 use super::wire::{Failure, Line, NDJSON};
 use crate::command::{self, Handler, Progress, Reporter, Request};
@@ -40,31 +41,31 @@ pub(super) fn router<H: Handler>(door: Door<H>) -> Router {
     Router::new()
         .route("/internal/{command}", post(answer::<H>))
         .with_state(Arc::new(door))
+        .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
 }
 
 async fn answer<H: Handler>(
     State(door): State<Arc<Door<H>>>,
     Path(command): Path<String>,
-    headers: HeaderMap,
-    body: Body,
+    asked: extract::Request,
 ) -> Response {
     // Before the body: nobody else keeps us waiting for one.
-    if !door.access.is_own(&headers) {
+    if !door.access.is_own(asked.headers()) {
         let why = "the token of endpoint.json is needed as `Authorization: Bearer …`";
         return (StatusCode::UNAUTHORIZED, why).into_response();
     }
-    let Ok(body) = to_bytes(body, REQUEST_BYTES_MAX).await else {
-        let why = format!("the request was cut off, or has more than {REQUEST_BYTES_MAX} bytes");
-        return (StatusCode::BAD_REQUEST, why).into_response();
+    let lines = (asked.headers())
+        .get(header::ACCEPT)
+        .is_some_and(|accepted| accepted.as_bytes() == NDJSON.as_bytes());
+    let body = match whole(asked, &()).await {
+        Ok(body) => body,
+        Err(problem) => return problem.into_response(),
     };
     let request = match read(&command, &body) {
         Ok(request) => request,
         Err(error) => return refuse(&error),
     };
     let (report, progress) = Reporter::new();
-    let lines = headers
-        .get(header::ACCEPT)
-        .is_some_and(|accepted| accepted.as_bytes() == NDJSON.as_bytes());
     if lines {
         let running = Running {
             command: Box::pin(async move { door.handle(request, report).await }),
@@ -143,4 +144,47 @@ where
         }
     };
     Some((line.to_bytes(), left))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::timeout;
+
+    use super::super::extract::BODY_TIMEOUT;
+    use super::*;
+    use crate::token::{Tokens, digest};
+
+    struct Nobody;
+
+    impl Handler for Nobody {
+        async fn handle(&self, request: Request, _: Reporter) -> Result<command::Response> {
+            panic!("it was asked for {request:?}")
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_come_is_given_up_and_not_waited_for_without_the_token() {
+        let (_asked, shutdown) = watch::channel(false);
+        let door = Arc::new(Door {
+            handler: Arc::new(Nobody),
+            access: Arc::new(Access {
+                own: Some(digest(b"right")),
+                tokens: Tokens::of("/nowhere/tokens.json".into()),
+            }),
+            shutdown,
+        });
+        let ask = async |token: &str, within| {
+            let body = Body::from_stream(stream::pending::<Result<Vec<u8>>>());
+            let token = format!("Bearer {token}");
+            let asked = extract::Request::post("/").header(header::AUTHORIZATION, token);
+            let asked = asked.body(body).unwrap();
+            let answer = answer(State(Arc::clone(&door)), Path("status".to_owned()), asked);
+            let answer = timeout(within, answer).await;
+            answer.unwrap().status()
+        };
+        let status = ask("right", 2 * BODY_TIMEOUT).await;
+        assert_eq!(status, StatusCode::REQUEST_TIMEOUT);
+        let status = ask("wrong", BODY_TIMEOUT / 2).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED);
+    }
 }

@@ -21,7 +21,7 @@ use crate::command::{Handler, Reporter, Request, Response};
 use crate::shutdown::{Shutdown, requested};
 use crate::{Error, Result, crawl};
 
-pub(super) use table::{Counts, Full, Job, State};
+pub(super) use table::{Counts, Job, Refused, State};
 use table::{Limits, Table};
 
 /// How a crawl ended: what it changed, or why it failed.
@@ -34,10 +34,11 @@ pub(super) struct Jobs {
     /// There is a job to begin.
     asked: Notify,
     clock: Clock,
+    shutdown: Shutdown,
 }
 
 impl Jobs {
-    pub(super) fn new(settings: &super::Settings) -> Self {
+    pub(super) fn new(settings: &super::Settings, shutdown: Shutdown) -> Self {
         let limits = Limits {
             at_once: settings.crawls_at_once,
             waiting_max: settings.crawls_waiting_max,
@@ -47,17 +48,22 @@ impl Jobs {
             table: Mutex::new(Table::new(limits)),
             asked: Notify::new(),
             clock: settings.clock.clone(),
+            shutdown,
         }
     }
 
     /// Asks for a crawl; its end is told to whoever keeps the receiver.
     ///
     /// # Errors
-    /// Too many wait already.
+    /// Too many wait already, or the process is stopping.
     pub(super) fn ask(
         &self,
         what: crawl::Request,
-    ) -> Result<(Uuid, oneshot::Receiver<Outcome>), Full> {
+    ) -> Result<(Uuid, oneshot::Receiver<Outcome>), Refused> {
+        // What is taken between the asking and the closing of the table would be given up at once.
+        if *self.shutdown.borrow() {
+            return Err(Refused::Stopping);
+        }
         let (told, outcome) = oneshot::channel();
         let id = Uuid::new_v4();
         let now_ms = self.clock.now_ms();
@@ -72,9 +78,9 @@ impl Jobs {
     }
 
     /// Runs jobs until it is asked to stop, and then until those that run have ended.
-    pub(super) async fn run<H: Handler>(&self, handler: Arc<H>, shutdown: Shutdown) -> Result<()> {
+    pub(super) async fn run<H: Handler>(&self, handler: Arc<H>) -> Result<()> {
         let mut running = JoinSet::new();
-        let mut stop = std::pin::pin!(requested(shutdown));
+        let mut stop = std::pin::pin!(requested(self.shutdown.clone()));
         loop {
             while let Some((id, what)) = self.begin() {
                 let (report, progress) = Reporter::new();

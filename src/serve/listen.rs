@@ -1,13 +1,14 @@
 //! Connections: so many at once, each of which has to say what it wants in time.
 
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::Service;
+use hyper::service::{Service, service_fn};
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -24,8 +25,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long to wait after a connection could not be taken, as where too many files are open.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Answers until it is asked to stop; then no connection is taken, and those that are open end with the answer
-/// that they wait for. Dropped, it cuts them off.
+/// Answers until it is asked to stop; then no connection is taken, those that wait for an answer end with it, and
+/// those that have not said yet what they want are cut off. Dropped, it cuts all off.
 pub(super) async fn answer(
     listener: TcpListener,
     router: Router,
@@ -63,6 +64,11 @@ where
 {
     // Small answers go at once.
     stream.set_nodelay(true).ok();
+    let is_asked = AtomicBool::new(false);
+    let service = service_fn(|request| {
+        is_asked.store(true, Ordering::Relaxed);
+        service.call(request)
+    });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
@@ -71,7 +77,11 @@ where
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,
         () = requested(shutdown) => {
+            // It ends a connection that rests between two requests, and waits for the first one.
             serving.as_mut().graceful_shutdown();
+            if !is_asked.load(Ordering::Relaxed) {
+                return;
+            }
             serving.await
         }
     };
@@ -87,6 +97,33 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
+
+    #[tokio::test]
+    async fn a_head_that_has_not_come_does_not_hold_up_a_stop() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (asked, stop) = watch::channel(false);
+        let mut serving = JoinSet::new();
+        serving.spawn(answer(listener, Router::new(), stop));
+        let half = async || {
+            let mut slow = TcpStream::connect(address).await.unwrap();
+            slow.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+            slow
+        };
+        let (silent, mut first) = (TcpStream::connect(address).await.unwrap(), half().await);
+        // One that comes later was answered, and so they were taken; it too begins another one.
+        let mut second = half().await;
+        second.write_all(b"host: a\r\n\r\n").await.unwrap();
+        let mut status = [0; 12];
+        second.read_exact(&mut status).await.unwrap();
+        assert_eq!(&status, b"HTTP/1.1 404");
+        second.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+        asked.send_replace(true);
+        let ended = tokio::time::timeout(HEAD_TIMEOUT / 2, serving.join_next()).await;
+        ended.unwrap().unwrap().unwrap().unwrap();
+        assert_eq!(first.read(&mut status).await.unwrap_or_default(), 0);
+        drop(silent);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_head_that_never_ends_is_given_up() {

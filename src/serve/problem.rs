@@ -47,6 +47,10 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, detail)
     }
 
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// With the seconds after which asking again makes sense.
     pub(super) fn again_after(self, seconds: u32) -> Self {
         Self {

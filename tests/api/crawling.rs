@@ -90,6 +90,10 @@ async fn no_file_and_no_private_address_is_crawled_for_others() {
         )
         .await
         .problem(400);
+    let endless = json!({"user": "Ada".repeat(100), "link": site.link("/held")});
+    let told = caller.post("/v1/crawl", &endless).await.problem(400);
+    let answer = caller.post(SEED, &endless).await.good();
+    assert_eq!(answer["body"], format!("An error occurred: {told}"));
     let order = json!({"user": "Ada", "link": site.link("/held")});
     let accepted = caller.post("/v1/crawl", &order).await;
     let job = ended(&caller, accepted.header("location")).await;

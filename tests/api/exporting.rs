@@ -2,13 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+use tokio::io::AsyncReadExt as _;
 
 use super::PAGES;
 use crate::support::api::{Caller, config, filled};
-use crate::support::app::App;
+use crate::support::app::{App, pages};
 use crate::support::binary;
 
 fn lines(text: &str) -> Vec<Value> {
@@ -161,4 +164,25 @@ async fn an_empty_index_is_an_empty_export() {
     assert_eq!((out.as_str(), &manifest["lines"]), ("", &Value::from(0)));
     assert_eq!(manifest["sha256"], digest(""));
     app.stop().await;
+}
+
+/// More than a pipe and all that waits before it take, so that whoever writes it waits for a reader.
+#[tokio::test]
+async fn an_export_that_nobody_reads_still_hears_a_signal() {
+    let data = tempfile::tempdir().unwrap();
+    let words: Vec<_> = (0..200_000).map(|number| format!("word{number}")).collect();
+    let pages = pages(&[("Long", &words.join(" "))]);
+    assert_eq!(binary::crawl(data.path(), pages.path()).code, Some(0));
+    let mut command = tokio::process::Command::from(binary::program(data.path()));
+    let command = command.args(["export", "--what", "documents"]);
+    let command = command.stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut export = command.kill_on_drop(true).spawn().unwrap();
+    // It writes, and from here on nobody reads.
+    let mut out = export.stdout.take().unwrap();
+    assert_eq!(out.read_u8().await.unwrap(), b'{');
+    let process = export.id().unwrap().to_string();
+    let sent = Command::new("kill").args(["-TERM", &process]).status();
+    assert!(sent.unwrap().success());
+    let ended = tokio::time::timeout(Duration::from_mins(1), export.wait()).await;
+    assert_eq!(ended.unwrap().unwrap().code(), Some(130));
 }

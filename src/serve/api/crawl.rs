@@ -13,25 +13,30 @@ use uuid::Uuid;
 
 use super::super::Shared;
 use super::super::extract::{Body, Segments};
-use super::super::jobs::{self, Counts, State as JobState};
+use super::super::jobs::{self, Counts, Refused, State as JobState};
 use super::super::problem::Problem;
 use super::said;
 use crate::command::Library;
 use crate::crawl;
 use crate::moment::rfc3339;
 
-/// How long whoever found the queue full waits before asking again, in seconds.
+/// How long whoever found the queue full, or closed, waits before asking again, in seconds.
 const FULL_SECONDS: u32 = 30;
+
+/// Characters of a name, which goes into every document.
+const USER_LENGTH_MAX: usize = 256;
+/// Characters of a link; longer ones are no page's, and each waiting job keeps its own.
+const LINK_LENGTH_MAX: usize = 8_192;
 
 /// What is to be crawled, and whose it is.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Order {
     /// Whose it is: a full name, or the id of somebody who is stored.
-    #[schema(pattern = r"\S")]
+    #[schema(pattern = r"\S", max_length = 256)]
     user: String,
     /// An http or https link: a page, a feed's home, a repository.
-    #[schema(format = "iri", pattern = "^https?://[0-9A-Za-z]")]
+    #[schema(format = "iri", pattern = "^https?://[0-9A-Za-z]", max_length = 8192)]
     link: String,
 }
 
@@ -92,6 +97,9 @@ pub(crate) struct Progress {
         (status = TOO_MANY_REQUESTS, description = "As many crawls wait as may", body = Problem,
             content_type = "application/problem+json",
             headers(("retry-after" = i32, description = "Seconds"))),
+        (status = SERVICE_UNAVAILABLE, description = "The process is stopping, or answers too many already", body = Problem,
+            content_type = "application/problem+json",
+            headers(("retry-after" = i32, description = "Seconds"))),
     ),
 )]
 pub(crate) async fn order<L: Library>(
@@ -100,7 +108,7 @@ pub(crate) async fn order<L: Library>(
 ) -> Result<Response, Problem> {
     said("user", &order.user)?;
     let what = what(&order.user, &order.link)?;
-    let (id, _) = shared.jobs.ask(what).map_err(|jobs::Full| full())?;
+    let (id, _) = shared.jobs.ask(what).map_err(refusal)?;
     let job = shared
         .jobs
         .get(id)
@@ -133,6 +141,8 @@ pub(crate) async fn job<L: Library>(
 
 /// What the crawl is asked; never a file of this machine, which is the owner's to give.
 pub(super) fn what(user: &str, link: &str) -> Result<crawl::Request, Problem> {
+    bounded("user", user, USER_LENGTH_MAX)?;
+    bounded("link", link, LINK_LENGTH_MAX)?;
     let link = link.trim();
     match Url::parse(link) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(crawl::Request {
@@ -148,9 +158,27 @@ pub(super) fn what(user: &str, link: &str) -> Result<crawl::Request, Problem> {
     }
 }
 
-fn full() -> Problem {
-    let detail = "as many crawls wait as serve.crawls_waiting_max allows";
-    Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).again_after(FULL_SECONDS)
+fn bounded(name: &str, text: &str, length_max: usize) -> Result<(), Problem> {
+    let length = text.chars().count();
+    if length > length_max {
+        let detail = format!("{name}: it has {length} characters; at most {length_max} are taken");
+        return Err(Problem::bad(detail));
+    }
+    Ok(())
+}
+
+/// Why no job was made of it, and when to ask again.
+pub(super) fn refusal(refused: Refused) -> Problem {
+    match refused {
+        Refused::Full => {
+            let detail = "as many crawls wait as serve.crawls_waiting_max allows; ask again later";
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).again_after(FULL_SECONDS)
+        }
+        Refused::Stopping => {
+            let detail = "the process is stopping and begins no crawl; ask again when it is back";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).again_after(FULL_SECONDS)
+        }
+    }
 }
 
 fn unknown(id: &str) -> Problem {
@@ -188,6 +216,8 @@ impl Job {
 
 #[cfg(test)]
 mod tests {
+    use utoipa::PartialSchema as _;
+
     use super::*;
 
     #[test]
@@ -202,5 +232,22 @@ mod tests {
         ] {
             assert!(what("Ada", link).is_err(), "{link}");
         }
+    }
+
+    #[test]
+    fn a_name_and_a_link_are_taken_up_to_the_lengths_that_are_described() {
+        let schema = serde_json::to_value(Order::schema()).unwrap();
+        let described = |name: &str| schema["properties"][name]["maxLength"].as_u64().unwrap();
+        let of = |length: u64| "å".repeat(usize::try_from(length).unwrap());
+        let (user, link) = (described("user"), described("link"));
+        assert_eq!((user, link), (256, 8_192));
+        let start = "https://example.org/";
+        let rest = link - start.len() as u64;
+        let longest = format!("{start}{}", of(rest));
+        assert!(what(&of(user), &longest).is_ok());
+        let told = what(&of(user + 1), &longest).unwrap_err();
+        assert!(told.detail().starts_with("user: it has 257"), "{told:?}");
+        let told = what("Ada", &format!("{longest}å")).unwrap_err();
+        assert!(told.detail().starts_with("link: it has 8193"), "{told:?}");
     }
 }

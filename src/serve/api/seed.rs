@@ -14,9 +14,8 @@ use uuid::Uuid;
 
 use super::super::Shared;
 use super::super::extract::whole;
-use super::super::jobs::Full;
 use super::super::problem::Problem;
-use super::crawl::what;
+use super::crawl::{refusal, what};
 use crate::command::Library;
 
 /// What the function answers.
@@ -50,8 +49,8 @@ pub(crate) enum Answer {
     request_body(
         content = Option<Value>,
         content_type = "application/json",
-        description = "`user`: a full name, and `link`: an http or https link. The media type is not looked at, and \
-            whatever else is sent is answered as the function did.",
+        description = "`user`: a full name of at most 256 characters, and `link`: an http or https link of at most \
+            8,192. The media type is not looked at, and whatever else is sent is answered as the function did.",
         example = json!({"user": "Ada Lovelace", "link": "https://example.org/article"}),
     ),
     responses((status = OK, description = "How it went stands in the body", body = Answer)),
@@ -81,14 +80,12 @@ pub(crate) async fn invoke<L: Library>(
         let why = "expected string or bytes-like object, got 'NoneType'";
         return Ok(raised("TypeError", why.to_owned()));
     };
-    let outcome = match what(user, link) {
-        Ok(what) => match shared.jobs.ask(what) {
-            Ok((_, outcome)) => outcome
-                .await
-                .unwrap_or_else(|_| Err("it was stopped".to_owned())),
-            Err(Full) => Err("too many crawls wait already, ask again later".to_owned()),
-        },
-        Err(_) => Err(format!("{link} is no http or https link")),
+    let asked = what(user, link).and_then(|what| shared.jobs.ask(what).map_err(refusal));
+    let outcome = match asked {
+        Ok((_, outcome)) => outcome
+            .await
+            .unwrap_or_else(|_| Err("it was stopped".to_owned())),
+        Err(problem) => Err(problem.detail().to_owned()),
     };
     Ok(Json(match outcome {
         Ok(_) => Answer::Returned {

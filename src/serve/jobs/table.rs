@@ -50,9 +50,14 @@ pub(crate) struct Job {
     pub(crate) progress: Option<Progress>,
 }
 
-/// As many wait as may.
+/// Why a crawl is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Full;
+pub(crate) enum Refused {
+    /// As many wait as may.
+    Full,
+    /// The process is stopping, and begins none any more.
+    Stopping,
+}
 
 /// What bounds the table.
 #[derive(Debug, Clone, Copy)]
@@ -98,11 +103,14 @@ impl Table {
         id: Uuid,
         what: crawl::Request,
         (now_ms, told): (u64, oneshot::Sender<Outcome>),
-    ) -> Result<(), Full> {
+    ) -> Result<(), Refused> {
+        if self.is_closed {
+            return Err(Refused::Stopping);
+        }
         // One that is asked for now and has its turn at once waits for a moment too.
         let free = self.limits.at_once.saturating_sub(self.running);
-        if self.is_closed || self.waiting.len() >= self.limits.waiting_max + free {
-            return Err(Full);
+        if self.waiting.len() >= self.limits.waiting_max + free {
+            return Err(Refused::Full);
         }
         let job = Job {
             what,
@@ -214,7 +222,7 @@ mod tests {
         })
     }
 
-    fn ask(table: &mut Table, number: u128) -> Result<oneshot::Receiver<Outcome>, Full> {
+    fn ask(table: &mut Table, number: u128) -> Result<oneshot::Receiver<Outcome>, Refused> {
         let what = crawl::Request {
             target: format!("https://example.org/{number}"),
             author: "Ada".into(),
@@ -260,7 +268,7 @@ mod tests {
         let _keep: Vec<_> = (1..=2)
             .map(|number| ask(&mut table, number).unwrap())
             .collect();
-        assert_eq!(ask(&mut table, 3).unwrap_err(), Full);
+        assert_eq!(ask(&mut table, 3).unwrap_err(), Refused::Full);
         for number in 1..=3 {
             let (id, _) = table.begin(0).unwrap();
             table.end(id, Err("no".into()), 0);
@@ -277,5 +285,7 @@ mod tests {
         table.give_up("stopped");
         assert_eq!(asked.try_recv().unwrap(), Err("stopped".into()));
         assert!(table.begin(0).is_none());
+        // Who comes later hears that, and not that there is no room.
+        assert_eq!(ask(&mut table, 2).unwrap_err(), Refused::Stopping);
     }
 }

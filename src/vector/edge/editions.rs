@@ -333,15 +333,19 @@ impl<E: Embedder> Editions for EdgeEditions<E> {
     }
 
     async fn remove(&self, number: u32) -> Result<()> {
-        let slot = {
-            let mut state = self.state.lock().await;
+        let holders = {
+            let state = self.state.lock().await;
             if !state.register.removing.contains(&number) {
                 return Ok(());
             }
-            state.open.remove(&number)
+            state.open.get(&number).map(|slot| slot.holders.clone())
         };
-        if let Some(Slot { index, holders }) = slot {
+        // Only afterwards is it forgotten: whoever is cancelled while he waits waits again.
+        if let Some(holders) = holders {
             holders.closed().await;
+        }
+        let slot = self.state.lock().await.open.remove(&number);
+        if let Some(Slot { index, .. }) = slot {
             // Closing an engine waits for its threads.
             let close = tokio::task::spawn_blocking(move || drop(index));
             close.await.map_err(|_| Error::Stopped {

@@ -19,16 +19,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
-use tokio::sync::{Mutex, OnceCell, watch};
+use tokio::sync::{OnceCell, watch};
 
 use super::register::{self, Stored};
 use super::settings::Settings;
 use super::{QdrantStore, alias, control};
 use crate::feature::embed::Embedder;
-use crate::reindex::{Configured, Edition, Editions, Event, Index, Opening, Register, Standing};
+use crate::reindex::{
+    Configured, Edition, Editions, Event, Index, Opening, Register, Searched, Standing,
+};
 use crate::{Error, Recovery, Result};
 
 type OwnedOpener<E> = Box<dyn Fn(Value) -> Opening<'static, E> + Send + Sync>;
@@ -40,7 +42,8 @@ pub struct QdrantEditions<E> {
     opener: OwnedOpener<E>,
     /// What is asked about the index as a whole.
     base: OnceCell<QdrantStore>,
-    open: Mutex<BTreeMap<u32, Slot<E>>>,
+    /// Each is opened by itself: one that takes long keeps nobody from another.
+    open: Mutex<Slots<E>>,
 }
 
 impl<E> fmt::Debug for QdrantEditions<E> {
@@ -50,6 +53,8 @@ impl<E> fmt::Debug for QdrantEditions<E> {
             .finish_non_exhaustive()
     }
 }
+
+type Slots<E> = BTreeMap<u32, Arc<OnceCell<Slot<E>>>>;
 
 /// An edition that this process has opened, and who holds it here.
 struct Slot<E> {
@@ -88,7 +93,7 @@ impl<E: Embedder> QdrantEditions<E> {
     /// As [`QdrantStore::open`]; why the model of the index cannot be opened.
     pub async fn start(&self) -> Result<()> {
         self.register().await?;
-        Editions::open(self).await.map(drop)
+        self.searched().await.map(drop)
     }
 
     async fn base(&self) -> Result<&QdrantStore> {
@@ -134,10 +139,9 @@ impl<E: Embedder> QdrantEditions<E> {
             }
         }
         let needed = register.needed();
-        self.open
-            .lock()
-            .await
-            .retain(|number, _| needed.contains(number) || register.removing.contains(number));
+        self.slots(|open| {
+            open.retain(|number, _| needed.contains(number) || register.removing.contains(number));
+        });
         Ok(Standing {
             register,
             current,
@@ -148,17 +152,20 @@ impl<E: Embedder> QdrantEditions<E> {
 
     /// Opens an edition, once.
     async fn index(&self, edition: &Edition) -> Result<Index<QdrantStore, E>> {
-        let mut open = self.open.lock().await;
-        if let Some(slot) = open.get(&edition.number) {
-            return Ok(slot.lend());
-        }
+        let slot = self.slots(|open| Arc::clone(open.entry(edition.number).or_default()));
+        let opened = slot.get_or_try_init(|| self.opened(edition)).await;
+        opened.map(Slot::lend)
+    }
+
+    async fn opened(&self, edition: &Edition) -> Result<Slot<E>> {
         let digest = &edition.model.digest;
-        let known = open.values().map(|slot| &slot.index.embedder);
-        let known = known
-            .into_iter()
-            .find(|known| known.model().digest == *digest);
+        let known = self.slots(|open| {
+            let mut known = open.values().filter_map(|slot| slot.get());
+            let known = known.find(|slot| slot.index.embedder.model().digest == *digest);
+            known.map(|slot| Arc::clone(&slot.index.embedder))
+        });
         let embedder = match known {
-            Some(known) => Arc::clone(known),
+            Some(known) => known,
             None => self.model_of(edition).await?,
         };
         let number = alias::Edition::Number(edition.number);
@@ -169,9 +176,15 @@ impl<E: Embedder> QdrantEditions<E> {
             embedder,
             held: None,
         };
-        let holders = watch::channel(()).0;
-        let slot = open.entry(edition.number);
-        Ok(slot.or_insert(Slot { index, holders }).lend())
+        Ok(Slot {
+            index,
+            holders: watch::channel(()).0,
+        })
+    }
+
+    fn slots<T>(&self, work: impl FnOnce(&mut Slots<E>) -> T) -> T {
+        // Nothing that is done with them can be left half done.
+        work(&mut self.open.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The model of an edition. Another one takes its place only where nobody knows how its own is
@@ -255,6 +268,18 @@ impl<E: Embedder> Editions for QdrantEditions<E> {
         }
     }
 
+    async fn searched(&self) -> Result<Searched<QdrantStore, E>> {
+        loop {
+            let register = self.register().await?.register;
+            match self.index(&register.current).await {
+                Ok(current) => return Ok(Searched { register, current }),
+                // What could not be opened may be removed by now.
+                Err(error) if self.register().await?.register == register => return Err(error),
+                Err(_) => {}
+            }
+        }
+    }
+
     fn configured(&self) -> Edition {
         self.configured.edition.clone()
     }
@@ -296,11 +321,11 @@ impl<E: Embedder> Editions for QdrantEditions<E> {
         if !register.removing.contains(&number) {
             return Ok(());
         }
-        let slot = self.open.lock().await.remove(&number);
-        if let Some(Slot { index, holders }) = slot {
-            drop(index);
-            holders.closed().await;
+        let slot = self.slots(|open| open.get(&number).cloned());
+        if let Some(slot) = slot.as_ref().and_then(|slot| slot.get()) {
+            slot.holders.closed().await;
         }
+        self.slots(|open| open.remove(&number));
         let base = self.base().await?;
         if base.aliased_edition().await? == Some(number) {
             base.point_aliases(register.current.number).await?;

@@ -128,7 +128,7 @@ async fn an_index_is_asked_with_the_model_that_it_was_made_with() {
     let folder = subject.folder;
     drop(subject.editions);
     let editions = open(folder.path(), DIMENSION + 1).await;
-    let open = editions.open().await.unwrap();
+    let open = editions.searched().await.unwrap();
     assert_eq!(open.current.embedder.model().dimension, DIMENSION);
     let note = open.note(&editions.configured()).unwrap();
     assert!(note.contains("hash-4 and is asked with it"), "{note}");
@@ -136,11 +136,8 @@ async fn an_index_is_asked_with_the_model_that_it_was_made_with() {
     let open = editions.open().await.unwrap();
     let next = open.next.as_ref().unwrap();
     assert_eq!(next.embedder.model().dimension, DIMENSION + 1);
-    assert!(
-        open.note(&editions.configured())
-            .unwrap()
-            .contains("under way")
-    );
+    let note = open.searched().note(&editions.configured()).unwrap();
+    assert!(note.contains("under way"), "{note}");
 }
 
 #[tokio::test]

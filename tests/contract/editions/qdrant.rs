@@ -1,7 +1,8 @@
 //! The editions on a Qdrant server over the suite, and what only several processes meet.
 
-use std::future::ready;
+use std::future::{pending, ready};
 use std::sync::Arc;
+use std::time::Duration;
 
 use lockstep::feature::embed::Embedder as _;
 use lockstep::feature::embed::hash::HashEmbedder;
@@ -25,7 +26,7 @@ pub(crate) struct Served {
 }
 
 /// The index as a process with a model of so many values has it. A recipe of 0 stands for a model that is
-/// gone.
+/// gone, one of 1 for a model that is never opened.
 fn with(server: &Arc<Server>, dimension: usize) -> Served {
     let embedder = HashEmbedder::new(dimension);
     let configured = Configured {
@@ -38,6 +39,9 @@ fn with(server: &Arc<Server>, dimension: usize) -> Served {
         embedder: Arc::new(embedder),
     };
     let opener = |recipe: Value| -> Opening<'static, HashEmbedder> {
+        if recipe == 1 {
+            return Box::pin(pending());
+        }
         Box::pin(ready(match recipe.as_u64() {
             Some(dimension) if dimension > 0 => {
                 Ok(HashEmbedder::new(usize::try_from(dimension).unwrap()))
@@ -128,7 +132,7 @@ async fn what_one_process_begins_another_one_fills_and_a_third_one_searches() {
     // Its settings name another model; the worker has to open that one by itself.
     let new = with(&old.server, 8);
     new.editions.start().await.unwrap();
-    let open = new.editions.open().await.unwrap();
+    let open = new.editions.searched().await.unwrap();
     assert_eq!(open.current.embedder.model().dimension, DIMENSION);
     assert!(open.note(&new.editions.configured()).is_some());
     assert!(new.editions.begin().await.unwrap());
@@ -221,4 +225,30 @@ async fn a_model_that_cannot_be_opened_stops_who_writes_and_nobody_who_searches(
     happened(&elsewhere, &[Event::Switched]).await;
     let error = served.editions.open().await.unwrap_err();
     assert!(error.chain().contains("cannot be opened here"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_model_that_is_still_being_opened_keeps_nobody_from_searching() {
+    let served = Served::open().await;
+    mark(&served, false, "old").await;
+    // Its recipe is read as 1.
+    let elsewhere = with(&served.server, 1001);
+    elsewhere.editions.start().await.unwrap();
+    elsewhere.editions.begin().await.unwrap();
+    let searching = async {
+        // Often enough that the other one is where he waits.
+        for _ in 0..20 {
+            let open = served.editions.searched().await.unwrap();
+            assert!(open.register.next.is_some());
+        }
+    };
+    tokio::select! {
+        biased;
+        _ = served.editions.open() => panic!("nothing opens that model"),
+        done = tokio::time::timeout(Duration::from_mins(1), searching) => done.unwrap(),
+    }
+    // Nor from giving it up.
+    happened(&elsewhere, &[Event::Abandoned]).await;
+    served.editions.remove(2).await.unwrap();
+    assert_eq!(marked(&served).await, (vec!["old".into()], None));
 }

@@ -12,6 +12,7 @@ mod diverse;
 mod fuse;
 mod gather;
 mod join;
+mod overtaken;
 mod query;
 mod question;
 mod rank;

@@ -4,7 +4,7 @@
 //! points by meaning ─┐
 //!                    ├─fuse──> documents, best first ──some at a time──> manifests, floors ──> hits
 //! points by words ───┘              ▲                                       │
-//!                                   └──────────── ask for more ◄────────────┘ too few
+//!                                   └──────────── ask for more ◄────────────┘ too few, or overtaken
 //! ```
 //!
 //! Manifests hold whole texts, so that only those of documents that may be shown are read.
@@ -14,7 +14,7 @@ use futures_util::future::try_join;
 use super::query::{Mode, Query};
 use super::rank::{self, Grouped, Next};
 use super::title::Asked;
-use super::{diverse, fuse, join};
+use super::{diverse, fuse, join, overtaken};
 use crate::Result;
 use crate::change::PointId;
 use crate::vector::lexical::Words;
@@ -24,6 +24,9 @@ use crate::vector::{By, Near, Nearest, Only, Select, VectorStore};
 const SPARE: usize = 8;
 /// Hits whose passages get their neighbours; who asks for more reads on by program.
 const JOINED_MAX: usize = 50;
+/// Times that the points are looked for again where a document was replaced meanwhile. Points that a crash left
+/// behind look the same until they are collected, and cost that much.
+const AGAIN_MAX: usize = 2;
 /// Of so many times the documents wanted the diverse ones are chosen, within the number below.
 const CHOICE: usize = 3;
 const CHOICE_MAX: usize = 100;
@@ -46,11 +49,14 @@ pub(super) struct Question<'a> {
 pub(super) struct Found {
     pub(super) hits: Vec<Grouped>,
     pub(super) note: Option<String>,
+    /// One that is there is missing: it was replaced between the look for points and that for manifests.
+    is_overtaken: bool,
 }
 
 /// Asks, and asks for more until there are enough documents or no more points.
 pub(super) async fn gather<V: VectorStore>(store: &V, question: &Question<'_>) -> Result<Found> {
     let mut limit = rank::first_ask(question.wanted, question.mode);
+    let mut again = 0;
     loop {
         let meaning = question.meaning.clone().map(By::Meaning);
         let words = question.words.clone().map(By::Words);
@@ -59,6 +65,10 @@ pub(super) async fn gather<V: VectorStore>(store: &V, question: &Question<'_>) -
         let got = meaning.len().max(words.len());
         let scored = fuse::fuse(question.mode, meaning, words);
         let mut found = held(store, question, &scored).await?;
+        if found.is_overtaken && again < AGAIN_MAX {
+            again += 1;
+            continue;
+        }
         match rank::next_ask(limit, got, found.hits.len(), question.wanted) {
             Next::Ask(more) => limit = more,
             next @ (Next::Enough | Next::GaveUp) => {
@@ -103,6 +113,7 @@ async fn held<V: VectorStore>(
     let mut found = Found {
         hits: Vec::new(),
         note: None,
+        is_overtaken: false,
     };
     let mut batches = keys.chunks(question.wanted + SPARE);
     loop {
@@ -114,6 +125,7 @@ async fn held<V: VectorStore>(
         let control = store.control().await?;
         found.hits = rank::group(question, scored, &manifests, &control);
         if batch.is_none() || found.hits.len() >= question.wanted {
+            found.is_overtaken = overtaken::is_overtaken(scored, &found.hits, &manifests, &control);
             found.hits.truncate(question.wanted);
             return Ok(found);
         }

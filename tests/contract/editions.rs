@@ -40,6 +40,7 @@ macro_rules! suite {
             the_old_edition_goes_after_the_switch,
             what_was_given_up_leaves_nothing,
             nothing_is_removed_while_somebody_holds_it,
+            of_two_who_remove_at_once_none_meets_half_an_edition,
             what_is_written_to_goes_on_after_the_old_edition_is_gone,
             a_search_by_words_reads_its_own_edition,
         }
@@ -187,6 +188,20 @@ pub(crate) async fn nothing_is_removed_while_somebody_holds_it<S: Subject>(subje
     drop(held);
     removal.await.unwrap();
     assert!(!subject.has_files(2).await);
+}
+
+/// As whoever gives an edition up does, and whoever drives it.
+pub(crate) async fn of_two_who_remove_at_once_none_meets_half_an_edition<S: Subject>(subject: S) {
+    let editions = subject.editions();
+    for number in 2..8 {
+        assert!(editions.begin().await.unwrap());
+        mark(&subject, true, "new").await;
+        happened(&subject, &[Event::Abandoned]).await;
+        let (one, two) = tokio::join!(editions.remove(number), editions.remove(number));
+        one.unwrap();
+        two.unwrap();
+        assert!(!subject.has_files(number).await);
+    }
 }
 
 pub(crate) async fn what_is_written_to_goes_on_after_the_old_edition_is_gone<S: Subject>(

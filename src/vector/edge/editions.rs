@@ -48,6 +48,8 @@ pub struct EdgeEditions<E> {
     state: Mutex<State<E>>,
     /// One edition is made at a time.
     making: Mutex<()>,
+    /// Held by whoever removes one, until its engine is closed and its files are gone.
+    removing: Arc<Mutex<()>>,
 }
 
 #[derive(Debug)]
@@ -109,6 +111,7 @@ impl<E: Embedder> EdgeEditions<E> {
             folder: folder.to_owned(),
             configured,
             making: Mutex::default(),
+            removing: Arc::default(),
         };
         new.start(opener, unreadable).await?;
         Ok(new)
@@ -225,7 +228,8 @@ impl<E: Embedder> EdgeEditions<E> {
         found.extend(self.numbers_of_folders()?);
         found.retain(|number| !registered(number));
         for number in found {
-            self.remove_files(number).await?;
+            let folder = self.folder_of(number);
+            blocking(move || remove_files(&folder)).await?;
             let remove = move |rows: &Transaction<'_>| Ok(Tables::new(rows, number).remove()?);
             self.database.write(Durability::Ordered, remove).await?;
         }
@@ -246,18 +250,6 @@ impl<E: Embedder> EdgeEditions<E> {
             found.extend(number.and_then(|number| number.parse::<u32>().ok()));
         }
         Ok(found)
-    }
-
-    async fn remove_files(&self, number: u32) -> Result<()> {
-        let folder = self.folder_of(number);
-        let remove = move || match fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(unremovable(&folder, &error)),
-            _ => Ok(()),
-        };
-        let removed = tokio::task::spawn_blocking(remove).await;
-        removed.map_err(|_| Error::Stopped {
-            part: "the removal of an edition",
-        })?
     }
 
     async fn save(&self, register: &Register) -> Result<()> {
@@ -333,6 +325,7 @@ impl<E: Embedder> Editions for EdgeEditions<E> {
     }
 
     async fn remove(&self, number: u32) -> Result<()> {
+        let one = Arc::clone(&self.removing).lock_owned().await;
         let holders = {
             let state = self.state.lock().await;
             if !state.register.removing.contains(&number) {
@@ -345,14 +338,15 @@ impl<E: Embedder> Editions for EdgeEditions<E> {
             holders.closed().await;
         }
         let slot = self.state.lock().await.open.remove(&number);
-        if let Some(Slot { index, .. }) = slot {
+        let folder = self.folder_of(number);
+        // To its end, whoever is cancelled: nobody else is to remove the files of an engine that is still closing.
+        blocking(move || {
+            let _one = one;
             // Closing an engine waits for its threads.
-            let close = tokio::task::spawn_blocking(move || drop(index));
-            close.await.map_err(|_| Error::Stopped {
-                part: "the vector engine",
-            })?;
-        }
-        self.remove_files(number).await?;
+            drop(slot);
+            remove_files(&folder)
+        })
+        .await?;
         let remove = move |rows: &Transaction<'_>| Ok(Tables::new(rows, number).remove()?);
         self.database.write(Durability::Ordered, remove).await?;
         let mut state = self.state.lock().await;
@@ -361,6 +355,20 @@ impl<E: Embedder> Editions for EdgeEditions<E> {
             state.register = after;
         }
         Ok(())
+    }
+}
+
+async fn blocking(work: impl FnOnce() -> Result<()> + Send + 'static) -> Result<()> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|_| Error::Stopped {
+        part: "the removal of an edition",
+    })?
+}
+
+fn remove_files(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(unremovable(folder, &error)),
+        _ => Ok(()),
     }
 }
 

@@ -50,6 +50,7 @@ mod remote;
 mod repository;
 pub mod schedule;
 mod settings;
+mod settled;
 mod sift;
 mod target;
 mod visit;
@@ -190,9 +191,15 @@ pub async fn crawl<S: Source + Logbook>(
 /// # Errors
 /// [`Error::Config`] for an argument that names nothing.
 pub async fn named(request: &Request) -> Result<String> {
+    Ok(placed(request).await?.0)
+}
+
+/// The same, and what a folder looks like.
+async fn placed(request: &Request) -> Result<(String, Option<Kind>)> {
     let (text, kind) = (request.target.clone(), request.as_kind.clone());
     let resolved = blocking(move || resolve(Target::parse(&text, kind, target::look)?));
-    Ok(resolved.await?.1)
+    let (target, link) = resolved.await?;
+    Ok((link, target.kind()))
 }
 
 /// Crawls, whoever else does.

@@ -31,8 +31,9 @@ const STACK_BYTES: usize = 16 << 20;
 ///
 /// Blocks; returns early when nobody listens any more.
 pub(crate) fn folder(root: &Path, context: &Context, harvest: &Harvest) -> Result<()> {
-    let mut files = Vec::new();
+    let (mut files, mut is_empty) = (Vec::new(), true);
     for step in steps(root, false) {
+        is_empty &= matches!(step, Step::Failed(_));
         match step {
             Step::File(path, bytes) if is_page(&path) => files.push((path, bytes)),
             Step::File(..) => {}
@@ -41,6 +42,9 @@ pub(crate) fn folder(root: &Path, context: &Context, harvest: &Harvest) -> Resul
             }
             Step::Failed(why) => harvest.send(Found::Unseen(Skipped::one(context.root(), why))),
         }
+    }
+    if is_empty {
+        harvest.send(holds_nothing(context));
     }
     harvest.send(Found::Total(files.len()));
     let threads = thread::available_parallelism()
@@ -83,6 +87,12 @@ fn read_batch(batch: &[(PathBuf, u64)], context: &Context) -> Result<Vec<Found>>
         }
         Ok(found)
     })
+}
+
+/// A folder in which there is nothing at all: a volume that is not mounted looks like that.
+pub(crate) fn holds_nothing(context: &Context) -> Found {
+    let why = "it holds nothing, as a volume that is not mounted; what is stored of it stays";
+    Found::Unseen(Skipped::one(context.root(), why.to_owned()))
 }
 
 /// Reads one page from disk; one that is too large costs nothing.

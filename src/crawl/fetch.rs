@@ -25,8 +25,6 @@ const AGENT: &str = "lockstep";
 const REDIRECTS_MAX: usize = 5;
 /// How often one address is asked that asks for patience.
 const ATTEMPTS_MAX: usize = 3;
-/// How long a host is left alone that has too many requests and does not say for how long.
-const BUSY_MS: u64 = 30_000;
 /// Bytes read of a robots.txt, as RFC 9309 asks at least; what is behind them says nothing.
 const ROBOTS_BYTES_MAX: usize = 512 * 1024;
 
@@ -61,6 +59,9 @@ const LISTS: Kinds = Kinds {
 pub(crate) struct Fetched {
     /// Where it was in the end, after redirects.
     pub(crate) url: Url,
+    /// The links on the way there, from the one that was asked on, where each said that it has moved for good;
+    /// else none.
+    pub(crate) moved_from: Vec<Url>,
     /// Its bytes, decompressed.
     pub(crate) bytes: Vec<u8>,
     /// The charset that the header names.
@@ -170,7 +171,7 @@ impl Fetcher {
         known: Option<&Page>,
     ) -> Result<Option<Fetched>> {
         let fail = |stop: Stop| stop.of(start);
-        let mut url = start.clone();
+        let (mut url, mut moved_from, mut is_for_good) = (start.clone(), Vec::new(), true);
         for _ in 0..=REDIRECTS_MAX {
             self.guard
                 .permit(&url)
@@ -180,7 +181,11 @@ impl Fetcher {
             let known = known.filter(|known| known.at == url.as_str());
             let (step, _turn) = self.ask_in_turn(&url, known).await.map_err(fail)?;
             match step {
-                Step::Moved(next) => url = next,
+                Step::Moved(next, for_good) => {
+                    moved_from.push(std::mem::replace(&mut url, next));
+                    // What is elsewhere for now may be back tomorrow.
+                    is_for_good &= for_good;
+                }
                 Step::Same => return Ok(None),
                 Step::Arrived(response) => {
                     let charset = accept(&response, kinds).map_err(fail)?;
@@ -189,6 +194,7 @@ impl Fetcher {
                     let bytes = read(response, self.page_bytes_max, start).await?;
                     return Ok(Some(Fetched {
                         url,
+                        moved_from: Some(moved_from).filter(|_| is_for_good).unwrap_or_default(),
                         bytes,
                         charset,
                         etag,
@@ -244,7 +250,7 @@ impl Fetcher {
             self.guard.permit(&at).map_err(Stop::Why)?;
             let (step, _turn) = self.ask_in_turn(&at, None).await?;
             match step {
-                Step::Moved(next) => at = next,
+                Step::Moved(next, _) => at = next,
                 Step::Same => break,
                 Step::Arrived(response) => {
                     let status = response.status();
@@ -279,7 +285,7 @@ impl Fetcher {
             let now_ms = self.manners.clock().now_ms();
             let busy = match &step {
                 Step::Arrived(response) => busy(response, now_ms),
-                Step::Moved(_) | Step::Same => None,
+                Step::Moved(..) | Step::Same => None,
             };
             let Some(until) = busy else {
                 return Ok((step, turn));
@@ -299,21 +305,27 @@ impl Fetcher {
         if known.is_some() && response.status() == StatusCode::NOT_MODIFIED {
             return Ok(Step::Same);
         }
-        if !response.status().is_redirection() {
+        let status = response.status();
+        if !status.is_redirection() {
             return Ok(Step::Arrived(response));
         }
+        let for_good = matches!(
+            status,
+            StatusCode::MOVED_PERMANENTLY | StatusCode::PERMANENT_REDIRECT
+        );
         let to = response
             .headers()
             .get(LOCATION)
             .and_then(|to| to.to_str().ok());
         let next = to.and_then(|to| url.join(to).ok());
-        next.map(Step::Moved)
+        next.map(|next| Step::Moved(next, for_good))
             .ok_or_else(|| "it was redirected to nowhere".to_owned())
     }
 }
 
 enum Step {
-    Moved(Url),
+    /// Where to, and whether for good.
+    Moved(Url, bool),
     /// It is as it is known.
     Same,
     Arrived(Response),
@@ -364,14 +376,8 @@ fn conditions(known: Option<&Page>) -> impl Iterator<Item = (HeaderName, &str)> 
 
 /// Until when a host wants to be left alone; none where it does not say so.
 fn busy(response: &Response, now_ms: u64) -> Option<u64> {
-    let asked = || delay::retry_after(&named(response, &RETRY_AFTER)?, now_ms);
-    match response.status() {
-        StatusCode::TOO_MANY_REQUESTS => {
-            Some(asked().unwrap_or_else(|| now_ms.saturating_add(BUSY_MS)))
-        }
-        StatusCode::SERVICE_UNAVAILABLE => asked(),
-        _ => None,
-    }
+    let asked = named(response, &RETRY_AFTER);
+    delay::busy(response.status().as_u16(), asked.as_deref(), now_ms)
 }
 
 /// Reads a body up to a limit that counts decompressed bytes, holding never more than it.

@@ -11,12 +11,11 @@ use url::Url;
 
 use super::encoding::decode;
 use super::harvest::{Context, Found, Harvest, Missed};
-use super::link::{may_speak_for, normalised};
 use super::page::{self, Opened};
 use super::platform::{Markup, Post};
 use super::target::is_page;
 use super::walk::{Step, steps};
-use super::{Skipped, sift};
+use super::{Skipped, link, sift};
 use crate::document::{key_of_link, kind};
 use crate::{Error, Result};
 
@@ -109,10 +108,7 @@ pub(crate) fn file(path: &Path, bytes: u64, context: &Context) -> Found {
             Opened::Page(document) => page::kept(&document, &address),
             Opened::LeadsTo(to) => Err(format!("it only leads on to {to}")),
         })?;
-        let link = page
-            .canonical
-            .as_ref()
-            .map_or_else(|| address.to_string(), normalised);
+        let link = link::own(&address, page.canonical.as_ref());
         Post::article(address.into(), link, page).document("file", context)
     });
     match outcome {
@@ -124,11 +120,7 @@ pub(crate) fn file(path: &Path, bytes: u64, context: &Context) -> Found {
 /// Reads an open page of the web as an article, under the link that it may call its own.
 pub(crate) fn fetched(page: &Markup<'_>) -> Result<Post, String> {
     let read = page::kept(page.document, page.url)?;
-    let canonical = read
-        .canonical
-        .as_ref()
-        .filter(|link| may_speak_for(page.url, link));
-    let link = normalised(canonical.unwrap_or(page.url));
+    let link = link::own(page.url, read.canonical.as_ref());
     Ok(Post::article(link.clone(), link, read))
 }
 

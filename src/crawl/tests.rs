@@ -9,6 +9,7 @@ mod git;
 mod hostile;
 mod local;
 mod memory;
+mod moved;
 mod polite;
 mod posts;
 mod remote;

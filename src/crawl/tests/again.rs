@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 
 use super::web::{Server, allowed, serve};
@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::crawl::Manners;
 
 const HOUR: u64 = 3_600_000;
-const DAY: u64 = 24 * HOUR;
+pub(super) const DAY: u64 = 24 * HOUR;
 
 /// What a site answers, and what it was asked.
 #[derive(Clone, Default)]
@@ -28,11 +28,17 @@ struct Inner {
 
 #[derive(Clone)]
 pub(super) enum Answer {
-    Page { text: String, etag: &'static str },
+    Page {
+        text: String,
+        etag: &'static str,
+    },
     Plain(&'static str, String),
     Status(StatusCode),
+    /// The same as another, but for its status.
+    Refused(StatusCode, Box<Answer>),
     Busy(StatusCode, String),
     To(String),
+    ForNow(String),
 }
 
 impl Site {
@@ -72,7 +78,16 @@ fn answer(site: &Site, uri: &Uri, headers: &HeaderMap) -> Response {
         answer.clone()
     });
     let wanted = headers.get(header::IF_NONE_MATCH);
-    let response = match answer {
+    let response = response(answer, wanted);
+    let status = response.status().as_u16();
+    inner
+        .asked
+        .push((uri.path().to_owned(), wanted.is_some(), status));
+    response
+}
+
+fn response(answer: Answer, wanted: Option<&HeaderValue>) -> Response {
+    match answer {
         Answer::Page { etag, .. }
             if wanted.is_some_and(|wanted| !etag.is_empty() && wanted == etag) =>
         {
@@ -88,14 +103,15 @@ fn answer(site: &Site, uri: &Uri, headers: &HeaderMap) -> Response {
         }
         Answer::Plain(kind, text) => ([(header::CONTENT_TYPE, kind)], text).into_response(),
         Answer::Status(status) => status.into_response(),
+        Answer::Refused(status, as_another) => {
+            let mut response = response(*as_another, None);
+            *response.status_mut() = status;
+            response
+        }
         Answer::Busy(status, after) => (status, [(header::RETRY_AFTER, after)]).into_response(),
         Answer::To(to) => axum::response::Redirect::permanent(&to).into_response(),
-    };
-    let status = response.status().as_u16();
-    inner
-        .asked
-        .push((uri.path().to_owned(), wanted.is_some(), status));
-    response
+        Answer::ForNow(to) => axum::response::Redirect::temporary(&to).into_response(),
+    }
 }
 
 /// A site, a source and a time of a test's own.
@@ -136,7 +152,7 @@ impl Scene {
     }
 
     /// After the first crawl the author is stored too.
-    async fn crawled(path: &str, etag: &'static str) -> Self {
+    pub(super) async fn crawled(path: &str, etag: &'static str) -> Self {
         let scene = Self::new().await;
         scene.site.page(path, "One.", etag);
         assert_eq!(counts(&scene.crawl(path).await), (1, 0, 0));
@@ -331,7 +347,7 @@ async fn a_page_stored_before_pages_were_remembered_is_deleted_by_the_same_rule(
 }
 
 /// A publication of Substack's form with these posts in its sitemap, and these pages.
-fn publish(scene: &Scene, listed: &[&str]) {
+pub(super) fn publish(scene: &Scene, listed: &[&str]) {
     let posts: Vec<_> = listed
         .iter()
         .map(|slug| {
@@ -347,7 +363,7 @@ fn publish(scene: &Scene, listed: &[&str]) {
         .answer("/sitemap.xml", Answer::Plain("application/xml", sitemap));
 }
 
-async fn publication(scene: &Scene) -> Report {
+pub(super) async fn publication(scene: &Scene) -> Report {
     let mut asked = request(&scene.link("/"));
     asked.as_kind = Some(crate::crawl::Kind::of("substack"));
     crawl(&scene.source, &asked, &scene.settings, &())

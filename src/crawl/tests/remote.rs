@@ -303,3 +303,24 @@ async fn a_file_that_unpacks_to_hundreds_of_megabytes_is_refused() {
     assert_eq!(source.documents().len(), 0);
     assert_eq!(entries(tmp.path()), 0, "nothing is left behind");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clone_that_is_over_the_limit_when_it_is_done_is_refused_however_fast_it_came() {
+    if !has_git() {
+        return;
+    }
+    let (folder, tmp) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    repository(&folder, "ada/engine", "fn weave() {}\n");
+    let server = serve(Shelf::new(&folder, None).router()).await;
+    let settings = Settings {
+        clone_bytes_max: 100,
+        ..github(&server, "", &tmp)
+    };
+    let request = on_github(&server, "ada/engine");
+    let refused = crawl(&Memory::default(), &request, &settings, &()).await;
+    assert!(
+        matches!(refused, Err(crate::Error::TooLarge { limit: 100, .. })),
+        "{refused:?}"
+    );
+    assert_eq!(entries(tmp.path()), 0);
+}

@@ -1,12 +1,14 @@
 //! Pages over HTTP, within limits on bytes, time, redirects and addresses, as robots.txt allows, when
 //! it is the host's turn.
 
+mod answer;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{
-    AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE,
-    IF_NONE_MATCH, LAST_MODIFIED, LOCATION, RETRY_AFTER,
+    AUTHORIZATION, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    LAST_MODIFIED, LOCATION,
 };
 use reqwest::{Client, Response, StatusCode};
 use robotxt::{AccessResult, Robots};
@@ -18,6 +20,7 @@ use super::manners::{Manners, Turn};
 use super::{Settings, delay};
 use crate::logbook::Page;
 use crate::{Error, Result};
+use answer::{Kinds, LISTS, PAGES, accept, beginning, busy, named, read, said};
 
 /// The name by which robots.txt knows us.
 const AGENT: &str = "lockstep";
@@ -27,32 +30,6 @@ const REDIRECTS_MAX: usize = 5;
 const ATTEMPTS_MAX: usize = 3;
 /// Bytes read of a robots.txt, as RFC 9309 asks at least; what is behind them says nothing.
 const ROBOTS_BYTES_MAX: usize = 512 * 1024;
-
-/// What a body may be.
-struct Kinds {
-    what: &'static str,
-    media: &'static [&'static str],
-}
-
-const PAGES: Kinds = Kinds {
-    what: "a page",
-    media: &["text/html", "application/xhtml+xml", "text/plain"],
-};
-
-const LISTS: Kinds = Kinds {
-    what: "a feed or sitemap",
-    media: &[
-        "application/rss+xml",
-        "application/atom+xml",
-        "application/feed+json",
-        "application/json",
-        "application/xml",
-        "text/xml",
-        "text/plain",
-        // Some serve feeds as pages; whoever reads it sees what it is.
-        "text/html",
-    ],
-};
 
 /// A page as it arrived.
 #[derive(Debug)]
@@ -331,38 +308,6 @@ enum Step {
     Arrived(Response),
 }
 
-/// Judges status and type; returns the charset.
-fn accept(response: &Response, kinds: &Kinds) -> Result<Option<String>, Stop> {
-    match response.status() {
-        status if status.is_success() => {}
-        status @ (StatusCode::NOT_FOUND | StatusCode::GONE) => return Err(Stop::Gone(status)),
-        status => return Err(Stop::Why(format!("the server answered {status}"))),
-    }
-    let Some(kind) = response
-        .headers()
-        .get(CONTENT_TYPE)
-        .and_then(|kind| kind.to_str().ok())
-    else {
-        return Ok(None);
-    };
-    let kind = kind.to_ascii_lowercase();
-    let (media, parameters) = kind.split_once(';').unwrap_or((&kind, ""));
-    if !kinds.media.contains(&media.trim()) {
-        let why = format!("it is {}, not {}", media.trim(), kinds.what);
-        return Err(Stop::Why(why));
-    }
-    let charset = parameters
-        .split(';')
-        .find_map(|part| part.trim().strip_prefix("charset="));
-    Ok(charset.map(str::to_owned))
-}
-
-/// A header's text.
-fn named(response: &Response, name: &HeaderName) -> Option<String> {
-    let value = response.headers().get(name)?;
-    value.to_str().ok().map(str::to_owned)
-}
-
 /// The conditions under which a page is wanted: only if it is not as it is known.
 fn conditions(known: Option<&Page>) -> impl Iterator<Item = (HeaderName, &str)> {
     let named = known.map(|known| {
@@ -372,57 +317,6 @@ fn conditions(known: Option<&Page>) -> impl Iterator<Item = (HeaderName, &str)> 
         [etag, changed.map(|time| (IF_MODIFIED_SINCE, time))]
     });
     named.into_iter().flatten().flatten()
-}
-
-/// Until when a host wants to be left alone; none where it does not say so.
-fn busy(response: &Response, now_ms: u64) -> Option<u64> {
-    let asked = named(response, &RETRY_AFTER);
-    delay::busy(response.status().as_u16(), asked.as_deref(), now_ms)
-}
-
-/// Reads a body up to a limit that counts decompressed bytes, holding never more than it.
-async fn read(mut response: Response, limit: u64, link: &Url) -> Result<Vec<u8>> {
-    let too_large = |bytes| Error::TooLarge {
-        thing: link.to_string(),
-        bytes,
-        limit,
-    };
-    if let Some(length) = response.content_length().filter(|length| *length > limit) {
-        return Err(too_large(length));
-    }
-    let mut bytes = Vec::new();
-    loop {
-        let chunk = response.chunk().await.map_err(|error| Error::Fetch {
-            link: link.to_string(),
-            why: said(error),
-        })?;
-        let Some(chunk) = chunk else {
-            return Ok(bytes);
-        };
-        let length = bytes.len() as u64 + chunk.len() as u64;
-        if length > limit {
-            return Err(too_large(length));
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-}
-
-/// Reads a body no further than a limit that counts decompressed bytes.
-async fn beginning(mut response: Response, limit: usize) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(said)? {
-        let room = limit - bytes.len();
-        bytes.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
-        if bytes.len() == limit {
-            break;
-        }
-    }
-    Ok(bytes)
-}
-
-/// What a client error says, with its causes and without the address, which is named already.
-fn said(error: reqwest::Error) -> String {
-    Error::unavailable("server", "answer")(error.without_url()).chain()
 }
 
 pub(crate) fn user_agent(contact: Option<&str>) -> String {

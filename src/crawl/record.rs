@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Kind, Progress, Report, Request, Settings, brought, placed, settled};
+use super::bring::brought;
+use super::place::placed;
+use super::{Kind, Progress, Report, Request, Settings, settled};
 use crate::logbook::{Counts, Logbook, Run, Runs};
 use crate::source::Source;
 use crate::{Error, Recovery, Result};
@@ -36,7 +38,7 @@ pub(crate) async fn crawl<S: Source + Logbook>(
 ) -> Result<Option<Report>> {
     let manners = &settings.manners;
     let (link, looks) = match placed(request).await {
-        Ok(placed) => placed,
+        Ok((target, link)) => (link, target.kind()),
         Err(error) => {
             // A link that is watched has to show what is wrong with it.
             if again.is_some() {

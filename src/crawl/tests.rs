@@ -13,6 +13,7 @@ mod moved;
 mod polite;
 mod posts;
 mod remote;
+mod scene;
 mod scheduled;
 mod shelf;
 mod strange;

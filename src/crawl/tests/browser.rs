@@ -11,7 +11,7 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use super::again::{Answer, DAY, Scene};
+use super::scene::{Answer, DAY, Scene};
 use super::web::{Server, allowed, fetch, refusal, serve, typed};
 use super::*;
 use crate::Error;

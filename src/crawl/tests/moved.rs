@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use axum::http::StatusCode;
 
-use super::again::{Answer, DAY, Scene, publication, publish};
+use super::scene::{Answer, DAY, Scene, publication, publish};
 use super::*;
 use crate::Error;
 use crate::document::CRAWL_ROOT;

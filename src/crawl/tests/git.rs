@@ -262,9 +262,9 @@ async fn a_state_that_unfolds_without_end_is_refused_and_what_is_stored_of_it_st
     crawl_path(&source, folder.path()).await;
     let stored = source.documents();
     let text = (git.write_blob("text").unwrap().detach(), EntryKind::Blob);
-    // Ten levels of ten names: ten thousand million files in ten objects.
-    let repeated = (0..10).fold(text, |below, _| {
-        let names = (0..10).map(|number| number.to_string());
+    // Four levels of a thousand names: a million million files in four objects.
+    let repeated = (0..4).fold(text, |below, _| {
+        let names = (1_000..2_000).map(|number| number.to_string());
         (tree_of(&git, names, below), EntryKind::Tree)
     });
     let deep = (0..20).fold(text, |below, _| {

@@ -3,10 +3,14 @@
 //! ```text
 //! link ──> what is known ──conditions──> visit ──┬─ as it was ──────> nothing is written
 //!                                                ├─ other ──────────> document
+//!                                                ├─ moved for good ──> document; the one of the old link goes
 //!                                                └─ 404, 410 ──twice──> deleted
 //! ```
 //!
 //! [`crate::logbook::page`] has the table. What is remembered of a page is saved after its document is.
+//! What an answer deletes was made by a crawl of pages ([`made`]): what a folder or an export brought is theirs.
+
+mod made;
 
 use std::sync::Arc;
 
@@ -14,8 +18,8 @@ use url::Url;
 
 use super::fetch::Fetcher;
 use super::harvest::{Context, Found, Missed};
-use super::visit::{self, State, Visited};
-use super::{Skipped, keys_of, platform};
+use super::visit::{self, Read, State, Visited};
+use super::{Skipped, platform};
 use crate::change::DocumentKey;
 use crate::logbook::{Logbook, Missing, Page, Pages};
 use crate::moment::readable;
@@ -23,9 +27,11 @@ use crate::source::Source;
 use crate::{Error, Result};
 
 /// Raised when pages are read otherwise than before, so that those that did not change are read anew.
-const READER: u32 = 2;
+const READER: u32 = 3;
 /// Other links of one document that are looked at before it is deleted; with more it stays.
 const LINKS_MAX: usize = 8;
+/// The reader of what a feed had of a post: whatever the page says is read anew.
+const PREVIEW: &str = "preview";
 
 /// Visits pages, as far as they are not known.
 pub(crate) struct Again<'a, S> {
@@ -62,7 +68,13 @@ impl<S: Source + Logbook> Again<'_, S> {
                 };
                 Ok(remembered(Found::Same(document), page))
             }
-            Ok(Visited::Read(found, state)) => Ok(self.read(url, known, found, state)),
+            Ok(Visited::Read(read)) if self.is_listed && self.leads_home(url, &read.at) => {
+                Err(Error::Fetch {
+                    link: url.to_string(),
+                    why: format!("it leads to {}, a home page and no post", read.at),
+                })
+            }
+            Ok(Visited::Read(read)) => self.read(url, known, *read).await,
             Err(error @ Error::Gone { .. }) => self.missing(url, known, error).await,
             Err(error) => Err(error),
         }
@@ -71,18 +83,6 @@ impl<S: Source + Logbook> Again<'_, S> {
     async fn known(&self, url: &Url) -> Result<Option<Page>> {
         let link = Pages::Of(platform::canonical(url));
         Ok(self.source.pages(link, 1).await?.pop())
-    }
-
-    /// The document that this page made when it was read before, while it is stored.
-    ///
-    /// # Errors
-    /// What the source says.
-    pub(crate) async fn made(&self, url: &Url) -> Result<Option<DocumentKey>> {
-        let Some(key) = self.known(url).await?.and_then(|page| page.document) else {
-            return Ok(None);
-        };
-        let stored = self.source.read(vec![key.clone()]).await?.found;
-        Ok(stored.into_iter().flatten().next().map(|_| key))
     }
 
     /// Whether the page need not be read where it is as it was: its document is there, and the same
@@ -114,22 +114,35 @@ impl<S: Source + Logbook> Again<'_, S> {
     }
 
     /// What a page says, with what is remembered of it.
-    fn read(&self, url: &Url, known: Option<Page>, found: Found, state: Option<State>) -> Found {
-        let document = match &found {
+    async fn read(&self, url: &Url, known: Option<Page>, read: Read) -> Result<Found> {
+        let document = match &read.found {
             Found::Document(document) | Found::Partial(document, _) => Some(document.key.clone()),
             _ => None,
         };
-        let Some(document) = document else {
+        let read = if read.is_shell {
+            self.without_shell(known.as_ref(), read).await?
+        } else {
+            read
+        };
+        let Some(document) = document.filter(|_| !matches!(read.found, Found::Missed(_))) else {
             // It is there, and gave nothing: what is stored of it stays, and it is read again.
-            return match known {
-                Some(page) => remembered(found, self.seen(page, None)),
-                None => found,
-            };
+            return Ok(match known {
+                Some(page) => remembered(read.found, self.seen(page, None)),
+                None => read.found,
+            });
+        };
+        let replaced = self
+            .replaced(url, (known.as_ref(), &document), &read)
+            .await?;
+        let found = if replaced.is_empty() {
+            read.found
+        } else {
+            Found::InPlaceOf(Box::new(read.found), replaced)
         };
         let mut page = known.unwrap_or_default();
         page.link = platform::canonical(url);
         page.document = Some(document);
-        remembered(found, self.seen(page, state))
+        Ok(remembered(found, self.seen(page, read.state)))
     }
 
     fn seen(&self, mut page: Page, state: Option<State>) -> Page {
@@ -152,7 +165,7 @@ impl<S: Source + Logbook> Again<'_, S> {
     async fn missing(&self, url: &Url, known: Option<Page>, error: Error) -> Result<Found> {
         let mut page = known.unwrap_or_default();
         if page.document.is_none() {
-            page.document = self.stored(url).await?;
+            page.document = self.made_by_pages(url).await?;
         }
         let Some(document) = page.document.clone() else {
             return Err(error);
@@ -162,14 +175,13 @@ impl<S: Source + Logbook> Again<'_, S> {
             page.root.clone_from(&self.context.root);
         }
         let missing = page.missing(self.now_ms(), self.gone_after_ms());
-        let other = self.other(&page.link, &document).await?;
-        let why = match (missing, other) {
+        let why = match (missing, self.holds(&page, &document).await?) {
             (Missing::Gone, None) => {
                 page.forget();
                 return Ok(remembered(Found::Gone(document), page));
             }
-            (Missing::Gone, Some(other)) => {
-                format!("it is gone; its document stays, since {other} is not")
+            (Missing::Gone, Some(why)) => {
+                format!("it is gone; its document stays, since {why}")
             }
             (Missing::Until(until), _) => format!(
                 "it is gone; its document is deleted if it still is after {}",
@@ -183,25 +195,34 @@ impl<S: Source + Logbook> Again<'_, S> {
         Ok(remembered(Found::Missed(missed), page))
     }
 
-    /// The document that a page made before pages were remembered.
-    async fn stored(&self, url: &Url) -> Result<Option<DocumentKey>> {
-        let keys = keys_of(url.as_str());
-        let stored = self.source.read(keys.clone()).await?.found;
-        let mut found = keys.into_iter().zip(stored);
-        Ok(found.find_map(|(key, stored)| stored.map(|_| key)))
+    /// Why the document of a page that is gone stays, if it does.
+    async fn holds(&self, page: &Page, document: &DocumentKey) -> Result<Option<String>> {
+        if let Some(root) = self.brought_by(document).await? {
+            return Ok(Some(format!("{root} brought it")));
+        }
+        let other = self.other(page, document).await?;
+        Ok(other.map(|other| format!("{other} is not")))
     }
 
-    /// Another link of the same document that is not known to be gone. All of them are looked at, so
-    /// that those that are missing too are counted from now on.
-    async fn other(&self, link: &str, document: &DocumentKey) -> Result<Option<String>> {
+    /// Another link of the same document that is not known to be gone, be it the one that this led to. All
+    /// of them are looked at, so that those that are missing too are counted from now on.
+    async fn other(&self, own: &Page, document: &DocumentKey) -> Result<Option<String>> {
         let making = Pages::Making(document.clone());
-        let pages = self.source.pages(making, LINKS_MAX + 2).await?;
-        let mut held = None;
-        for (number, mut page) in pages
-            .into_iter()
-            .filter(|page| page.link != link)
-            .enumerate()
+        let mut pages = self.source.pages(making, LINKS_MAX + 2).await?;
+        pages.retain(|page| page.link != own.link);
+        let at = Url::parse(&own.at).map(|at| platform::canonical(&at));
+        if let Some(at) = at.ok().filter(|at| *at != own.link)
+            && pages.iter().all(|page| page.link != at)
         {
+            pages.push(Page {
+                link: at,
+                root: own.root.clone(),
+                document: Some(document.clone()),
+                ..Page::default()
+            });
+        }
+        let mut held = None;
+        for (number, mut page) in pages.into_iter().enumerate() {
             let Ok(url) = Url::parse(&page.link) else {
                 continue;
             };

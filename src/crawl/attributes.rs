@@ -12,6 +12,8 @@ const NAMES: [&str; 3] = ["linguist-generated", "linguist-vendored", "binary"];
 const MACRO: &str = "[attr]";
 /// Files of attributes that are read: more is no person's work.
 const FILES_MAX: usize = 1_000;
+/// Bytes of them all together that are read: each pattern costs memory, and time with every path.
+const BYTES_MAX: usize = 256 << 10;
 
 /// What is said of one file; none where nothing is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -28,6 +30,7 @@ pub(crate) struct Marks {
 #[derive(Debug, Default)]
 pub(crate) struct Attributes {
     files: Vec<(String, [Gitignore; 3])>,
+    bytes: usize,
 }
 
 impl Attributes {
@@ -38,9 +41,10 @@ impl Attributes {
 
     /// Takes one, by its path in the repository; what is malformed in it is passed over.
     pub(crate) fn add(&mut self, path: &str, text: &str) {
-        if self.files.len() >= FILES_MAX {
+        if self.files.len() >= FILES_MAX || self.bytes + text.len() > BYTES_MAX {
             return;
         }
+        self.bytes += text.len();
         let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
         let matchers = NAMES.map(|name| matcher(name, text));
         self.files.push((folder.to_owned(), matchers));
@@ -159,6 +163,15 @@ mod tests {
         assert_eq!(attributes.of("a.svg").binary, Some(true));
         assert_eq!(attributes.of("icons/a.svg").binary, Some(false));
         assert_eq!(attributes.of("a.po").binary, None);
+    }
+
+    #[test]
+    fn patterns_without_end_are_not_read() {
+        let mut attributes = Attributes::default();
+        attributes.add("a/.gitattributes", &"*.rs binary\n".repeat(BYTES_MAX / 12));
+        attributes.add("b/.gitattributes", "*.rs binary\n");
+        assert_eq!(attributes.of("a/x.rs").binary, Some(true));
+        assert_eq!(attributes.of("b/x.rs").binary, None);
     }
 
     #[test]

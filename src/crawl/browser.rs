@@ -25,11 +25,12 @@ use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
 use url::Url;
 
-use super::Settings;
 use super::address::Guard;
 use super::fetch::{Fetched, user_agent};
+use super::manners::Manners;
+use super::{Settings, delay};
 use crate::{Error, Result};
-use devtools::{DevTools, Session};
+use devtools::{Answer, DevTools, Session};
 pub(crate) use need::says_too_little;
 use process::Process;
 use proxy::Proxy;
@@ -79,6 +80,7 @@ impl Window {
                 tmp: settings.tmp.clone(),
                 guard: settings.guard(),
                 contact: settings.contact.clone(),
+                manners: settings.manners.clone(),
                 page_bytes_max: settings.page_bytes_max,
                 seconds_max: settings.fetch_seconds_max,
             },
@@ -90,7 +92,7 @@ impl Window {
     ///
     /// # Errors
     /// [`Error::Config`] with the command that installs a browser, where there is none; [`Error::Unavailable`] where
-    /// it does not start; [`Error::Fetch`] and [`Error::TooLarge`] as a fetch has them.
+    /// it does not start; [`Error::Gone`], [`Error::Later`], [`Error::Fetch`] and [`Error::TooLarge`] as a fetch has them.
     pub(crate) async fn open(&self, url: &Url) -> Result<Fetched> {
         let mut running = self.running.lock().await;
         let browser = match running.take() {
@@ -99,7 +101,8 @@ impl Window {
         };
         let page = browser.page(url).await;
         // One that failed may be busy with that page for ever: it ends here, and the next page has a new one.
-        if page.is_ok() {
+        let is_answered = matches!(page, Ok(_) | Err(Error::Gone { .. } | Error::Later { .. }));
+        if is_answered {
             *running = Some(browser);
         }
         page
@@ -115,6 +118,8 @@ struct Options {
     tmp: PathBuf,
     guard: Guard,
     contact: Option<String>,
+    /// Whose clock tells when a host may be asked again.
+    manners: Manners,
     page_bytes_max: u64,
     seconds_max: u64,
 }
@@ -179,19 +184,38 @@ impl Running {
             .guard
             .permit(&at)
             .map_err(|why| fail(self.refusal(&at, &why)))?;
-        if let Some(status) = seen.status.filter(|status| *status >= 400) {
-            let refused = self.proxy.refusal(at.host_str().unwrap_or_default());
-            return Err(fail(
-                refused.unwrap_or(format!("the server answered {status}")),
-            ));
+        if let Some(answer) = seen.answer.filter(|answer| answer.status >= 400) {
+            return Err(self.refused(&at, &answer));
         }
         Ok(Fetched {
             url: at,
+            moved_from: Vec::new(),
             bytes: seen.html.into_bytes(),
             charset: Some("utf-8".to_owned()),
             etag: None,
             last_modified: None,
         })
+    }
+
+    /// What it means that a server answered so; our proxy answers for what it refuses.
+    fn refused(&self, at: &Url, answer: &Answer) -> Error {
+        let (link, status) = (at.to_string(), answer.status);
+        if let Some(why) = self.proxy.refusal(at.host_str().unwrap_or_default()) {
+            return Error::Fetch { link, why };
+        }
+        let manners = &self.options.manners;
+        let now_ms = manners.clock().now_ms();
+        if let Some(until_ms) = delay::busy(status, answer.retry_after.as_deref(), now_ms) {
+            manners.leave_until(at, until_ms);
+            return Error::Later { link, until_ms };
+        }
+        match status {
+            404 | 410 => Error::Gone { link, status },
+            _ => Error::Fetch {
+                link,
+                why: format!("the server answered {status}"),
+            },
+        }
     }
 
     /// What our proxy said of it, if it said anything, is the reason; the browser only knows that it failed.
@@ -204,6 +228,9 @@ impl Running {
 async fn open(tools: &mut DevTools, url: &Url, most: u64) -> Result<Seen, String> {
     let (page, context) = tools.open().await?;
     tools.page(&page, "Page.enable", json!({})).await?;
+    // What a page sends could be larger than any message that is read.
+    let heard = json!({"maxPostDataSize": 0});
+    tools.page(&page, "Network.enable", heard).await?;
     let script = json!({"source": NO_DIALOGS});
     tools
         .page(&page, "Page.addScriptToEvaluateOnNewDocument", script)
@@ -211,7 +238,13 @@ async fn open(tools: &mut DevTools, url: &Url, most: u64) -> Result<Seen, String
     let to = json!({"url": url.as_str()});
     let arrived = tools.page(&page, "Page.navigate", to).await?;
     if let Some(why) = arrived.get("errorText").and_then(Value::as_str) {
-        return Err(why.to_owned());
+        // A refusal without a body is an error of the browser's.
+        let answer = tools.answer(&page).await?.ok_or(why)?;
+        return Ok(Seen {
+            html: String::new(),
+            address: url.to_string(),
+            answer: Some(answer),
+        });
     }
     let mut height = settle(tools, &page, LOOKS_LOADING_MAX).await?;
     for _ in 0..SCROLLS_MAX {
@@ -225,7 +258,8 @@ async fn open(tools: &mut DevTools, url: &Url, most: u64) -> Result<Seen, String
     }
     // One more than may be, so that it can be told.
     let most = most.saturating_add(1);
-    let seen = tools.evaluate(&page, &format!("({SEEN})({most})")).await?;
+    let mut seen: Seen = tools.evaluate(&page, &format!("({SEEN})({most})")).await?;
+    seen.answer = tools.answer(&page).await?;
     let context = json!({"browserContextId": context});
     tools
         .browser("Target.disposeBrowserContext", context)
@@ -238,14 +272,14 @@ async fn open(tools: &mut DevTools, url: &Url, most: u64) -> Result<Seen, String
 struct Seen {
     html: String,
     address: String,
-    status: Option<u16>,
+    #[serde(skip)]
+    answer: Option<Answer>,
 }
 
 /// Takes no more of a page than this many characters.
 const SEEN: &str = "most => ({
     html: ('<!doctype html>' + (document.documentElement?.outerHTML ?? '')).slice(0, most),
     address: location.href,
-    status: performance.getEntriesByType('navigation')[0]?.responseStatus || null,
 })";
 
 /// How a page stands: its height, its letters, and whether it is loaded.

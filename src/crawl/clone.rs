@@ -116,22 +116,26 @@ pub(crate) async fn fetch(
         tokio::task::spawn_blocking(move || renewed(&asked, kept.as_deref(), &into, &stop))
     };
     let time = Duration::from_secs(settings.clone_seconds_max);
+    let limit = settings.clone_bytes_max;
+    let too_large = |bytes| Error::TooLarge {
+        thing: link.to_owned(),
+        bytes,
+        limit,
+    };
     tokio::select! {
         done = fetching => {
             done.map_err(|_| Error::Stopped { part: "the clone" })?.map_err(fail)?;
         }
-        bytes = outgrown(clone.folder.path(), settings.clone_bytes_max) => {
-            return Err(Error::TooLarge {
-                thing: link.to_owned(),
-                bytes,
-                limit: settings.clone_bytes_max,
-            });
-        }
+        bytes = outgrown(clone.folder.path(), limit) => return Err(too_large(bytes)),
         () = tokio::time::sleep(time) => {
             return Err(fail(format!("cloning took longer than {} s", time.as_secs())));
         }
     }
-    Ok(clone)
+    // What came between two looks was not seen.
+    match bytes_below(clone.folder.path()) {
+        bytes if bytes > limit => Err(too_large(bytes)),
+        _ => Ok(clone),
+    }
 }
 
 /// An empty folder for a repository, and where it is kept afterwards.

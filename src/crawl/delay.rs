@@ -3,9 +3,9 @@
 use std::time::UNIX_EPOCH;
 
 /// No delay is longer, whatever is written: a day.
-const DELAY_MS_MAX: f64 = 86_400_000.0;
-/// The same.
-const DAY_MS: u64 = 86_400_000;
+const DAY_MS: u32 = 86_400_000;
+/// How long a host is left alone that has too many requests and does not say for how long.
+const BUSY_MS: u64 = 30_000;
 
 /// The crawl delay of a robots.txt for this agent, in milliseconds: its own group's, else that of `*`;
 /// 0 for none.
@@ -57,7 +57,7 @@ pub(crate) fn of_robots(bytes: &[u8], agent: &str) -> u64 {
 fn milliseconds(text: &str) -> Option<u64> {
     let seconds: f64 = text.parse().ok()?;
     let is_delay = seconds.is_finite() && seconds >= 0.0;
-    is_delay.then(|| (seconds * 1_000.0).min(DELAY_MS_MAX) as u64)
+    is_delay.then(|| (seconds * 1_000.0).min(f64::from(DAY_MS)) as u64)
 }
 
 /// The time that a `Retry-After` names, in seconds from now on or as a date of HTTP: milliseconds since
@@ -71,7 +71,17 @@ pub(crate) fn retry_after(text: &str, now_ms: u64) -> Option<u64> {
         let at = date.duration_since(UNIX_EPOCH).ok()?.as_millis();
         u64::try_from(at).ok()?
     };
-    Some(at.min(now_ms.saturating_add(DAY_MS)))
+    Some(at.min(now_ms.saturating_add(DAY_MS.into())))
+}
+
+/// Until when a host wants to be left alone that answers so; none where it does not say so.
+pub(crate) fn busy(status: u16, retry_after: Option<&str>, now_ms: u64) -> Option<u64> {
+    let asked = retry_after.and_then(|text| self::retry_after(text, now_ms));
+    match status {
+        429 => Some(asked.unwrap_or_else(|| now_ms.saturating_add(BUSY_MS))),
+        503 => asked,
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -110,10 +120,13 @@ mod tests {
         let date = "Sat, 03 Feb 2024 04:05:06 GMT";
         let now_ms = 1_706_933_000_000;
         assert_eq!(retry_after(date, now_ms), Some(1_706_933_106_000));
-        assert_eq!(retry_after(date, 5), Some(5 + DAY_MS));
-        assert_eq!(retry_after("1706933106", 5), Some(5 + DAY_MS));
+        assert_eq!(retry_after(date, 5), Some(5 + u64::from(DAY_MS)));
+        assert_eq!(retry_after("1706933106", 5), Some(5 + u64::from(DAY_MS)));
         assert_eq!(retry_after("soon", 5), None);
         assert_eq!(retry_after("99999999999999999999", 5), None);
-        assert_eq!(retry_after("18446744073709551615", 5), Some(5 + DAY_MS));
+        assert_eq!(
+            retry_after("18446744073709551615", 5),
+            Some(5 + u64::from(DAY_MS))
+        );
     }
 }

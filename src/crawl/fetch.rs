@@ -1,12 +1,14 @@
 //! Pages over HTTP, within limits on bytes, time, redirects and addresses, as robots.txt allows, when
 //! it is the host's turn.
 
+mod answer;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{
-    AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE,
-    IF_NONE_MATCH, LAST_MODIFIED, LOCATION, RETRY_AFTER,
+    AUTHORIZATION, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    LAST_MODIFIED, LOCATION,
 };
 use reqwest::{Client, Response, StatusCode};
 use robotxt::{AccessResult, Robots};
@@ -18,6 +20,7 @@ use super::manners::{Manners, Turn};
 use super::{Settings, delay};
 use crate::logbook::Page;
 use crate::{Error, Result};
+use answer::{Kinds, LISTS, PAGES, accept, beginning, busy, named, read, said};
 
 /// The name by which robots.txt knows us.
 const AGENT: &str = "lockstep";
@@ -25,42 +28,17 @@ const AGENT: &str = "lockstep";
 const REDIRECTS_MAX: usize = 5;
 /// How often one address is asked that asks for patience.
 const ATTEMPTS_MAX: usize = 3;
-/// How long a host is left alone that has too many requests and does not say for how long.
-const BUSY_MS: u64 = 30_000;
 /// Bytes read of a robots.txt, as RFC 9309 asks at least; what is behind them says nothing.
 const ROBOTS_BYTES_MAX: usize = 512 * 1024;
-
-/// What a body may be.
-struct Kinds {
-    what: &'static str,
-    media: &'static [&'static str],
-}
-
-const PAGES: Kinds = Kinds {
-    what: "a page",
-    media: &["text/html", "application/xhtml+xml", "text/plain"],
-};
-
-const LISTS: Kinds = Kinds {
-    what: "a feed or sitemap",
-    media: &[
-        "application/rss+xml",
-        "application/atom+xml",
-        "application/feed+json",
-        "application/json",
-        "application/xml",
-        "text/xml",
-        "text/plain",
-        // Some serve feeds as pages; whoever reads it sees what it is.
-        "text/html",
-    ],
-};
 
 /// A page as it arrived.
 #[derive(Debug)]
 pub(crate) struct Fetched {
     /// Where it was in the end, after redirects.
     pub(crate) url: Url,
+    /// The links on the way there, from the one that was asked on, where each said that it has moved for good;
+    /// else none.
+    pub(crate) moved_from: Vec<Url>,
     /// Its bytes, decompressed.
     pub(crate) bytes: Vec<u8>,
     /// The charset that the header names.
@@ -170,7 +148,7 @@ impl Fetcher {
         known: Option<&Page>,
     ) -> Result<Option<Fetched>> {
         let fail = |stop: Stop| stop.of(start);
-        let mut url = start.clone();
+        let (mut url, mut moved_from, mut is_for_good) = (start.clone(), Vec::new(), true);
         for _ in 0..=REDIRECTS_MAX {
             self.guard
                 .permit(&url)
@@ -180,7 +158,11 @@ impl Fetcher {
             let known = known.filter(|known| known.at == url.as_str());
             let (step, _turn) = self.ask_in_turn(&url, known).await.map_err(fail)?;
             match step {
-                Step::Moved(next) => url = next,
+                Step::Moved(next, for_good) => {
+                    moved_from.push(std::mem::replace(&mut url, next));
+                    // What is elsewhere for now may be back tomorrow.
+                    is_for_good &= for_good;
+                }
                 Step::Same => return Ok(None),
                 Step::Arrived(response) => {
                     let charset = accept(&response, kinds).map_err(fail)?;
@@ -189,6 +171,7 @@ impl Fetcher {
                     let bytes = read(response, self.page_bytes_max, start).await?;
                     return Ok(Some(Fetched {
                         url,
+                        moved_from: Some(moved_from).filter(|_| is_for_good).unwrap_or_default(),
                         bytes,
                         charset,
                         etag,
@@ -244,7 +227,7 @@ impl Fetcher {
             self.guard.permit(&at).map_err(Stop::Why)?;
             let (step, _turn) = self.ask_in_turn(&at, None).await?;
             match step {
-                Step::Moved(next) => at = next,
+                Step::Moved(next, _) => at = next,
                 Step::Same => break,
                 Step::Arrived(response) => {
                     let status = response.status();
@@ -279,7 +262,7 @@ impl Fetcher {
             let now_ms = self.manners.clock().now_ms();
             let busy = match &step {
                 Step::Arrived(response) => busy(response, now_ms),
-                Step::Moved(_) | Step::Same => None,
+                Step::Moved(..) | Step::Same => None,
             };
             let Some(until) = busy else {
                 return Ok((step, turn));
@@ -299,56 +282,30 @@ impl Fetcher {
         if known.is_some() && response.status() == StatusCode::NOT_MODIFIED {
             return Ok(Step::Same);
         }
-        if !response.status().is_redirection() {
+        let status = response.status();
+        if !status.is_redirection() {
             return Ok(Step::Arrived(response));
         }
+        let for_good = matches!(
+            status,
+            StatusCode::MOVED_PERMANENTLY | StatusCode::PERMANENT_REDIRECT
+        );
         let to = response
             .headers()
             .get(LOCATION)
             .and_then(|to| to.to_str().ok());
         let next = to.and_then(|to| url.join(to).ok());
-        next.map(Step::Moved)
+        next.map(|next| Step::Moved(next, for_good))
             .ok_or_else(|| "it was redirected to nowhere".to_owned())
     }
 }
 
 enum Step {
-    Moved(Url),
+    /// Where to, and whether for good.
+    Moved(Url, bool),
     /// It is as it is known.
     Same,
     Arrived(Response),
-}
-
-/// Judges status and type; returns the charset.
-fn accept(response: &Response, kinds: &Kinds) -> Result<Option<String>, Stop> {
-    match response.status() {
-        status if status.is_success() => {}
-        status @ (StatusCode::NOT_FOUND | StatusCode::GONE) => return Err(Stop::Gone(status)),
-        status => return Err(Stop::Why(format!("the server answered {status}"))),
-    }
-    let Some(kind) = response
-        .headers()
-        .get(CONTENT_TYPE)
-        .and_then(|kind| kind.to_str().ok())
-    else {
-        return Ok(None);
-    };
-    let kind = kind.to_ascii_lowercase();
-    let (media, parameters) = kind.split_once(';').unwrap_or((&kind, ""));
-    if !kinds.media.contains(&media.trim()) {
-        let why = format!("it is {}, not {}", media.trim(), kinds.what);
-        return Err(Stop::Why(why));
-    }
-    let charset = parameters
-        .split(';')
-        .find_map(|part| part.trim().strip_prefix("charset="));
-    Ok(charset.map(str::to_owned))
-}
-
-/// A header's text.
-fn named(response: &Response, name: &HeaderName) -> Option<String> {
-    let value = response.headers().get(name)?;
-    value.to_str().ok().map(str::to_owned)
 }
 
 /// The conditions under which a page is wanted: only if it is not as it is known.
@@ -360,63 +317,6 @@ fn conditions(known: Option<&Page>) -> impl Iterator<Item = (HeaderName, &str)> 
         [etag, changed.map(|time| (IF_MODIFIED_SINCE, time))]
     });
     named.into_iter().flatten().flatten()
-}
-
-/// Until when a host wants to be left alone; none where it does not say so.
-fn busy(response: &Response, now_ms: u64) -> Option<u64> {
-    let asked = || delay::retry_after(&named(response, &RETRY_AFTER)?, now_ms);
-    match response.status() {
-        StatusCode::TOO_MANY_REQUESTS => {
-            Some(asked().unwrap_or_else(|| now_ms.saturating_add(BUSY_MS)))
-        }
-        StatusCode::SERVICE_UNAVAILABLE => asked(),
-        _ => None,
-    }
-}
-
-/// Reads a body up to a limit that counts decompressed bytes, holding never more than it.
-async fn read(mut response: Response, limit: u64, link: &Url) -> Result<Vec<u8>> {
-    let too_large = |bytes| Error::TooLarge {
-        thing: link.to_string(),
-        bytes,
-        limit,
-    };
-    if let Some(length) = response.content_length().filter(|length| *length > limit) {
-        return Err(too_large(length));
-    }
-    let mut bytes = Vec::new();
-    loop {
-        let chunk = response.chunk().await.map_err(|error| Error::Fetch {
-            link: link.to_string(),
-            why: said(error),
-        })?;
-        let Some(chunk) = chunk else {
-            return Ok(bytes);
-        };
-        let length = bytes.len() as u64 + chunk.len() as u64;
-        if length > limit {
-            return Err(too_large(length));
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-}
-
-/// Reads a body no further than a limit that counts decompressed bytes.
-async fn beginning(mut response: Response, limit: usize) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(said)? {
-        let room = limit - bytes.len();
-        bytes.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
-        if bytes.len() == limit {
-            break;
-        }
-    }
-    Ok(bytes)
-}
-
-/// What a client error says, with its causes and without the address, which is named already.
-fn said(error: reqwest::Error) -> String {
-    Error::unavailable("server", "answer")(error.without_url()).chain()
 }
 
 pub(crate) fn user_agent(contact: Option<&str>) -> String {

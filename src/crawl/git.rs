@@ -1,12 +1,27 @@
 //! One git repository: a committed state of it, from disk or cloned for the occasion.
+//!
+//! ```text
+//! reference ──> tree ──listed within bounds──> wanted files ──all sizes within a bound──> texts, one by one
+//! ```
+//!
+//! Nothing is handed on before the whole state is known to be within its bounds: one that is refused
+//! leaves what is stored of it as it is.
+
+mod tree;
 
 use std::path::Path;
+
+use gix::traverse::tree::recorder::Entry;
 
 use super::attributes::Attributes;
 use super::harvest::{Context, Harvest};
 use super::repository::Intake;
 use crate::document::Repository;
 use crate::{Error, Result};
+use tree::{Bounds, Unlisted};
+
+/// What is said of a repository that is refused.
+const STAYS: &str = "nothing of it is read, and what is stored of it stays";
 
 /// What is said of a repository in which nothing was committed.
 pub(crate) const NO_COMMIT: &str = "nothing is committed there yet";
@@ -21,9 +36,16 @@ pub(crate) fn is_reference(name: &str) -> bool {
     gix::validate::reference::name_partial(name.into()).is_ok()
 }
 
+/// Bytes of all files of a state together; the largest that people keep have half as many. One file may
+/// stand under a million paths.
+const STATE_BYTES_MAX: u64 = 4 << 30;
+
 /// Reads every file that the tree of a branch, a tag or a commit holds, else that of HEAD. Blocks.
 ///
 /// A file's size is asked of its object's header, so that one over the limit is never unpacked.
+///
+/// # Errors
+/// [`Error::Fetch`] for what cannot be read, and for a state that is over its bounds.
 pub(crate) fn state(
     (path, reference): (&Path, Option<&str>),
     repository: &Repository,
@@ -35,21 +57,40 @@ pub(crate) fn state(
         why,
     };
     let broken = |error: gix::Error| fail(said(&error));
+    let over = |why: String| fail(format!("{why}, as no repository that people keep; {STAYS}"));
     let git = gix::open_opts(path, gix::open::Options::isolated()).map_err(broken)?;
     let tree = tree(&git, reference).map_err(broken)?;
     let missing = || fail(reference.map_or_else(|| NO_COMMIT.to_owned(), no_reference));
     let tree = tree.ok_or_else(missing)?;
-    let mut files = tree.traverse().breadthfirst.files().map_err(broken)?;
-    files.sort_by(|a, b| a.filepath.cmp(&b.filepath));
+    let files = tree::files(&tree, Bounds::default()).map_err(|error| match error {
+        Unlisted::Broken(error) => broken(error),
+        Unlisted::Over(why) => over(why),
+    })?;
     let attributes = attributes(&git, &files, context.settings.file_bytes_max).map_err(broken)?;
     let mut intake = Intake::new(repository, context, harvest).with(attributes);
-    for file in files {
+    let (files, bytes) = wanted(&git, files, &mut intake).map_err(broken)?;
+    if bytes > STATE_BYTES_MAX {
+        return Err(over(format!("its files have {bytes} bytes together")));
+    }
+    for (path, id) in files {
         if harvest.is_closed() {
             return Ok(());
         }
-        if file.mode.is_tree() {
-            continue;
-        }
+        let mut blob = git.find_blob(id).map_err(broken)?;
+        intake.add(path, blob.take_data());
+    }
+    intake.finish();
+    Ok(())
+}
+
+/// The files that are wanted, and the bytes of all of them together.
+fn wanted(
+    git: &gix::Repository,
+    files: Vec<Entry>,
+    intake: &mut Intake<'_>,
+) -> gix::Result<(Vec<(String, gix::ObjectId)>, u64)> {
+    let (mut wanted, mut total) = (Vec::new(), 0_u64);
+    for file in files {
         let Ok(path) = String::from_utf8(file.filepath.to_vec()) else {
             intake.pass(&file.filepath.to_string(), "its path is not UTF-8");
             continue;
@@ -59,15 +100,14 @@ pub(crate) fn state(
         } else if file.mode.is_commit() {
             intake.pass(&path, "a submodule, not followed");
         } else {
-            let bytes = git.find_header(file.oid).map_err(broken)?.size();
+            let bytes = git.find_header(file.oid)?.size();
             if intake.wants(&path, bytes) {
-                let mut blob = git.find_blob(file.oid).map_err(broken)?;
-                intake.add(path, blob.take_data());
+                total = total.saturating_add(bytes);
+                wanted.push((path, file.oid));
             }
         }
     }
-    intake.finish();
-    Ok(())
+    Ok((wanted, total))
 }
 
 /// The tree of a branch, a tag, or a commit by its whole hash, else of HEAD; none where there is none.
@@ -92,11 +132,7 @@ fn tree<'a>(git: &'a gix::Repository, name: Option<&str>) -> gix::Result<Option<
 }
 
 /// What every `.gitattributes` of the tree says.
-fn attributes(
-    git: &gix::Repository,
-    files: &[gix::traverse::tree::recorder::Entry],
-    bytes_max: u64,
-) -> gix::Result<Attributes> {
+fn attributes(git: &gix::Repository, files: &[Entry], bytes_max: u64) -> gix::Result<Attributes> {
     let mut attributes = Attributes::default();
     for file in files.iter().filter(|file| file.mode.is_blob()) {
         let Ok(path) = std::str::from_utf8(&file.filepath) else {

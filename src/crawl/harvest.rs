@@ -44,6 +44,8 @@ pub(crate) enum Found {
     Same(DocumentKey),
     /// A document whose page is gone for good.
     Gone(DocumentKey),
+    /// A document, and those in whose place it is: they go when it is stored.
+    InPlaceOf(Box<Found>, Vec<DocumentKey>),
     /// One of the others, and what is to be remembered of its page when that is stored.
     Visited(Box<Found>, Box<Page>),
     /// Something that could not be looked into: nothing may be taken for vanished.

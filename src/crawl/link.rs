@@ -1,6 +1,7 @@
 //! Links as identities: without what does not tell pages apart, and which may speak for which. Pure.
 
 use url::Url;
+use url::form_urlencoded;
 
 /// Parameters that say where a reader came from; those that begin with `utm_` too.
 const TRACKING: [&str; 8] = [
@@ -9,16 +10,19 @@ const TRACKING: [&str; 8] = [
 /// First labels of a host's name that stand for another form of the same site.
 const FORMS: [&str; 4] = ["www", "amp", "m", "mobile"];
 
-/// A page's link without fragment and campaign parameters.
+/// A page's link without fragment and campaign parameters; what is left of it stays as it is written.
 pub(crate) fn normalised(url: &Url) -> String {
     let mut link = url.clone();
     link.set_fragment(None);
-    if url.query_pairs().any(|(name, _)| tracks(&name)) {
-        let kept = url.query_pairs().filter(|(name, _)| !tracks(name));
-        link.query_pairs_mut().clear().extend_pairs(kept);
-        if link.query() == Some("") {
-            link.set_query(None);
-        }
+    let query = url.query().unwrap_or_default();
+    let is_kept = |part: &&str| {
+        let named = form_urlencoded::parse(part.as_bytes()).next();
+        !named.is_some_and(|(name, _)| tracks(&name))
+    };
+    let kept: Vec<_> = query.split('&').filter(is_kept).collect();
+    if kept.len() < query.split('&').count() {
+        let kept = kept.join("&");
+        link.set_query(Some(kept.as_str()).filter(|kept| !kept.is_empty()));
     }
     link.into()
 }
@@ -36,9 +40,18 @@ pub(crate) fn repository_link(url: &Url) -> String {
     link.strip_suffix(".git").unwrap_or(link).to_owned()
 }
 
+/// The link under which a page that was found at `page` is one: its own word, where that may count.
+pub(crate) fn own(page: &Url, canonical: Option<&Url>) -> String {
+    normalised(
+        canonical
+            .filter(|link| may_speak_for(page, link))
+            .unwrap_or(page),
+    )
+}
+
 /// Whether a page at `page` may call `link` its own: another host's page is not its to replace, but a
-/// site's form for phones may name the site's own page. No page but the home page is the home page, though
-/// some sites say so in every one.
+/// site's form for phones may name the site's own page, and a saved page the one that it was. No page but the
+/// home page is the home page, though some sites say so in every one.
 pub(crate) fn may_speak_for(page: &Url, link: &Url) -> bool {
     let site = |url: &Url| {
         let host = url.domain()?;
@@ -46,11 +59,18 @@ pub(crate) fn may_speak_for(page: &Url, link: &Url) -> bool {
         let form = FORMS.contains(&first) && rest.contains('.');
         Some(if form { rest } else { host }.to_owned())
     };
-    let is_home = |url: &Url| url.path() == "/" && url.query().is_none();
     if is_home(link) && !is_home(page) {
         return false;
     }
+    if page.scheme() == "file" {
+        return matches!(link.scheme(), "http" | "https");
+    }
     page.host() == link.host() || site(page).is_some_and(|own| Some(own) == site(link))
+}
+
+/// Whether a link is that of a site's home page.
+pub(crate) fn is_home(link: &Url) -> bool {
+    link.path() == "/" && link.query().is_none()
 }
 
 #[cfg(test)]
@@ -74,6 +94,33 @@ mod tests {
         let bare = normalised(&url("https://example.org/a?utm_source=x"));
         assert_eq!(bare, "https://example.org/a");
         assert_ne!(normalised(&url("https://example.org/a?id=2")), page);
+    }
+
+    #[test]
+    fn what_stays_of_a_query_stays_as_it_is_written() {
+        let kept = "https://example.org/a?q=one%20two&flag&path=a/b&sign=%2B+%c3%a9&empty=";
+        assert_eq!(normalised(&url(kept)), kept);
+        for tracked in [
+            format!("{kept}&utm_source=x"),
+            kept.replace('?', "?utm%5Fsource=x&"),
+            kept.replace("&flag", "&fbclid&flag"),
+        ] {
+            assert_eq!(normalised(&url(&tracked)), kept, "{tracked}");
+        }
+        assert_eq!(
+            normalised(&url("https://example.org/?")),
+            "https://example.org/?"
+        );
+    }
+
+    #[test]
+    fn a_saved_page_is_the_page_that_it_was_and_never_the_home_page() {
+        let file = url("file:///srv/saved/a.html");
+        let own = |canonical| own(&file, Some(&url(canonical)));
+        assert_eq!(own("https://example.org/a"), "https://example.org/a");
+        assert_eq!(own("https://example.org/"), file.as_str());
+        assert_eq!(own("file:///srv/b.html"), file.as_str());
+        assert_eq!(super::own(&file, None), file.as_str());
     }
 
     #[test]

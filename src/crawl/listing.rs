@@ -19,8 +19,9 @@ use super::feed::{self, Entry, Sitemap};
 use super::fetch::Fetcher;
 use super::harvest::{Context, Found, Missed};
 use super::platform::{self, Listing};
+use super::reading::blocking;
 use super::write::Writer;
-use super::{Progress, Skipped, blocking, pages};
+use super::{Progress, Skipped, pages};
 use crate::logbook::{Logbook, Pages};
 use crate::source::Source;
 use crate::{Error, Result};
@@ -121,8 +122,8 @@ fn unread(skipped: Skipped) -> Found {
     Found::Missed(Missed { skipped, key: None })
 }
 
-/// Reads one post: its page, or else what its feed has of it. That is often a part only, so what a page has given
-/// stays as it is when the page fails for once.
+/// Reads one post: its page, or else what its feed has of it. That is often a part only, so what is stored of the
+/// post stays as it is when the page fails for once.
 async fn one<S: Source + Logbook>(post: Listed, again: &Again<'_, S>) -> Result<Found> {
     let (found, why) = match again.page(&post.link).await {
         Ok(found) => match missed(&found).map(str::to_owned) {
@@ -145,12 +146,14 @@ async fn one<S: Source + Logbook>(post: Listed, again: &Again<'_, S>) -> Result<
     };
     let asked = again.platform.map(str::to_owned);
     let context = Arc::clone(again.context);
-    blocking(move || {
-        let read = || platform::of_entry(&post.link, entry, asked.as_deref(), &context);
-        let read = pages::with_room(read)?;
-        Ok(read.unwrap_or_else(|_| Found::Missed(platform::missed(&post.link, why))))
-    })
-    .await
+    let link = post.link.clone();
+    let read = blocking(move || {
+        pages::with_room(|| platform::of_entry(&link, entry, asked.as_deref(), &context))
+    });
+    match read.await? {
+        Ok(preview) => again.preview(&post.link, preview, found).await,
+        Err(_) => Ok(found.unwrap_or_else(|| Found::Missed(platform::missed(&post.link, why)))),
+    }
 }
 
 /// Why a page gave nothing, if it did not.

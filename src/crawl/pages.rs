@@ -11,12 +11,11 @@ use url::Url;
 
 use super::encoding::decode;
 use super::harvest::{Context, Found, Harvest, Missed};
-use super::link::{may_speak_for, normalised};
 use super::page::{self, Opened};
 use super::platform::{Markup, Post};
 use super::target::is_page;
 use super::walk::{Step, steps};
-use super::{Skipped, sift};
+use super::{Skipped, link, sift};
 use crate::document::{key_of_link, kind};
 use crate::{Error, Result};
 
@@ -31,8 +30,9 @@ const STACK_BYTES: usize = 16 << 20;
 ///
 /// Blocks; returns early when nobody listens any more.
 pub(crate) fn folder(root: &Path, context: &Context, harvest: &Harvest) -> Result<()> {
-    let mut files = Vec::new();
+    let (mut files, mut is_empty) = (Vec::new(), true);
     for step in steps(root, false) {
+        is_empty &= matches!(step, Step::Failed(_));
         match step {
             Step::File(path, bytes) if is_page(&path) => files.push((path, bytes)),
             Step::File(..) => {}
@@ -41,6 +41,9 @@ pub(crate) fn folder(root: &Path, context: &Context, harvest: &Harvest) -> Resul
             }
             Step::Failed(why) => harvest.send(Found::Unseen(Skipped::one(context.root(), why))),
         }
+    }
+    if is_empty {
+        harvest.send(holds_nothing(context));
     }
     harvest.send(Found::Total(files.len()));
     let threads = thread::available_parallelism()
@@ -85,6 +88,12 @@ fn read_batch(batch: &[(PathBuf, u64)], context: &Context) -> Result<Vec<Found>>
     })
 }
 
+/// A folder in which there is nothing at all: a volume that is not mounted looks like that.
+pub(crate) fn holds_nothing(context: &Context) -> Found {
+    let why = "it holds nothing, as a volume that is not mounted; what is stored of it stays";
+    Found::Unseen(Skipped::one(context.root(), why.to_owned()))
+}
+
 /// Reads one page from disk; one that is too large costs nothing.
 pub(crate) fn file(path: &Path, bytes: u64, context: &Context) -> Found {
     let limit = context.settings.page_bytes_max;
@@ -99,10 +108,7 @@ pub(crate) fn file(path: &Path, bytes: u64, context: &Context) -> Found {
             Opened::Page(document) => page::kept(&document, &address),
             Opened::LeadsTo(to) => Err(format!("it only leads on to {to}")),
         })?;
-        let link = page
-            .canonical
-            .as_ref()
-            .map_or_else(|| address.to_string(), normalised);
+        let link = link::own(&address, page.canonical.as_ref());
         Post::article(address.into(), link, page).document("file", context)
     });
     match outcome {
@@ -114,11 +120,7 @@ pub(crate) fn file(path: &Path, bytes: u64, context: &Context) -> Found {
 /// Reads an open page of the web as an article, under the link that it may call its own.
 pub(crate) fn fetched(page: &Markup<'_>) -> Result<Post, String> {
     let read = page::kept(page.document, page.url)?;
-    let canonical = read
-        .canonical
-        .as_ref()
-        .filter(|link| may_speak_for(page.url, link));
-    let link = normalised(canonical.unwrap_or(page.url));
+    let link = link::own(page.url, read.canonical.as_ref());
     Ok(Post::article(link.clone(), link, read))
 }
 

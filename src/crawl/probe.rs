@@ -22,6 +22,7 @@ pub fn probe(
 ) -> Result<Document, String> {
     let page = Fetched {
         url: url.clone(),
+        moved_from: Vec::new(),
         bytes,
         charset: charset.map(str::to_owned),
         etag: None,

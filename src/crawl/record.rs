@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Progress, Report, Request, Settings, brought, named};
+use super::bring::brought;
+use super::place::placed;
+use super::{Kind, Progress, Report, Request, Settings, settled};
 use crate::logbook::{Counts, Logbook, Run, Runs};
 use crate::source::Source;
 use crate::{Error, Recovery, Result};
@@ -35,13 +37,13 @@ pub(crate) async fn crawl<S: Source + Logbook>(
     progress: &impl Progress,
 ) -> Result<Option<Report>> {
     let manners = &settings.manners;
-    let link = match named(request).await {
-        Ok(link) => link,
+    let (link, looks) = match placed(request).await {
+        Ok((target, link)) => (link, target.kind()),
         Err(error) => {
             // A link that is watched has to show what is wrong with it.
             if again.is_some() {
                 let run = begun(source, &request.target, (request, again), settings).await?;
-                ended(source, run, &Err(&error), settings).await?;
+                ended(source, run, (&Err(&error), None), settings).await?;
             }
             return Err(error);
         }
@@ -64,13 +66,18 @@ pub(crate) async fn crawl<S: Source + Logbook>(
     let done = if is_kept(known.as_ref(), again, now_ms) {
         Ok(None)
     } else {
+        let read_as = settled::kind(source, request, (&link, looks), known.as_ref()).await?;
+        let settled = Request {
+            as_kind: read_as.clone().or_else(|| request.as_kind.clone()),
+            ..request.clone()
+        };
         let run = begun(source, &link, (request, again), settings).await?;
         let crawled = tokio::select! {
             biased;
-            crawled = Box::pin(brought(source, request, settings, progress)) => crawled,
+            crawled = Box::pin(brought(source, &settled, settings, progress)) => crawled,
             error = kept(source, &link, settings) => Err(error),
         };
-        ended(source, run, &crawled.as_ref(), settings).await?;
+        ended(source, run, (&crawled.as_ref(), read_as), settings).await?;
         crawled.map(Some)
     };
     let now_ms = manners.clock().now_ms();
@@ -152,7 +159,7 @@ async fn begun<S: Logbook>(
 async fn ended<S: Logbook>(
     source: &S,
     mut run: Run,
-    crawled: &Result<&Report, &Error>,
+    (crawled, read_as): (&Result<&Report, &Error>, Option<Kind>),
     settings: &Settings,
 ) -> Result<()> {
     run.finished_ms = Some(settings.manners.clock().now_ms());
@@ -164,6 +171,10 @@ async fn ended<S: Logbook>(
                 .first()
                 .map(|one| format!("{}: {}", one.what, one.why));
             run.has_failed = report.is_failure();
+            // One that gave nothing may not be there at all, and looks like anything.
+            if !report.keys.is_empty() {
+                run.read_as = read_as.or(run.read_as);
+            }
             report.later_ms
         }
         Err(error) => {

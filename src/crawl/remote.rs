@@ -9,13 +9,14 @@ use std::path::Path;
 
 use url::Url;
 
+use super::bring::{described, read_state};
 use super::fetch::Fetcher;
 use super::harvest::{Context, Found};
 use super::link::repository_link;
 use super::platform::github::Account;
-use super::read_state;
+use super::reading::blocking;
 use super::write::Writer;
-use super::{Progress, Report, Skipped, account, blocking, clone, described, locate, platform};
+use super::{Progress, Report, Skipped, account, clone, locate, platform};
 use crate::document::Repository;
 use crate::logbook::Logbook;
 use crate::source::Source;

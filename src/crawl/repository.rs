@@ -125,8 +125,7 @@ pub(crate) fn folder(root: &Path, context: &Context, harvest: &Harvest) -> Resul
         }
     }
     if is_empty {
-        let why = "it holds nothing, as a volume that is not mounted; what is stored of it stays";
-        harvest.send(Found::Unseen(Skipped::one(context.root(), why.to_owned())));
+        harvest.send(pages::holds_nothing(context));
         return Ok(());
     }
     intake.finish();

@@ -125,6 +125,20 @@ impl Target {
         }
     }
 
+    /// What a folder is read as; none for what is no folder.
+    pub(crate) fn kind(&self) -> Option<Kind> {
+        match self {
+            Self::Folder(_) => Some(Kind::Pages),
+            Self::Source(_) | Self::Checkout(_) => Some(Kind::Repository),
+            Self::Page(_)
+            | Self::File(_)
+            | Self::Archive(_)
+            | Self::Remote(_)
+            | Self::Listing(_)
+            | Self::Account(_) => None,
+        }
+    }
+
     fn web(text: &str, mut url: Url, kind: Option<&Kind>) -> Result<Self> {
         url.set_fragment(None);
         let asked = match kind {

@@ -26,6 +26,8 @@ pub(crate) struct Writer<'a, S, P> {
     pending_bytes: usize,
     /// What is to be remembered of the pages of what is pending.
     pages: Vec<Page>,
+    /// In whose place something pending is.
+    replaced: Vec<DocumentKey>,
     present: HashSet<DocumentKey>,
     done: usize,
     complete: bool,
@@ -41,6 +43,7 @@ impl<'a, S: Source + Logbook, P: Progress> Writer<'a, S, P> {
             pending: Vec::new(),
             pending_bytes: 0,
             pages: Vec::new(),
+            replaced: Vec::new(),
             present: HashSet::new(),
             done: 0,
             complete: true,
@@ -81,6 +84,10 @@ impl<'a, S: Source + Logbook, P: Progress> Writer<'a, S, P> {
             Found::Gone(key) => {
                 self.report.deleted += self.source.delete(vec![key]).await?;
                 self.count();
+            }
+            Found::InPlaceOf(found, keys) => {
+                self.replaced.extend(keys);
+                Box::pin(self.take(*found)).await?;
             }
             Found::Visited(found, page) => {
                 self.pages.push(*page);
@@ -136,10 +143,15 @@ impl<'a, S: Source + Logbook, P: Progress> Writer<'a, S, P> {
         Ok(self.report)
     }
 
-    /// Stores what is pending, and only then what is remembered of its pages: after a crash in between
-    /// they are read once more.
+    /// Stores what is pending, deletes what that is in the place of, and only then stores what is remembered
+    /// of its pages: after a crash in between they are read once more.
     async fn flush(&mut self) -> Result<()> {
         self.store().await?;
+        let mut replaced = std::mem::take(&mut self.replaced);
+        replaced.retain(|key| !self.present.contains(key));
+        if !replaced.is_empty() {
+            self.report.deleted += self.source.delete(replaced).await?;
+        }
         let pages = std::mem::take(&mut self.pages);
         if pages.is_empty() {
             return Ok(());

@@ -9,6 +9,8 @@
 //! | missing for less than `crawl.gone_after_hours` | 404, 410 | missing since then | untouched |
 //! | missing for as long or longer | 404, 410 | forgotten | deleted, unless another link of it is not gone |
 //! | missing | 200, 304 | seen: the first 404 is forgotten | as if it had been seen |
+//! | seen | 301, 308 on the whole way to one that is read | seen | written under its new link; that of the old one is deleted |
+//! | any | a listed one that leads to a home page | as it was | untouched |
 //! | any | 5xx, 429, a timeout, a refusal by robots.txt, any other failure | as it was | untouched |
 //!
 //! A page is asked on conditions (`If-None-Match`, `If-Modified-Since`), and its bytes are compared,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::crawl::{Report, Request};
+use crate::crawl::{Kind, Report, Request};
 
 /// The last crawl of a link.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +24,8 @@ pub struct Run {
     pub counts: Counts,
     /// Why it failed, or the first thing that it left out.
     pub error: Option<String>,
+    /// What a folder was read as when it last gave something; it stays that until a person says otherwise.
+    pub read_as: Option<Kind>,
     /// Whether it brought nothing at all.
     pub has_failed: bool,
 }

@@ -1,7 +1,10 @@
 //! Chromium's `DevTools` protocol over two pipes: one JSON object a message, a zero byte behind each.
 //!
-//! One caller, one question at a time: the answer is read up to, and events on the way are passed over. So there is
-//! no task that listens, no port that others could connect to, and a bound on every message.
+//! One caller, one question at a time: the answer is read up to, and events on the way are passed over, but for how a
+//! server answered for a document. So there is no task that listens, no port that others could connect to, and a bound
+//! on every message.
+
+use std::collections::HashMap;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -11,6 +14,10 @@ use tokio::process::{ChildStdin, ChildStdout};
 
 /// How often a page may go elsewhere while one thing is asked of it.
 const MOVES_MAX: usize = 10;
+/// Answers for documents that are remembered of one page; it may hold frames without end.
+const ANSWERS_MAX: usize = 1_000;
+/// The event that tells how a server answered.
+const ANSWERED: &str = "Network.responseReceived";
 
 /// Our end of the pipes.
 pub(super) struct DevTools {
@@ -18,6 +25,16 @@ pub(super) struct DevTools {
     from: BufReader<ChildStdout>,
     message_bytes_max: u64,
     asked: u64,
+    /// How servers answered for the documents of the open page, by frame; the last word of each.
+    answers: HashMap<String, Answer>,
+}
+
+/// How a server answered for a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    /// Its header of that name.
+    pub(super) retry_after: Option<String>,
 }
 
 /// A page that is open, by the name of the session with it.
@@ -37,6 +54,8 @@ struct Message {
     id: Option<u64>,
     result: Option<Value>,
     error: Option<Refused>,
+    method: Option<String>,
+    params: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -52,6 +71,7 @@ impl DevTools {
             from: BufReader::new(from),
             message_bytes_max,
             asked: 0,
+            answers: HashMap::new(),
         }
     }
 
@@ -82,6 +102,7 @@ impl DevTools {
 
     /// Opens an empty page that shares nothing with those before it.
     pub(super) async fn open(&mut self) -> Result<(Session, String), String> {
+        self.answers.clear();
         let context = json!({"disposeOnDetach": true});
         let context = self.browser("Target.createBrowserContext", context).await?;
         let context = text(&context, "browserContextId")?;
@@ -90,6 +111,13 @@ impl DevTools {
         let target = json!({"targetId": text(&target, "targetId")?, "flatten": true});
         let session = self.browser("Target.attachToTarget", target).await?;
         Ok((Session(text(&session, "sessionId")?), context))
+    }
+
+    /// How the server answered for what the page shows, or would; none where it was asked for nothing.
+    pub(super) async fn answer(&mut self, session: &Session) -> Result<Option<Answer>, String> {
+        // What is asked reads all events that came before, too.
+        let document = self.document(session).await?;
+        Ok(self.answers.get(&document.id).cloned())
     }
 
     /// Evaluates in a world of our own: the page's scripts cannot change what the words mean there. Where the page
@@ -153,12 +181,26 @@ impl DevTools {
         loop {
             let message = self.next().await?;
             if message.id != Some(self.asked) {
+                self.hear(message);
                 continue;
             }
             return match (message.result, message.error) {
                 (_, Some(refused)) => Err(refused.message),
                 (result, None) => Ok(result.unwrap_or_default()),
             };
+        }
+    }
+
+    /// Keeps of an event what is of interest.
+    fn hear(&mut self, event: Message) {
+        if event.method.as_deref() != Some(ANSWERED) {
+            return;
+        }
+        let told = event.params.unwrap_or_default();
+        if let Some((frame, answer)) = answered(&told)
+            && (self.answers.len() < ANSWERS_MAX || self.answers.contains_key(&frame))
+        {
+            self.answers.insert(frame, answer);
         }
     }
 
@@ -180,6 +222,26 @@ impl DevTools {
         }
         serde_json::from_slice(&bytes).map_err(|error| error.to_string())
     }
+}
+
+/// The frame for whose document a server answered, and how.
+fn answered(told: &Value) -> Option<(String, Answer)> {
+    if told.get("type")? != "Document" {
+        return None;
+    }
+    let response = told.get("response")?;
+    let headers = response.get("headers").and_then(Value::as_object);
+    let retry_after = headers.into_iter().flatten().find_map(|(name, value)| {
+        let value = value
+            .as_str()
+            .filter(|_| name.eq_ignore_ascii_case("retry-after"));
+        value.map(str::to_owned)
+    });
+    let answer = Answer {
+        status: u16::try_from(response.get("status")?.as_u64()?).ok()?,
+        retry_after,
+    };
+    Some((told.get("frameId")?.as_str()?.to_owned(), answer))
 }
 
 fn ended(error: &std::io::Error) -> String {

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Router;
+use axum::http::StatusCode;
 use axum::response::Redirect;
 use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+use super::scene::{Answer, DAY, Scene};
 use super::web::{Server, allowed, fetch, refusal, serve, typed};
 use super::*;
+use crate::Error;
 use crate::crawl::Browser;
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -160,6 +163,44 @@ async fn a_page_that_keeps_the_browser_busy_ends_in_time_and_the_next_is_read() 
     assert!(said.to_string().contains("was not done in 10 s"), "{said}");
     let page = fetcher.window.open(&url("/p/next")).await.unwrap();
     assert!(String::from_utf8(page.bytes).unwrap().contains("Part 3."));
+}
+
+#[tokio::test]
+async fn what_a_server_answers_means_in_a_browser_what_it_means_without_one() {
+    let mut scene = Scene::crawled("/a", "").await;
+    scene.settings.browser = Browser::Always;
+    let missing = Answer::Plain("text/html", html("Not found", "There is nothing here."));
+    for answer in [
+        Answer::Status(StatusCode::GONE),
+        Answer::Refused(StatusCode::NOT_FOUND, Box::new(missing)),
+    ] {
+        scene.site.answer("/never", answer.clone());
+        let gone = scene.try_crawl("/never").await;
+        assert!(matches!(gone, Err(Error::Gone { .. })), "{gone:?}");
+        scene.site.answer("/a", answer);
+        assert_eq!(counts(&scene.crawl("/a").await), (0, 0, 0));
+    }
+    let failure = Answer::Status(StatusCode::SERVICE_UNAVAILABLE);
+    scene.site.answer("/a", failure);
+    let failed = scene.try_crawl("/a").await;
+    assert!(matches!(failed, Err(Error::Fetch { .. })), "{failed:?}");
+    for status in [
+        StatusCode::SERVICE_UNAVAILABLE,
+        StatusCode::TOO_MANY_REQUESTS,
+    ] {
+        let until = scene.clock.now_ms() + 120_000;
+        let busy = Answer::Busy(status, "120".to_owned());
+        scene.site.answer("/a", busy);
+        for _ in 0..2 {
+            let later = scene.try_crawl("/a").await;
+            let is_later = matches!(later, Err(Error::Later { until_ms, .. }) if until_ms == until);
+            assert!(is_later, "{later:?}");
+        }
+        scene.clock.advance(120_000);
+    }
+    scene.clock.advance(DAY);
+    scene.site.answer("/a", Answer::Status(StatusCode::GONE));
+    assert_eq!(counts(&scene.crawl("/a").await), (0, 0, 1));
 }
 
 #[tokio::test]

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use gix::actor::SignatureRef;
-use gix::objs::tree::EntryKind;
+use gix::objs::Tree;
+use gix::objs::tree::{Entry, EntryKind};
 
 use super::*;
 
@@ -27,15 +28,40 @@ pub(super) fn commit(repository: &gix::Repository, files: &[(&str, Option<&[u8]>
         }
     }
     let tree = tree.write().unwrap();
-    let who = SignatureRef {
+    commit_tree(repository, tree.detach());
+}
+
+/// Commits a tree of these entries over everything before.
+fn commit_tree(repository: &gix::Repository, tree: gix::ObjectId) {
+    let parents = repository.head_id().ok().map(gix::Id::detach);
+    repository
+        .commit_as(who(), who(), "HEAD", "work", tree, parents)
+        .unwrap();
+}
+
+fn who() -> SignatureRef<'static> {
+    SignatureRef {
         name: "Ada".into(),
         email: "ada@example.org".into(),
         time: "1700000000 +0000",
+    }
+}
+
+/// A tree in which each of these names stands for the same thing.
+fn tree_of(
+    repository: &gix::Repository,
+    names: impl Iterator<Item = String>,
+    (oid, kind): (gix::ObjectId, EntryKind),
+) -> gix::ObjectId {
+    let entry = |name: String| Entry {
+        mode: kind.into(),
+        filename: name.into(),
+        oid,
     };
-    let parents: Vec<_> = head.iter().map(|commit| commit.id).collect();
-    repository
-        .commit_as(who, who, "HEAD", "work", tree, parents)
-        .unwrap();
+    let tree = Tree {
+        entries: names.map(entry).collect(),
+    };
+    repository.write_object(&tree).unwrap().detach()
 }
 
 pub(super) fn paths(document: &Document) -> Vec<String> {
@@ -226,4 +252,39 @@ async fn a_repository_larger_than_a_document_may_be_is_stored_in_parts_that_fit(
         (1, 0, 3),
         "parts that are no more are deleted"
     );
+}
+
+#[tokio::test]
+async fn a_state_that_unfolds_without_end_is_refused_and_what_is_stored_of_it_stays() {
+    let (source, folder) = (Memory::default(), tempfile::tempdir().unwrap());
+    let git = gix::init_bare(folder.path()).unwrap();
+    commit(&git, &[("a.rs", Some(b"fn a() {}"))]);
+    crawl_path(&source, folder.path()).await;
+    let stored = source.documents();
+    let text = (git.write_blob("text").unwrap().detach(), EntryKind::Blob);
+    // Four levels of a thousand names: a million million files in four objects.
+    let repeated = (0..4).fold(text, |below, _| {
+        let names = (1_000..2_000).map(|number| number.to_string());
+        (tree_of(&git, names, below), EntryKind::Tree)
+    });
+    let deep = (0..20).fold(text, |below, _| {
+        let names = std::iter::once("d".repeat(250));
+        (tree_of(&git, names, below), EntryKind::Tree)
+    });
+    let large = git.write_blob(vec![b'x'; 1 << 20]).unwrap().detach();
+    let names = (10_000..14_200).map(|number| format!("{number}.txt"));
+    let many = tree_of(&git, names, (large, EntryKind::Blob));
+    for (tree, expected) in [
+        (repeated.0, "it has more than 1000000 files and folders"),
+        (deep.0, "nested deeper than a path of 4096 bytes can name"),
+        (many, "its files have 4404019200 bytes together"),
+    ] {
+        commit_tree(&git, tree);
+        let request = request(folder.path().to_str().unwrap());
+        let refused = crawl(&source, &request, &Settings::default(), &()).await;
+        let said = refused.unwrap_err().to_string();
+        assert!(said.contains(expected), "{said}");
+        assert!(said.ends_with("what is stored of it stays"), "{said}");
+        assert_eq!(source.documents(), stored);
+    }
 }

@@ -125,6 +125,64 @@ async fn a_page_crawled_by_itself_is_still_found_missing_from_its_folder() {
     assert_eq!(counts(&crawl_path(&source, book.path()).await), (0, 1, 1));
 }
 
+#[tokio::test]
+async fn a_folder_that_holds_nothing_deletes_nothing_whatever_it_is_read_as() {
+    for kind in [None, Some(Kind::Pages), Some(Kind::Repository)] {
+        let (source, book) = (Memory::default(), book(3));
+        let request = Request {
+            as_kind: kind,
+            ..request(book.path().to_str().unwrap())
+        };
+        let crawl = async || {
+            crawl(&source, &request, &Settings::default(), &())
+                .await
+                .unwrap()
+        };
+        crawl().await;
+        let stored = source.documents();
+        for page in fs::read_dir(book.path()).unwrap() {
+            fs::remove_file(page.unwrap().path()).unwrap();
+        }
+        let report = crawl().await;
+        assert_eq!(counts(&report), (0, 0, 0));
+        let said = &report.skipped[0].why;
+        assert!(said.contains("a volume that is not mounted"), "{said}");
+        assert_eq!(source.documents(), stored);
+    }
+}
+
+#[tokio::test]
+async fn a_folder_stays_what_it_was_read_as_until_somebody_says_otherwise() {
+    let (source, book) = (Memory::default(), book(3));
+    assert_eq!(counts(&crawl_path(&source, book.path()).await), (3, 0, 0));
+    for number in 0..4 {
+        fs::write(book.path().join(format!("{number}.txt")), "A note.").unwrap();
+    }
+    assert_eq!(counts(&crawl_path(&source, book.path()).await), (0, 3, 0));
+    source.forget_runs();
+    let report = crawl_path(&source, book.path()).await;
+    assert_eq!(
+        counts(&report),
+        (0, 3, 0),
+        "what is stored of it tells, too"
+    );
+    gix::init(book.path()).unwrap();
+    assert_eq!(counts(&crawl_path(&source, book.path()).await), (0, 3, 0));
+    fs::remove_dir_all(book.path().join(".git")).unwrap();
+
+    let asked = Request {
+        as_kind: Some(Kind::Repository),
+        ..request(book.path().to_str().unwrap())
+    };
+    let report = crawl(&source, &asked, &Settings::default(), &()).await;
+    assert_eq!(counts(&report.unwrap()), (1, 0, 3));
+    for number in 0..4 {
+        fs::remove_file(book.path().join(format!("{number}.txt"))).unwrap();
+    }
+    assert_eq!(counts(&crawl_path(&source, book.path()).await), (1, 0, 0));
+    assert_eq!(source.documents()[0].key.kind, "repositories");
+}
+
 #[cfg(unix)]
 #[tokio::test]
 async fn a_symlink_loop_is_reported_and_harmless() {

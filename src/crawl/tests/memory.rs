@@ -45,6 +45,11 @@ impl Memory {
         self.pages.lock().unwrap().clear();
     }
 
+    /// As if crawls had never been recorded.
+    pub(super) fn forget_runs(&self) {
+        self.runs.lock().unwrap().clear();
+    }
+
     /// Saves fail from now on, or do so no more.
     pub(super) fn refuse_saves(&self, refuses: bool) {
         self.refuses.store(refuses, Ordering::Relaxed);

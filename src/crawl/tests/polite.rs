@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 
-use super::again::{Answer, Scene};
+use super::scene::{Answer, Scene};
 use super::*;
 use crate::Error;
 use crate::crawl::Kind;

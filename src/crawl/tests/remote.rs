@@ -7,6 +7,7 @@ use axum::response::Redirect;
 use axum::routing::get;
 use gix::refs::transaction::PreviousValue;
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use super::git::{commit, entries, paths};
 use super::shelf::{HUSH, Shelf, github, has_git, on_github, repository};
@@ -302,4 +303,32 @@ async fn a_file_that_unpacks_to_hundreds_of_megabytes_is_refused() {
     assert!(said.contains("too large to fit in memory"), "{said}");
     assert_eq!(source.documents().len(), 0);
     assert_eq!(entries(tmp.path()), 0, "nothing is left behind");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clone_that_is_over_the_limit_when_it_is_done_is_refused_however_fast_it_came() {
+    if !has_git() {
+        return;
+    }
+    let (folder, tmp) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let repository = repository(&folder, "ada/engine", "fn weave() {}\n");
+    // Bytes that no packing makes less, and more than an empty repository has.
+    let noise = (0..10_000).flat_map(|number: u32| {
+        let digest = Sha256::digest(number.to_le_bytes());
+        digest.to_vec()
+    });
+    let noise: Vec<u8> = noise.collect();
+    commit(&repository, &[("noise", Some(&noise))]);
+    let server = serve(Shelf::new(&folder, None).router()).await;
+    let settings = Settings {
+        clone_bytes_max: 200_000,
+        ..github(&server, "", &tmp)
+    };
+    let request = on_github(&server, "ada/engine");
+    let refused = crawl(&Memory::default(), &request, &settings, &()).await;
+    assert!(
+        matches!(refused, Err(crate::Error::TooLarge { limit: 200_000, .. })),
+        "{refused:?}"
+    );
+    assert_eq!(entries(tmp.path()), 0);
 }

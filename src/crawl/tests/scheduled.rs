@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::again::{Answer, Scene};
+use super::scene::{Answer, Scene};
 use super::*;
 use crate::Error;
 use crate::crawl::schedule::{self, Plan, Watch};

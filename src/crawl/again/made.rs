@@ -1,0 +1,179 @@
+//! Which stored documents are a page's own, and which of them its answer takes the place of.
+//!
+//! | the page | the document that it made before |
+//! |---|---|
+//! | moved for good (301, 308 on the whole way) to one that is stored under its own link | goes, as do those of the links on the way, unless another page makes it |
+//! | moved for now, or says another canonical link | stays |
+//! | leads to a home page, as sites do with what they no longer have | stays |
+//! | is read for the first time after what its feed had of it was stored | goes where it has another key |
+//! | is an empty shell whose script no browser ran | stays as it is |
+
+use serde_json::Value;
+use url::Url;
+
+use super::{Again, PREVIEW, remembered};
+use crate::Result;
+use crate::change::DocumentKey;
+use crate::crawl::harvest::{Found, Missed};
+use crate::crawl::link::is_home;
+use crate::crawl::visit::{Read, letters_of};
+use crate::crawl::{Skipped, keys_of, platform};
+use crate::document::{CRAWL_ROOT, Fields, kind};
+use crate::logbook::{Logbook, Page, Pages};
+use crate::source::Source;
+
+/// Of the letters that are stored, what a page has without its script must be one in so many to be no shell.
+const SHELL_ONE_IN: usize = 2;
+
+impl<S: Source + Logbook> Again<'_, S> {
+    /// The document of a post that what its feed has of it must not take the place of: whatever is stored
+    /// under its link, but for what the feed had of it before.
+    ///
+    /// # Errors
+    /// What the source says.
+    pub(crate) async fn made(&self, url: &Url) -> Result<Option<DocumentKey>> {
+        let known = self.known(url).await?;
+        let is_preview = known.as_ref().is_some_and(|page| page.reader == PREVIEW);
+        let of_page = known.and_then(|page| page.document);
+        let keys = of_page.into_iter().chain(keys_of(url.as_str()));
+        let keys: Vec<_> = keys.filter(|key| key.kind != kind::REPOSITORIES).collect();
+        let stored = self.source.read(keys.clone()).await?.found;
+        let mut stored = keys.into_iter().zip(stored);
+        let made = stored.find(|(_, fields)| {
+            let fields = fields.as_ref();
+            fields.is_some_and(|fields| !(is_preview && is_of_pages(fields)))
+        });
+        Ok(made.map(|(key, _)| key))
+    }
+
+    /// What a feed has of a post whose page gave nothing, as something that the page itself replaces as soon
+    /// as it gives something: `tried` is what the page came to.
+    ///
+    /// # Errors
+    /// What the source says.
+    pub(crate) async fn preview(
+        &self,
+        url: &Url,
+        found: Found,
+        tried: Option<Found>,
+    ) -> Result<Found> {
+        let (Found::Document(document) | Found::Partial(document, _)) = &found else {
+            return Ok(found);
+        };
+        let known = match tried {
+            Some(Found::Visited(_, page)) => Some(*page),
+            _ => self.known(url).await?,
+        };
+        let root = self.context.root.clone();
+        let page = Page {
+            link: platform::canonical(url),
+            root,
+            document: Some(document.key.clone()),
+            reader: PREVIEW.to_owned(),
+            at: String::new(),
+            etag: None,
+            last_modified: None,
+            hash: None,
+            ..known.unwrap_or_default()
+        };
+        Ok(remembered(found, page))
+    }
+
+    /// Whether a link leads to a home page that it is not itself, be it the publication's.
+    pub(super) fn leads_home(&self, url: &Url, at: &Url) -> bool {
+        let is_root = |url: &Url| is_home(url) || platform::canonical(url) == self.context.root;
+        is_root(at) && platform::canonical(url) != platform::canonical(at)
+    }
+
+    /// The document under a page's own link, where a crawl of pages made it.
+    pub(super) async fn made_by_pages(&self, url: &Url) -> Result<Option<DocumentKey>> {
+        let keys = keys_of(url.as_str());
+        let stored = self.source.read(keys.clone()).await?.found;
+        let mut stored = keys.into_iter().zip(stored);
+        let made = stored.find(|(key, fields)| {
+            let fields = fields.as_ref().filter(|_| key.kind != kind::REPOSITORIES);
+            fields.is_some_and(is_of_pages)
+        });
+        Ok(made.map(|(key, _)| key))
+    }
+
+    /// What brought a stored document, if it was no crawl of pages.
+    pub(super) async fn brought_by(&self, key: &DocumentKey) -> Result<Option<String>> {
+        let stored = self.source.read(vec![key.clone()]).await?.found;
+        let fields = stored.into_iter().flatten().next();
+        let fields = fields.filter(|fields| !is_of_pages(fields));
+        let root = fields.map(|fields| root(&fields).map(str::to_owned));
+        Ok(root.map(|root| root.unwrap_or_else(|| "another program".to_owned())))
+    }
+
+    /// The documents that go when the one that a page makes now is stored.
+    pub(super) async fn replaced(
+        &self,
+        url: &Url,
+        (known, now): (Option<&Page>, &DocumentKey),
+        read: &Read,
+    ) -> Result<Vec<DocumentKey>> {
+        let mut moved_from = &read.moved_from[..];
+        if self.leads_home(url, &read.at) {
+            moved_from = &[];
+        }
+        let mut own: Vec<String> = moved_from.iter().map(platform::canonical).collect();
+        own.push(platform::canonical(url));
+        // What a page made that stood elsewhere is that one's, and may be there still.
+        let is_own = |page: &&Page| {
+            let at = Url::parse(&page.at).map(|at| platform::canonical(&at));
+            let has_moved = !moved_from.is_empty() && at.is_ok_and(|at| own.contains(&at));
+            has_moved || page.reader == PREVIEW
+        };
+        let of_page = known.filter(is_own).and_then(|page| page.document.clone());
+        let mut before: Vec<_> = of_page.into_iter().collect();
+        for link in moved_from {
+            before.extend(self.made_by_pages(link).await?);
+        }
+        before.retain(|key| key != now);
+        let mut replaced = Vec::new();
+        for key in before {
+            let making = Pages::Making(key.clone());
+            let pages = self.source.pages(making, own.len() + 1).await?;
+            let is_last = pages.iter().all(|page| own.contains(&page.link));
+            if is_last && !replaced.contains(&key) && self.brought_by(&key).await?.is_none() {
+                replaced.push(key);
+            }
+        }
+        Ok(replaced)
+    }
+
+    /// A page that no browser could open, unless what is stored of it says much more.
+    pub(super) async fn without_shell(&self, known: Option<&Page>, read: Read) -> Result<Read> {
+        let Found::Partial(document, skipped) = &read.found else {
+            return Ok(read);
+        };
+        let of_page = known.and_then(|page| page.document.clone());
+        let mut keys = vec![document.key.clone()];
+        keys.extend(of_page.filter(|key| *key != document.key));
+        let stored = self.source.read(keys.clone()).await?.found;
+        let has = letters_of(&document.fields).saturating_mul(SHELL_ONE_IN);
+        let mut stored = keys.into_iter().zip(stored);
+        let fuller =
+            stored.find(|(_, stored)| stored.as_ref().is_some_and(|it| letters_of(it) > has));
+        let Some((key, _)) = fuller else {
+            return Ok(read);
+        };
+        let why = format!("{}; what is stored of it says more, and stays", skipped.why);
+        let found = Found::Missed(Missed {
+            skipped: Skipped::one(&skipped.what, why),
+            key: Some(key),
+        });
+        Ok(Read { found, ..read })
+    }
+}
+
+fn root(fields: &Fields) -> Option<&str> {
+    fields.get(CRAWL_ROOT).and_then(Value::as_str)
+}
+
+/// Whether a crawl of pages of the web made a document: what folders, repositories and exports brought has
+/// another root.
+fn is_of_pages(fields: &Fields) -> bool {
+    root(fields).is_some_and(|root| root.starts_with("https://") || root.starts_with("http://"))
+}

@@ -330,5 +330,4 @@ async fn a_clone_that_is_over_the_limit_when_it_is_done_is_refused_however_fast_
         matches!(refused, Err(crate::Error::TooLarge { limit: 200_000, .. })),
         "{refused:?}"
     );
-    assert_eq!(entries(tmp.path()), 0);
 }

@@ -99,6 +99,7 @@ mod tests {
         let by_meaning = Query {
             mode: Mode::Dense,
             text: "new".to_owned(),
+            limit: 5,
             ..Query::default()
         };
         let replaced = Replaced::new();

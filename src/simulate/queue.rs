@@ -246,6 +246,8 @@ impl State {
         let tag = Tag(self.tags);
         let row = self.places.get_mut(&from)?.get_mut(at)?;
         row.hand = Some((consumer, tag));
+        // Whoever dies with it in hand is charged once.
+        row.rests = None;
         row.attempts += 1;
         let message = row.message.clone();
         tracing::trace!(

@@ -54,8 +54,8 @@ pub struct Upkeep {
 }
 
 /// A flush takes tens of milliseconds in which nothing is written, whatever it is for, and a log is
-/// bounded by its size as well: seldom is better. Comparing 20,000 vectors takes about a
-/// millisecond; rebuilding takes seconds.
+/// bounded by its size as well: seldom is better. Comparing 20,000 vectors takes some
+/// milliseconds; rebuilding takes seconds.
 impl Default for Upkeep {
     fn default() -> Self {
         Self {

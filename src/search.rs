@@ -11,6 +11,7 @@ mod absent;
 mod diverse;
 mod fuse;
 mod gather;
+mod grouped;
 mod join;
 mod overtaken;
 mod query;

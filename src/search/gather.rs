@@ -11,8 +11,9 @@
 
 use futures_util::future::try_join;
 
+use super::grouped::Grouped;
 use super::query::{Mode, Query};
-use super::rank::{self, Grouped, Next};
+use super::rank::{self, Next};
 use super::title::Asked;
 use super::{diverse, fuse, join, overtaken};
 use crate::Result;

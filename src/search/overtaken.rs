@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use super::fuse::Scored;
-use super::rank::Grouped;
+use super::grouped::Grouped;
 use crate::vector::{Control, Manifest};
 
 /// Whether a document is there of which only older points were found, so that it is not among the grouped.

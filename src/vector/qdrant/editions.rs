@@ -138,10 +138,7 @@ impl<E: Embedder> QdrantEditions<E> {
                 Err(error) => closed = Some(error),
             }
         }
-        let needed = register.needed();
-        self.slots(|open| {
-            open.retain(|number, _| needed.contains(number) || register.removing.contains(number));
-        });
+        self.forget_others(&register);
         Ok(Standing {
             register,
             current,
@@ -180,6 +177,14 @@ impl<E: Embedder> QdrantEditions<E> {
             index,
             holders: watch::channel(()).0,
         })
+    }
+
+    /// Whoever only searches holds no model of an edition that is no more.
+    fn forget_others(&self, register: &Register) {
+        let needed = register.needed();
+        self.slots(|open| {
+            open.retain(|number, _| needed.contains(number) || register.removing.contains(number));
+        });
     }
 
     fn slots<T>(&self, work: impl FnOnce(&mut Slots<E>) -> T) -> T {
@@ -272,7 +277,10 @@ impl<E: Embedder> Editions for QdrantEditions<E> {
         loop {
             let register = self.register().await?.register;
             match self.index(&register.current).await {
-                Ok(current) => return Ok(Searched { register, current }),
+                Ok(current) => {
+                    self.forget_others(&register);
+                    return Ok(Searched { register, current });
+                }
                 // What could not be opened may be removed by now.
                 Err(error) if self.register().await?.register == register => return Err(error),
                 Err(_) => {}

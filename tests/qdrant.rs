@@ -1,6 +1,5 @@
-//! A Qdrant server that is away, strange, or has been tampered with; and several of its editions.
+//! A Qdrant server that is away, strange, or has been tampered with.
 
-mod edition;
 mod engine;
 mod fault;
 mod older;
@@ -9,7 +8,7 @@ mod whole;
 use lockstep::change::{DocumentKey, PointId, Time, Version};
 use lockstep::document::Fields;
 use lockstep::feature::embed::Model;
-use lockstep::vector::qdrant::{Edition, QdrantStore, Settings};
+use lockstep::vector::qdrant::{QdrantStore, Settings};
 use lockstep::vector::{Entry, Manifest, Point, Select, VectorStore, Write};
 use lockstep::{Recovery, Result};
 use qdrant_client::Qdrant;
@@ -25,8 +24,8 @@ fn model() -> Model {
     }
 }
 
-async fn open(server: &Server, edition: Edition) -> Result<QdrantStore> {
-    QdrantStore::open(Settings::new(server.url()), &model(), edition).await
+async fn open(server: &Server) -> Result<QdrantStore> {
+    QdrantStore::open(Settings::new(server.url()), &model(), 1).await
 }
 
 /// A client past our store.

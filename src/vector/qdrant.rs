@@ -31,90 +31,55 @@ mod page;
 mod payload;
 mod read;
 mod register;
+mod server;
 mod settings;
 mod value;
 mod write;
 
 use std::collections::BTreeSet;
 
-use futures_util::future::try_join;
 use qdrant_client::qdrant::vectors_config::Config;
 use qdrant_client::qdrant::{CollectionInfo, Condition, Filter};
 
-use self::link::Link;
-use self::name::{Family, Names};
+use self::name::Family;
+use self::server::Server;
 use super::{By, Control, Counts, Manifest, Near, Nearest, Point, Select, VectorStore, Write};
 use crate::change::{DocumentKey, PointId};
 use crate::feature::embed::Model;
 use crate::{Error, Result};
 
-pub use self::alias::Edition;
 pub use self::editions::QdrantEditions;
 pub use self::settings::{Quantisation, Settings};
 
-/// The vector store of a server.
+/// One edition of an index on a server.
 #[derive(Debug)]
 pub struct QdrantStore {
-    link: Link,
-    names: Names,
-    edition: Edition,
+    server: Server,
+    edition: u32,
     model: Model,
 }
 
 impl QdrantStore {
-    /// Connects, and checks that the index is of this model and whole; makes what an empty server
-    /// lacks.
+    /// Connects to the edition of this number, and checks that it is of this model and whole; makes what
+    /// an empty server lacks.
     ///
     /// # Errors
     /// [`Error::Unavailable`] where nobody answers; [`Error::Refused`] for a wrong key, a server before
     /// 1.16, an index of another model, or one that lacks collections; [`Error::Config`] for an address
     /// that is none.
-    pub async fn open(settings: Settings, model: &Model, edition: Edition) -> Result<Self> {
-        let store = Self::connect(settings, model, edition).await?;
-        let number = store.edition_number().await?;
-        let stored = control::model(&store.link, &store.names, number, model).await?;
+    pub async fn open(settings: Settings, model: &Model, edition: u32) -> Result<Self> {
+        let store = Self {
+            server: Server::open(settings).await?,
+            edition,
+            model: model.clone(),
+        };
+        let stored = control::model(&store.server, edition, model).await?;
         store.check_model(&stored)?;
         for kind in store.all_types().await? {
             store.check_type(&kind).await?;
             store.renew_type(&kind).await?;
         }
         Ok(store)
-    }
-
-    /// Connects, without a look at what the index is.
-    async fn connect(settings: Settings, model: &Model, edition: Edition) -> Result<Self> {
-        let names = Names::new(&settings.name);
-        let link = Link::open(settings).await?;
-        let store = Self {
-            link,
-            names,
-            edition,
-            model: model.clone(),
-        };
-        store.open_control().await?;
-        Ok(store)
-    }
-
-    /// The collection of the control state; where it is gone but others are there, floors would be
-    /// forgotten.
-    async fn open_control(&self) -> Result<()> {
-        let name = self.names.control();
-        if !collection::exists(&self.link, &name).await? {
-            let all = self.link.client.list_collections().await;
-            let all = all.map_err(self.link.fault("list the collections"))?;
-            let ours = |name: &str| self.names.edition(name).is_some();
-            if let Some(other) = all.collections.iter().find(|one| ours(&one.name)) {
-                return Err(self.missing(&name, &other.name));
-            }
-        }
-        collection::make_control(&self.link, &name).await
-    }
-
-    fn missing(&self, name: &str, other: &str) -> Error {
-        self.link.refused(
-            format!("the collection {name} is gone, though {other} is there"),
-            "restore it from a snapshot, or delete all collections of the index and fill a new one with `lockstep snapshot`",
-        )
     }
 
     fn check_model(&self, stored: &Model) -> Result<()> {
@@ -128,25 +93,25 @@ impl QdrantStore {
             describe(given)
         );
         let fix = "give that model again, or make the index anew with `lockstep reindex`";
-        Err(self.link.refused(why, fix))
+        Err(self.server.link.refused(why, fix))
     }
 
     /// That both collections of a type are there, and its vectors of our dimension.
     async fn check_type(&self, kind: &str) -> Result<()> {
         let [cleaned, vectors] = Family::BOTH.map(|family| self.collection(family, kind));
         for (name, other) in [(&cleaned, &vectors), (&vectors, &cleaned)] {
-            if !collection::exists(&self.link, name).await? {
-                return Err(self.missing(name, other));
+            if !collection::exists(&self.server.link, name).await? {
+                return Err(self.server.missing(name, other));
             }
         }
-        let info = self.link.client.collection_info(&vectors).await;
-        let info = info.map_err(self.link.fault("describe a collection"))?;
+        let info = self.server.link.client.collection_info(&vectors).await;
+        let info = info.map_err(self.server.link.fault("describe a collection"))?;
         let found = info.result.and_then(dimension);
         if found == Some(self.model.dimension as u64) {
             return Ok(());
         }
         let found = found.map_or_else(|| "no".to_owned(), |found| found.to_string());
-        Err(self.link.refused(
+        Err(self.server.link.refused(
             format!(
                 "the vectors of {vectors} have {found} values, and the model's have {}",
                 self.model.dimension
@@ -155,19 +120,9 @@ impl QdrantStore {
         ))
     }
 
-    async fn edition_number(&self) -> Result<u32> {
-        match self.edition {
-            Edition::Current => self.current_edition().await,
-            Edition::Number(number) => Ok(number),
-        }
-    }
-
-    /// The name by which a type's collection is used.
+    /// A collection of this edition.
     fn collection(&self, family: Family, kind: &str) -> String {
-        match self.edition {
-            Edition::Current => self.names.plain(family, kind),
-            Edition::Number(number) => self.names.real(family, kind, number),
-        }
+        self.server.names.real(family, kind, self.edition)
     }
 
     fn vectors_of(&self, kinds: &BTreeSet<String>) -> Vec<String> {
@@ -177,14 +132,14 @@ impl QdrantStore {
 
     /// Every type of this edition, in order, those included that another process has made meanwhile.
     async fn all_types(&self) -> Result<BTreeSet<String>> {
-        let recorded = control::types(&self.link, &self.names);
-        let (recorded, edition) = try_join(recorded, self.edition_number()).await?;
-        let ours = recorded.into_iter().filter(|(of, _)| *of == edition);
+        let recorded = control::types(&self.server).await?;
+        let ours = recorded.into_iter().filter(|(of, _)| *of == self.edition);
         Ok(ours.map(|(_, kind)| kind).collect())
     }
 
-    fn removed(&self, edition: u32) -> Error {
-        self.link.refused(
+    fn removed(&self) -> Error {
+        let edition = self.edition;
+        self.server.link.refused(
             format!("edition {edition} of the index was removed"),
             "nothing: what is in hand is done again, with the editions that are there",
         )
@@ -192,26 +147,26 @@ impl QdrantStore {
 
     /// Makes a type's collections. Whoever comes second, or after a crash, makes what is missing.
     async fn make_type(&self, kind: &str) -> Result<()> {
-        let edition = self.edition_number().await?;
-        let registered = register::stored(&self.link, &self.names).await?;
-        if registered.is_some_and(|stored| !stored.register.needed().contains(&edition)) {
-            return Err(self.removed(edition));
+        let registered = register::stored(&self.server).await?;
+        if registered.is_some_and(|stored| !stored.register.needed().contains(&self.edition)) {
+            return Err(self.removed());
         }
         for family in Family::BOTH {
-            let name = self.names.real(family, kind, edition);
-            collection::make(&self.link, &name, family, self.model.dimension).await?;
+            let name = self.collection(family, kind);
+            collection::make(&self.server.link, &name, family, self.model.dimension).await?;
         }
-        if self.edition == Edition::Current {
-            self.name_type(kind, edition).await?;
-            return control::record_type(&self.link, &self.names, kind, edition).await;
-        }
-        // In this order: a switch names the types that are recorded before it, and we what is recorded
-        // after it.
-        control::record_type(&self.link, &self.names, kind, edition).await?;
-        let registered = register::stored(&self.link, &self.names).await?;
+        // Before, since nobody who finds it recorded does it again; and after, for a switch in between, which
+        // has named the types that were recorded.
+        self.name_if_current(kind).await?;
+        control::record_type(&self.server, kind, self.edition).await?;
+        self.name_if_current(kind).await
+    }
+
+    async fn name_if_current(&self, kind: &str) -> Result<()> {
+        let registered = register::stored(&self.server).await?;
         match registered {
-            Some(stored) if stored.register.current.number == edition => {
-                self.name_type(kind, edition).await
+            Some(stored) if stored.register.current.number == self.edition => {
+                self.server.name_type(kind, self.edition).await
             }
             _ => Ok(()),
         }
@@ -271,7 +226,7 @@ impl VectorStore for QdrantStore {
     }
 
     async fn control(&self) -> Result<Control> {
-        control::read(&self.link, &self.names, self.edition_number().await?).await
+        control::read(&self.server, self.edition).await
     }
 
     async fn write(&self, writes: Vec<Write>) -> Result<()> {

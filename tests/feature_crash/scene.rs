@@ -8,7 +8,7 @@ use lockstep::change::Time;
 use lockstep::feature::embed::Embedder as _;
 use lockstep::feature::embed::hash::HashEmbedder;
 use lockstep::vector::VectorStore as _;
-use lockstep::vector::qdrant::{Edition, QdrantStore, Settings};
+use lockstep::vector::qdrant::{QdrantStore, Settings};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::task::block_in_place;
@@ -62,11 +62,7 @@ impl Scene {
         let to_queue = Proxy::start(address.to_owned()).await;
         let to_store = Proxy::start(server.address()).await;
         let embedder = HashEmbedder::new(DIMENSION);
-        let opened = QdrantStore::open(
-            Settings::new(server.url()),
-            embedder.model(),
-            Edition::Current,
-        );
+        let opened = QdrantStore::open(Settings::new(server.url()), embedder.model(), 1);
         let store = Arc::new(opened.await.unwrap());
         let book = Arc::<Mutex<Book>>::default();
         let database = source.client().await.database(DATABASE);

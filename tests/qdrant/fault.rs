@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use lockstep::Recovery;
-use lockstep::vector::qdrant::{Edition, QdrantStore, Settings};
+use lockstep::vector::qdrant::{QdrantStore, Settings};
 use lockstep::vector::{By, Nearest, Only, VectorStore, Write};
 use qdrant_client::qdrant::points_update_operation::{Operation, SetPayload};
 use qdrant_client::qdrant::{Condition, Filter, PointsUpdateOperation, UpdateBatchPointsBuilder};
@@ -21,7 +21,7 @@ async fn impatient(server: &Server) -> QdrantStore {
         timeout: SHORT,
         ..Settings::new(server.url())
     };
-    let store = QdrantStore::open(settings, &model(), Edition::Current).await;
+    let store = QdrantStore::open(settings, &model(), 1).await;
     store.unwrap()
 }
 
@@ -31,14 +31,14 @@ async fn a_server_that_is_not_there_is_named_and_tried_again() {
     let address = listener.local_addr().unwrap().to_string();
     drop(listener);
     let settings = Settings::new(format!("http://{address}"));
-    let opened = QdrantStore::open(settings, &model(), Edition::Current).await;
+    let opened = QdrantStore::open(settings, &model(), 1).await;
     assert_retries(opened, &[&address, "did not answer"]);
 }
 
 #[tokio::test]
 async fn an_address_that_is_none_names_its_setting() {
     for url in ["not an address", "ftp://host:6334"] {
-        let opened = QdrantStore::open(Settings::new(url), &model(), Edition::Current).await;
+        let opened = QdrantStore::open(Settings::new(url), &model(), 1).await;
         assert_stops(opened, &["vector.url", "http://host:6334"]);
     }
 }
@@ -52,13 +52,13 @@ async fn a_wrong_key_is_said_and_not_shown() {
         ..Settings::new(server.url())
     };
     for key in [None, Some("hunter2")] {
-        let opened = QdrantStore::open(with(key), &model(), Edition::Current).await;
+        let opened = QdrantStore::open(with(key), &model(), 1).await;
         let error = opened.unwrap_err();
         assert_eq!(error.recovery(), Recovery::Stop);
         assert_says(&error, &["LOCKSTEP_VECTOR_API_KEY", &server.address()]);
         assert!(!error.chain().contains("hunter2"));
     }
-    let opened = QdrantStore::open(with(Some("right")), &model(), Edition::Current).await;
+    let opened = QdrantStore::open(with(Some("right")), &model(), 1).await;
     let store = opened.unwrap();
     store.write(document("posts", "one")).await.unwrap();
     assert!(!format!("{store:?}").contains("right"));
@@ -68,14 +68,14 @@ async fn a_wrong_key_is_said_and_not_shown() {
 async fn an_old_server_is_refused_with_the_version_that_is_needed() {
     let server = Server::start().await;
     server.script(|script| script.version = "1.15.5".to_owned());
-    let opened = open(&server, Edition::Current).await;
+    let opened = open(&server).await;
     assert_stops(opened, &["version 1.15.5", "1.16 or later"]);
 }
 
 #[tokio::test]
 async fn a_busy_server_is_asked_again_later() {
     let server = Server::start().await;
-    let store = open(&server, Edition::Current).await.unwrap();
+    let store = open(&server).await.unwrap();
     server.script(|script| script.faults.push(("points.scroll", Fault::Busy)));
     assert_retries(store.control().await, &["Rate limiting", "did not read"]);
     store.control().await.unwrap();
@@ -111,7 +111,7 @@ async fn a_write_whose_answer_is_lost_is_done_and_may_be_repeated() {
 #[tokio::test]
 async fn a_write_that_is_answered_before_it_is_done_is_repeated() {
     let server = Server::start().await;
-    let store = open(&server, Edition::Current).await.unwrap();
+    let store = open(&server).await.unwrap();
     store.write(document("posts", "one")).await.unwrap();
     server.script(|script| script.faults.push(("points.update_batch", Fault::Late)));
     let written = store.write(document("posts", "two")).await;
@@ -126,7 +126,7 @@ async fn a_connection_that_was_cut_is_opened_again() {
     let server = Server::start().await;
     let proxy = Proxy::start(server.address()).await;
     let settings = Settings::new(format!("http://{}", proxy.address()));
-    let opened = QdrantStore::open(settings, &model(), Edition::Current).await;
+    let opened = QdrantStore::open(settings, &model(), 1).await;
     let store = opened.unwrap();
     for text in ["one", "two", "three"] {
         store.write(document("posts", text)).await.unwrap();
@@ -138,7 +138,7 @@ async fn a_connection_that_was_cut_is_opened_again() {
 #[tokio::test]
 async fn what_the_server_will_never_take_is_no_outage() {
     let server = Server::start().await;
-    let store = open(&server, Edition::Current).await.unwrap();
+    let store = open(&server).await.unwrap();
     let long = "x".repeat(300);
     let error = store.write(document(&long, "one")).await.unwrap_err();
     assert_eq!(error.recovery(), Recovery::Park);
@@ -148,7 +148,7 @@ async fn what_the_server_will_never_take_is_no_outage() {
 #[tokio::test]
 async fn a_vector_of_another_dimension_is_refused_and_the_store_goes_on() {
     let server = Server::start().await;
-    let store = open(&server, Edition::Current).await.unwrap();
+    let store = open(&server).await.unwrap();
     let mut wrong = document("posts", "one");
     let lockstep::vector::Write::Upsert(points) = &mut wrong[0] else {
         panic!("points come first");
@@ -170,7 +170,7 @@ async fn a_vector_of_another_dimension_is_refused_and_the_store_goes_on() {
 #[tokio::test]
 async fn control_state_that_is_not_ours_stops_and_is_no_documents_fault() {
     let server = Server::start().await;
-    let store = open(&server, Edition::Current).await.unwrap();
+    let store = open(&server).await.unwrap();
     let kind = "posts".to_owned();
     let version = super::version(3);
     store

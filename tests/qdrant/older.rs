@@ -2,7 +2,6 @@
 
 use lockstep::change::DocumentKey;
 use lockstep::vector::lexical::of_question;
-use lockstep::vector::qdrant::Edition;
 use lockstep::vector::{By, Nearest, Only, VectorStore, only};
 use qdrant_client::qdrant::r#match::MatchValue;
 use qdrant_client::qdrant::points_selector::PointsSelectorOneOf;
@@ -57,7 +56,7 @@ async fn found(store: &impl VectorStore, label: String) -> Vec<String> {
 #[tokio::test]
 async fn points_without_labels_get_those_of_their_manifests_when_an_edition_is_opened() {
     let server = Server::start().await;
-    let store = open(&server, Edition::Current).await.unwrap();
+    let store = open(&server).await.unwrap();
     for number in 0..300 {
         let text = format!("tide {number}");
         let mut writes = document("posts", &text);
@@ -70,12 +69,12 @@ async fn points_without_labels_get_those_of_their_manifests_when_an_edition_is_o
     }
     strip(&server, "tide 7").await;
     assert_eq!(found(&store, only::author("ada")).await.len(), 0);
-    let renewed = open(&server, Edition::Current).await.unwrap();
+    let renewed = open(&server).await.unwrap();
     assert_eq!(found(&renewed, only::author("ada")).await.len(), 10);
     assert_eq!(found(&renewed, only::author("other")).await, ["7"]);
     // Once: there is nothing left to do.
     server.script(|script| script.answered.clear());
-    open(&server, Edition::Current).await.unwrap();
+    open(&server).await.unwrap();
     let manifests = server.script(|script| {
         let is_read = |name: &&&str| **name == "points.get";
         script.answered.iter().filter(is_read).count()

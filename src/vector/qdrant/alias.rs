@@ -1,10 +1,7 @@
-//! Editions of an index, and the aliases that say which one is current.
+//! The aliases of an index, for other programs: whoever reads by the plain names reads the current edition.
 //!
-//! A re-index opens the next edition by its number and fills it, then [`switch`](QdrantStore::switch)
-//! moves the aliases of all types in one request: whoever reads by the plain names reads one edition
-//! or the other, and never a mix. Then [`remove`](QdrantStore::remove) deletes the old one.
-//!
-//! Our own readers and workers ask the register (`editions`), and open editions by their numbers.
+//! A switch moves those of all types in one request, so that a name is one edition's or the other's. Our own
+//! readers and workers ask the register (`editions`), and open editions by their numbers.
 
 use std::collections::BTreeSet;
 
@@ -18,32 +15,13 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{ClientTlsConfig, Endpoint};
 use tonic::{Code, Request, Status, TimeoutExpired};
 
+use super::control;
 use super::link::{CONNECTIONS, Link};
 use super::name::Family;
-use super::{QdrantStore, control};
+use super::server::Server;
 use crate::{Error, Result};
 
-/// Which index a store reads and writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Edition {
-    /// The one that the aliases point at, whenever that is asked.
-    Current,
-    /// This one, current or not; its types get no aliases until it becomes current.
-    Number(u32),
-}
-
-/// The edition that a new index begins with.
-pub(super) const FIRST: u32 = 1;
-
-impl QdrantStore {
-    /// The current edition.
-    ///
-    /// # Errors
-    /// As every request; see [`Error::recovery`].
-    pub async fn current_edition(&self) -> Result<u32> {
-        Ok(self.aliased_edition().await?.unwrap_or(FIRST))
-    }
-
+impl Server {
     /// The edition that the aliases point at; none where there are none.
     pub(super) async fn aliased_edition(&self) -> Result<Option<u32>> {
         let aliases = aliases(&self.link).await?;
@@ -53,23 +31,10 @@ impl QdrantStore {
         Ok(editions.max())
     }
 
-    /// Makes an edition current: one request moves the aliases of its types, and takes away those of
-    /// types that it does not have.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] if nothing was ever stored in it.
-    pub async fn switch(&self, edition: u32) -> Result<()> {
-        let types = control::types(&self.link, &self.names).await?;
-        if !types.iter().any(|(of, _)| *of == edition) {
-            let what = format!("edition {edition} of the index");
-            return Err(Error::NotFound { what });
-        }
-        self.point_aliases(edition).await
-    }
-
-    /// The same for an edition that may be empty.
+    /// Points the aliases at an edition, which may be empty: one request moves those of its types, and
+    /// takes away those of types that it does not have.
     pub(super) async fn point_aliases(&self, edition: u32) -> Result<()> {
-        let types = control::types(&self.link, &self.names).await?;
+        let types = control::types(self).await?;
         let (new, old): (BTreeSet<_>, BTreeSet<_>) =
             types.into_iter().partition(|(of, _)| *of == edition);
         let has = |kind: &str| new.iter().any(|(_, has)| has == kind);
@@ -98,62 +63,6 @@ impl QdrantStore {
             return Ok(());
         }
         change(&self.link, actions).await
-    }
-
-    /// Deletes an edition that is not current, with everything in it.
-    ///
-    /// # Errors
-    /// [`Error::Refused`] for the current one.
-    pub async fn remove(&self, edition: u32) -> Result<()> {
-        if self.current_edition().await? == edition {
-            return Err(self.link.refused(
-                format!("edition {edition} of the index is the current one"),
-                "make another one current first",
-            ));
-        }
-        self.delete_edition(edition).await
-    }
-
-    /// Deletes an edition, current or not. Repeatable.
-    pub(super) async fn delete_edition(&self, edition: u32) -> Result<()> {
-        for (of, _, name) in self.collections_there().await? {
-            if of == edition {
-                let deleted = self.link.client.delete_collection(name).await;
-                deleted.map_err(self.link.fault("delete a collection"))?;
-            }
-        }
-        control::forget_edition(&self.link, &self.names, edition).await
-    }
-
-    /// The editions of which there is anything.
-    pub(super) async fn editions_there(&self) -> Result<BTreeSet<u32>> {
-        let mut editions = control::editions(&self.link, &self.names).await?;
-        let collections = self.collections_there().await?;
-        editions.extend(collections.into_iter().map(|(edition, ..)| edition));
-        Ok(editions)
-    }
-
-    /// The collections of every edition, recorded or not, with their edition and type. Only those of
-    /// types that were recorded in one of them: another index may have names that look like ours.
-    async fn collections_there(&self) -> Result<Vec<(u32, String, String)>> {
-        let types = control::types(&self.link, &self.names).await?;
-        let kinds: BTreeSet<String> = types.into_iter().map(|(_, kind)| kind).collect();
-        let all = self.link.client.list_collections().await;
-        let all = all.map_err(self.link.fault("list the collections"))?;
-        let all: BTreeSet<String> = all.collections.into_iter().map(|one| one.name).collect();
-        let editions: BTreeSet<u32> = all
-            .iter()
-            .filter_map(|name| self.names.edition(name))
-            .collect();
-        let mut ours = Vec::new();
-        for edition in editions {
-            for kind in &kinds {
-                let names = Family::BOTH.map(|family| self.names.real(family, kind, edition));
-                let there = names.into_iter().filter(|name| all.contains(name));
-                ours.extend(there.map(|name| (edition, kind.clone(), name)));
-            }
-        }
-        Ok(ours)
     }
 
     /// Gives a type's collections their aliases, where they have none.

@@ -21,9 +21,9 @@ use uuid::Uuid;
 
 use super::guard::{self, KIND, VERSION, WATERMARK, at_or_below, not_above};
 use super::link::Link;
-use super::name::Names;
 use super::operation;
 use super::payload::{self, Payload, Reader};
+use super::server::Server;
 use super::{read, write};
 use crate::change::{Lane, Mark, Place, PointId};
 use crate::feature::embed::Model;
@@ -160,15 +160,15 @@ fn mark_name(mark: Mark) -> &'static str {
 }
 
 /// Reads the control state of an edition.
-pub(super) async fn read(link: &Link, names: &Names, edition: u32) -> Result<Control> {
+pub(super) async fn read(server: &Server, edition: u32) -> Result<Control> {
     let here = [FLOOR, PASSED, LEVEL, MARK].map(str::to_owned);
     let filter = Filter::must([
         guard::equals_one(WHAT, here.to_vec()),
         guard::is(EDITION, edition.into()),
     ]);
     let mut control = Control::default();
-    for payload in read::payloads(link, &names.control(), filter).await? {
-        take(&mut control, Reader(payload)).ok_or_else(|| strange(link))?;
+    for payload in read::payloads(&server.link, &server.names.control(), filter).await? {
+        take(&mut control, Reader(payload)).ok_or_else(|| strange(&server.link))?;
     }
     Ok(control)
 }
@@ -236,37 +236,29 @@ impl Reader {
 }
 
 /// The types of every edition.
-pub(super) async fn types(link: &Link, names: &Names) -> Result<Vec<(u32, String)>> {
+pub(super) async fn types(server: &Server) -> Result<Vec<(u32, String)>> {
     let filter = Filter::must([guard::equals(WHAT, TYPE)]);
-    let payloads = read::payloads(link, &names.control(), filter).await?;
+    let payloads = read::payloads(&server.link, &server.names.control(), filter).await?;
     let types = payloads.into_iter().map(|payload| {
         let mut payload = Reader(payload);
         Some((payload.component(EDITION)?, payload.text(KIND)?))
     });
-    types.collect::<Option<_>>().ok_or_else(|| strange(link))
+    types
+        .collect::<Option<_>>()
+        .ok_or_else(|| strange(&server.link))
 }
 
 /// Records that the collections of a type are there.
-pub(super) async fn record_type(
-    link: &Link,
-    names: &Names,
-    kind: &str,
-    edition: u32,
-) -> Result<()> {
+pub(super) async fn record_type(server: &Server, kind: &str, edition: u32) -> Result<()> {
     let fields = [(KIND, kind.into()), (EDITION, i64::from(edition).into())];
     let id = id(&[&edition.to_string(), TYPE, kind]);
     let point = operation::bare(id, of(TYPE, fields));
     let operations = vec![operation::upsert(vec![point], None)];
-    write::send(link, &names.control(), operations).await
+    write::send(&server.link, &server.names.control(), operations).await
 }
 
 /// The model of an edition: the one recorded first.
-pub(super) async fn model(
-    link: &Link,
-    names: &Names,
-    edition: u32,
-    given: &Model,
-) -> Result<Model> {
+pub(super) async fn model(server: &Server, edition: u32, given: &Model) -> Result<Model> {
     let fields = [
         (EDITION, i64::from(edition).into()),
         (NAME, given.name.as_str().into()),
@@ -275,9 +267,9 @@ pub(super) async fn model(
     ];
     let point = operation::bare(model_id(edition), of(EDITION, fields));
     let first = vec![operation::upsert(vec![point], Some(operation::lacks(WHAT)))];
-    write::send(link, &names.control(), first).await?;
-    let stored = stored_model(link, names, edition).await?;
-    stored.ok_or_else(|| strange(link))
+    write::send(&server.link, &server.names.control(), first).await?;
+    let stored = stored_model(server, edition).await?;
+    stored.ok_or_else(|| strange(&server.link))
 }
 
 fn model_id(edition: u32) -> PointId {
@@ -285,13 +277,9 @@ fn model_id(edition: u32) -> PointId {
 }
 
 /// The model that was recorded for an edition; how many tokens it reads is not.
-pub(super) async fn stored_model(
-    link: &Link,
-    names: &Names,
-    edition: u32,
-) -> Result<Option<Model>> {
+pub(super) async fn stored_model(server: &Server, edition: u32) -> Result<Option<Model>> {
     let filter = Filter::must([guard::one_of([model_id(edition)])]);
-    let payloads = read::payloads(link, &names.control(), filter).await?;
+    let payloads = read::payloads(&server.link, &server.names.control(), filter).await?;
     let Some(payload) = payloads.into_iter().next() else {
         return Ok(None);
     };
@@ -304,18 +292,20 @@ pub(super) async fn stored_model(
             token_limit: 0,
         })
     };
-    model().map(Some).ok_or_else(|| strange(link))
+    model().map(Some).ok_or_else(|| strange(&server.link))
 }
 
 /// The editions of which anything is kept here.
-pub(super) async fn editions(link: &Link, names: &Names) -> Result<BTreeSet<u32>> {
+pub(super) async fn editions(server: &Server) -> Result<BTreeSet<u32>> {
     let here = [TYPE, EDITION, FLOOR, PASSED, LEVEL, MARK].map(str::to_owned);
     let filter = Filter::must([guard::equals_one(WHAT, here.to_vec())]);
-    let payloads = read::payloads(link, &names.control(), filter).await?;
+    let payloads = read::payloads(&server.link, &server.names.control(), filter).await?;
     let editions = payloads
         .into_iter()
         .map(|payload| Reader(payload).component(EDITION));
-    editions.collect::<Option<_>>().ok_or_else(|| strange(link))
+    editions
+        .collect::<Option<_>>()
+        .ok_or_else(|| strange(&server.link))
 }
 
 fn dimension(dimension: usize) -> i64 {
@@ -323,7 +313,12 @@ fn dimension(dimension: usize) -> i64 {
 }
 
 /// Forgets everything of an edition whose collections are deleted.
-pub(super) async fn forget_edition(link: &Link, names: &Names, edition: u32) -> Result<()> {
+pub(super) async fn forget_edition(server: &Server, edition: u32) -> Result<()> {
     let gone = Filter::must([guard::is(EDITION, edition.into())]);
-    write::send(link, &names.control(), vec![operation::delete(gone)]).await
+    write::send(
+        &server.link,
+        &server.names.control(),
+        vec![operation::delete(gone)],
+    )
+    .await
 }

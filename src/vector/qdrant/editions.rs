@@ -25,13 +25,17 @@ use serde_json::Value;
 use tokio::sync::{OnceCell, watch};
 
 use super::register::{self, Stored};
+use super::server::Server;
 use super::settings::Settings;
-use super::{QdrantStore, alias, control};
+use super::{QdrantStore, control};
 use crate::feature::embed::Embedder;
 use crate::reindex::{
     Configured, Edition, Editions, Event, Index, Opening, Register, Searched, Standing,
 };
 use crate::{Error, Recovery, Result};
+
+/// The edition that a new index begins with.
+const FIRST: u32 = 1;
 
 type OwnedOpener<E> = Box<dyn Fn(Value) -> Opening<'static, E> + Send + Sync>;
 
@@ -41,7 +45,7 @@ pub struct QdrantEditions<E> {
     configured: Configured<E>,
     opener: OwnedOpener<E>,
     /// What is asked about the index as a whole.
-    base: OnceCell<QdrantStore>,
+    server: OnceCell<Server>,
     /// Each is opened by itself: one that takes long keeps nobody from another.
     open: Mutex<Slots<E>>,
 }
@@ -82,7 +86,7 @@ impl<E: Embedder> QdrantEditions<E> {
             settings,
             configured,
             opener: Box::new(opener),
-            base: OnceCell::new(),
+            server: OnceCell::new(),
             open: Mutex::default(),
         }
     }
@@ -96,33 +100,31 @@ impl<E: Embedder> QdrantEditions<E> {
         self.searched().await.map(drop)
     }
 
-    async fn base(&self) -> Result<&QdrantStore> {
-        let model = &self.configured.edition.model;
-        let connect =
-            || QdrantStore::connect(self.settings.clone(), model, alias::Edition::Current);
-        self.base.get_or_try_init(connect).await
+    async fn server(&self) -> Result<&Server> {
+        let open = || Server::open(self.settings.clone());
+        self.server.get_or_try_init(open).await
     }
 
     async fn register(&self) -> Result<Stored> {
-        let base = self.base().await?;
+        let server = self.server().await?;
         loop {
-            if let Some(stored) = register::stored(&base.link, &base.names).await? {
+            if let Some(stored) = register::stored(server).await? {
                 return Ok(stored);
             }
             let first = Register::new(self.first().await?);
             // Another process may be quicker; then that one is read.
-            register::replace(&base.link, &base.names, None, &first).await?;
+            register::replace(server, None, &first).await?;
         }
     }
 
     /// What the index is that has no register: that of the model which made it, or a new one.
     async fn first(&self) -> Result<Edition> {
-        let base = self.base().await?;
+        let server = self.server().await?;
         let mut first = Edition {
-            number: base.current_edition().await?,
+            number: server.aliased_edition().await?.unwrap_or(FIRST),
             ..self.configured.edition.clone()
         };
-        let stored = control::stored_model(&base.link, &base.names, first.number).await?;
+        let stored = control::stored_model(server, first.number).await?;
         if let Some(stored) = stored.filter(|stored| stored.digest != first.model.digest) {
             (first.model, first.recipe) = (stored, Value::Null);
         }
@@ -165,8 +167,8 @@ impl<E: Embedder> QdrantEditions<E> {
             Some(known) => known,
             None => self.model_of(edition).await?,
         };
-        let number = alias::Edition::Number(edition.number);
-        let store = QdrantStore::open(self.settings.clone(), &edition.model, number).await?;
+        let settings = self.settings.clone();
+        let store = QdrantStore::open(settings, &edition.model, edition.number).await?;
         let index = Index {
             number: edition.number,
             store: Arc::new(store),
@@ -233,10 +235,10 @@ impl<E: Embedder> QdrantEditions<E> {
         known.extend(&register.removing);
         // What another process has begun meanwhile is none.
         let is_left = |number: u32| number <= register.last && !known.contains(&number);
-        let base = self.base().await?;
-        for number in base.editions_there().await? {
+        let server = self.server().await?;
+        for number in server.editions_there().await? {
             if is_left(number) {
-                base.delete_edition(number).await?;
+                server.delete_edition(number).await?;
             }
         }
         Ok(())
@@ -244,13 +246,13 @@ impl<E: Embedder> QdrantEditions<E> {
 
     /// Takes an edition off the register, whatever else happens to that meanwhile.
     async fn removed(&self, number: u32) -> Result<()> {
-        let base = self.base().await?;
+        let server = self.server().await?;
         loop {
             let stored = self.register().await?;
             let Some(after) = stored.register.after(Event::Removed(number)) else {
                 return Ok(());
             };
-            if register::replace(&base.link, &base.names, Some(&stored), &after).await? {
+            if register::replace(server, Some(&stored), &after).await? {
                 return Ok(());
             }
         }
@@ -302,8 +304,8 @@ impl<E: Embedder> Editions for QdrantEditions<E> {
         let Some(after) = stored.register.after(Event::Begun(edition)) else {
             return Ok(false);
         };
-        let base = self.base().await?;
-        register::replace(&base.link, &base.names, Some(&stored), &after).await
+        let server = self.server().await?;
+        register::replace(server, Some(&stored), &after).await
     }
 
     async fn change(&self, from: &Register, event: Event) -> Result<bool> {
@@ -312,14 +314,14 @@ impl<E: Embedder> Editions for QdrantEditions<E> {
         let Some(after) = from.after(event).filter(|_| stored.register == *from) else {
             return Ok(false);
         };
-        let base = self.base().await?;
+        let server = self.server().await?;
         if is_switch {
-            base.point_aliases(after.current.number).await?;
+            server.point_aliases(after.current.number).await?;
         }
-        let changed = register::replace(&base.link, &base.names, Some(&stored), &after).await?;
+        let changed = register::replace(server, Some(&stored), &after).await?;
         if is_switch && !changed {
             let now = self.register().await?.register;
-            base.point_aliases(now.current.number).await?;
+            server.point_aliases(now.current.number).await?;
         }
         Ok(changed)
     }
@@ -334,11 +336,11 @@ impl<E: Embedder> Editions for QdrantEditions<E> {
             slot.holders.closed().await;
         }
         self.slots(|open| open.remove(&number));
-        let base = self.base().await?;
-        if base.aliased_edition().await? == Some(number) {
-            base.point_aliases(register.current.number).await?;
+        let server = self.server().await?;
+        if server.aliased_edition().await? == Some(number) {
+            server.point_aliases(register.current.number).await?;
         }
-        base.delete_edition(number).await?;
+        server.delete_edition(number).await?;
         self.removed(number).await?;
         self.remove_leftovers(&self.register().await?.register)
             .await

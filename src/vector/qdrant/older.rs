@@ -20,7 +20,7 @@ impl QdrantStore {
     /// Makes the indexes that a type lacks, and labels its points that have none.
     pub(super) async fn renew_type(&self, kind: &str) -> Result<()> {
         let name = self.collection(Family::Vector, kind);
-        collection::index(&self.link, &name, Family::Vector).await?;
+        collection::index(&self.server.link, &name, Family::Vector).await?;
         let unlabelled = Filter::must([Condition::is_empty(payload::LABELS)]);
         if self.count(name.clone(), Some(unlabelled)).await? == 0 {
             return Ok(());
@@ -33,7 +33,7 @@ impl QdrantStore {
             let ours = page.iter().filter(|manifest| manifest.key.kind == kind);
             let operations: Vec<_> = ours.map(operation::label).collect();
             let is_last = operations.len() < page.len() || page.is_empty();
-            write::send(&self.link, &name, operations).await?;
+            write::send(&self.server.link, &name, operations).await?;
             after = page.last().map(|manifest| manifest.key.clone());
             if is_last {
                 return Ok(());

@@ -44,7 +44,7 @@ impl QdrantStore {
         // A type stays as long as its edition: an empty answer would say that all was read. Without an id nothing
         // was read yet, and the type may be none that is stored.
         if after.is_some_and(|after| !after.id.is_empty() && !kinds.contains(&after.kind)) {
-            return Err(self.removed(self.edition_number().await?));
+            return Err(self.removed());
         }
         for kind in kinds {
             let within = match after {
@@ -105,7 +105,7 @@ impl QdrantStore {
 
     /// Every id of a region whose words are all shared.
     async fn ids_in(&self, name: &str, region: &Region) -> Result<Vec<String>> {
-        let found = payloads(&self.link, name, filter(region)).await?;
+        let found = payloads(&self.server.link, name, filter(region)).await?;
         found
             .into_iter()
             .map(|payload| id(Reader(payload)))
@@ -125,10 +125,10 @@ impl QdrantStore {
             limit: Some(count(limit)),
             with_payload: Some(WithPayloadSelector::from(vec![KIND, KEY_ID])),
             order_by: Some(OrderBy::from(field)),
-            ..scroll(&self.link, name)
+            ..scroll(&self.server.link, name)
         };
-        let page = self.link.client.scroll(request).await;
-        let page = page.map_err(self.link.fault("read"))?.result;
+        let page = self.server.link.client.scroll(request).await;
+        let page = page.map_err(self.server.link.fault("read"))?.result;
         page.into_iter()
             .map(|point| id(Reader(point.payload)))
             .collect()

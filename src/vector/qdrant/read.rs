@@ -109,11 +109,11 @@ impl QdrantStore {
                 ids: ids.iter().copied().map(wire_id).collect(),
                 with_payload: Some(with_payload.into()),
                 with_vectors: Some(with_vectors.clone()),
-                read_consistency: self.link.consistency(),
+                read_consistency: self.server.link.consistency(),
                 ..GetPoints::default()
             };
-            let answer = self.link.client.get_points(request).await;
-            found.extend(answer.map_err(self.link.fault("read"))?.result);
+            let answer = self.server.link.client.get_points(request).await;
+            found.extend(answer.map_err(self.server.link.fault("read"))?.result);
         }
         Ok(found)
     }
@@ -216,10 +216,10 @@ impl QdrantStore {
             // The offset is the first of the page, not the one before it.
             limit: Some(count(limit.saturating_add(1))),
             with_vectors: Some(dense_only()),
-            ..scroll(&self.link, name)
+            ..scroll(&self.server.link, name)
         };
-        let page = self.link.client.scroll(request).await;
-        let page = page.map_err(self.link.fault("read"))?.result;
+        let page = self.server.link.client.scroll(request).await;
+        let page = page.map_err(self.server.link.fault("read"))?.result;
         let points = page.into_iter().map(read_point);
         let others = points.filter(|point| !matches!(point, Ok(point) if Some(point.id) == after));
         others.take(limit).collect()
@@ -249,7 +249,7 @@ impl QdrantStore {
             limit: Some(u64::from(count(question.limit))),
             with_payload: Some(everything()),
             with_vectors: Some(WithVectorsSelector::from(false)),
-            read_consistency: self.link.consistency(),
+            read_consistency: self.server.link.consistency(),
             ..QueryPoints::default()
         };
         let searches = self.vectors_of(&kinds).into_iter().map(|collection_name| {
@@ -266,8 +266,8 @@ impl QdrantStore {
     }
 
     async fn search(&self, request: QueryPoints) -> Result<Vec<Near>> {
-        let found = self.link.client.query(request).await;
-        let found = found.map_err(self.link.fault("search"))?.result;
+        let found = self.server.link.client.query(request).await;
+        let found = found.map_err(self.server.link.fault("search"))?.result;
         let near = found.into_iter().map(|found| {
             let id = point_id(found.id)?;
             let point = payload::point(id, found.payload, Vec::new())?;
@@ -283,11 +283,11 @@ impl QdrantStore {
             collection_name: name,
             filter,
             exact: Some(true),
-            read_consistency: self.link.consistency(),
+            read_consistency: self.server.link.consistency(),
             ..CountPoints::default()
         };
-        let counted = self.link.client.count(request).await;
-        let counted = counted.map_err(self.link.fault("count"))?;
+        let counted = self.server.link.client.count(request).await;
+        let counted = counted.map_err(self.server.link.fault("count"))?;
         Ok(counted.result.unwrap_or_default().count)
     }
 }

@@ -10,9 +10,8 @@
 use qdrant_client::qdrant::Filter;
 use uuid::Uuid;
 
-use super::link::Link;
-use super::name::Names;
 use super::payload::Reader;
+use super::server::Server;
 use super::{control, guard, operation, read, write};
 use crate::change::PointId;
 use crate::reindex::Register;
@@ -38,9 +37,9 @@ fn id() -> PointId {
 }
 
 /// The register; none in an index from before there was one, or a new one.
-pub(super) async fn stored(link: &Link, names: &Names) -> Result<Option<Stored>> {
+pub(super) async fn stored(server: &Server) -> Result<Option<Stored>> {
     let filter = Filter::must([guard::one_of([id()])]);
-    let payloads = read::payloads(link, &names.control(), filter).await?;
+    let payloads = read::payloads(&server.link, &server.names.control(), filter).await?;
     let Some(payload) = payloads.into_iter().next() else {
         return Ok(None);
     };
@@ -67,8 +66,7 @@ fn malformed(why: &str) -> Error {
 
 /// Stores the register in place of this one, or where there is none; false where it is another by then.
 pub(super) async fn replace(
-    link: &Link,
-    names: &Names,
+    server: &Server,
     stored_before: Option<&Stored>,
     register: &Register,
 ) -> Result<bool> {
@@ -88,8 +86,8 @@ pub(super) async fn replace(
     ];
     let point = operation::bare(id(), control::of(REGISTER, fields));
     let operations = vec![operation::upsert(vec![point], Some(condition))];
-    write::send(link, &names.control(), operations).await?;
-    let now = stored(link, names).await?;
+    write::send(&server.link, &server.names.control(), operations).await?;
+    let now = stored(server).await?;
     // One that has been replaced again since was there: each counts from the one before.
     Ok(now.is_some_and(|now| now.token == token))
 }

@@ -138,8 +138,7 @@ fn runs(points: Vec<Point>) -> Vec<(Point, Vec<Point>)> {
 
 impl QdrantStore {
     pub(super) async fn perform(&self, writes: Vec<Write>) -> Result<()> {
-        let edition = self.edition_number().await?;
-        let phases = plan(self.without_absent(writes).await?, edition);
+        let phases = plan(self.without_absent(writes).await?, self.edition);
         let is_control = |target: &Target| *target == Target::Control;
         let mut made = if phases.iter().flat_map(BTreeMap::keys).all(is_control) {
             BTreeSet::new()
@@ -188,12 +187,12 @@ impl QdrantStore {
         made: &BTreeSet<String>,
     ) -> Result<()> {
         let name = match target {
-            Target::Control => self.names.control(),
+            Target::Control => self.server.names.control(),
             // Nothing is there that could be raised or deleted.
             Target::Type(_, kind) if !made.contains(&kind) => return Ok(()),
             Target::Type(family, kind) => self.collection(family, &kind),
         };
-        send(&self.link, &name, operations).await
+        send(&self.server.link, &name, operations).await
     }
 }
 

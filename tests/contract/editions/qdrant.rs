@@ -8,15 +8,15 @@ use lockstep::feature::embed::Embedder as _;
 use lockstep::feature::embed::hash::HashEmbedder;
 use lockstep::reindex::{Configured, Edition, Editions as _, Event, Opening, or_moved};
 use lockstep::vector::qdrant::{QdrantEditions, Settings};
-use lockstep::vector::{VectorStore as _, Write};
+use lockstep::vector::{Select, VectorStore as _, Write};
 use lockstep::{Error, Recovery};
 use qdrant_client::Qdrant;
-use qdrant_client::qdrant::{Condition, CountPointsBuilder, Filter};
+use qdrant_client::qdrant::{Condition, CountPointsBuilder, CreateAliasBuilder, Filter};
 use serde_json::{Value, json};
 
 use super::{Subject, happened, mark, marked};
 use crate::contract::vector::{at, key, tombstone};
-use crate::support::qdrant::Server;
+use crate::support::qdrant::{Fault, Server};
 
 const DIMENSION: usize = 4;
 
@@ -75,8 +75,7 @@ impl Subject for Served {
     }
 
     async fn has_files(&self, number: u32) -> bool {
-        let client = Qdrant::from_url(&self.server.url()).skip_compatibility_check();
-        let client = client.build().unwrap();
+        let client = client(&self.server);
         let names = client.list_collections().await.unwrap().collections;
         let suffix = format!("@{number}");
         let filter = Filter::must([Condition::matches("edition", i64::from(number))]);
@@ -90,11 +89,15 @@ impl Subject for Served {
 
 super::suite!(Served);
 
+/// A client past our stores.
+fn client(server: &Server) -> Qdrant {
+    let client = Qdrant::from_url(&server.url()).skip_compatibility_check();
+    client.build().unwrap()
+}
+
 /// The aliases, and what they point at.
 async fn aliases(served: &Served) -> Vec<(String, String)> {
-    let client = Qdrant::from_url(&served.server.url()).skip_compatibility_check();
-    let client = client.build().unwrap();
-    let aliases = client.list_aliases().await.unwrap().aliases;
+    let aliases = client(&served.server).list_aliases().await.unwrap().aliases;
     let mut found: Vec<_> = aliases
         .into_iter()
         .map(|one| (one.alias_name, one.collection_name))
@@ -123,6 +126,77 @@ async fn other_programs_read_the_new_edition_after_one_request() {
     let now = aliases(&served).await;
     assert_eq!(now[0].1, "cleaned_posts@2");
     assert_eq!(now[1].1, "vector_posts@2");
+}
+
+/// Whoever finds the type recorded makes nothing of it again.
+#[tokio::test]
+async fn other_programs_see_a_new_type_whose_first_write_was_cut_off() {
+    let served = Served::open().await;
+    let current = served.editions.open().await.unwrap().current;
+    let write = || vec![Write::Manifest(Box::new(tombstone(&key("one"), at(1))))];
+    served.server.script(|script| {
+        let fault = ("collections.update_aliases", Fault::Busy);
+        script.faults.push(fault);
+    });
+    current.store.write(write()).await.unwrap_err();
+    current.store.write(write()).await.unwrap();
+    let names = aliases(&served).await.into_iter().map(|(name, _)| name);
+    assert_eq!(names.collect::<Vec<_>>(), ["cleaned_posts", "vector_posts"]);
+}
+
+#[tokio::test]
+async fn other_programs_see_a_type_that_is_new_after_a_switch() {
+    let served = Served::open().await;
+    served.editions.begin().await.unwrap();
+    happened(&served, &FILLED).await;
+    happened(&served, &[Event::Switched]).await;
+    assert_eq!(aliases(&served).await, []);
+    mark(&served, false, "new").await;
+    assert_eq!(aliases(&served).await[0].1, "cleaned_posts@2");
+}
+
+/// An export that reads it page by page would otherwise end as if that were all.
+#[tokio::test]
+async fn who_reads_an_edition_that_another_process_removes_is_told() {
+    let reader = Served::open().await;
+    for id in ["one", "two"] {
+        mark(&reader, false, id).await;
+    }
+    let index = reader.editions.open().await.unwrap().current;
+    let page = |after| Select::After { after, limit: 1 };
+    let first = index.store.manifests(page(None)).await.unwrap();
+    let person = with(&reader.server, DIMENSION);
+    person.editions.begin().await.unwrap();
+    happened(&person, &FILLED).await;
+    happened(&person, &[Event::Switched]).await;
+    person.editions.remove(1).await.unwrap();
+    let rest = index
+        .store
+        .manifests(page(Some(first[0].key.clone())))
+        .await;
+    let text = rest.unwrap_err().chain();
+    assert!(
+        text.contains("edition 1 of the index was removed"),
+        "{text}"
+    );
+}
+
+/// As a process that only searches does, whose editions nobody opens for writing.
+#[tokio::test]
+async fn who_only_searches_lets_go_of_an_edition_that_is_no_more() {
+    let searcher = Served::open().await;
+    let held = searcher.editions.searched().await.unwrap();
+    let model = Arc::downgrade(&held.current.embedder);
+    drop(held);
+    let other = with(&searcher.server, 8);
+    other.editions.begin().await.unwrap();
+    happened(&other, &FILLED).await;
+    happened(&other, &[Event::Switched]).await;
+    other.editions.remove(1).await.unwrap();
+    let now = searcher.editions.searched().await.unwrap();
+    assert_eq!(now.current.embedder.model().dimension, 8);
+    // The settings keep the one that they name.
+    assert_eq!(model.strong_count(), 1);
 }
 
 #[tokio::test]
@@ -192,9 +266,12 @@ async fn a_switch_that_was_cut_off_after_the_aliases_is_taken_back_by_a_drop() {
     mark(&served, true, "new").await;
     happened(&served, &FILLED).await;
     // What is left of a process that was killed between the two.
-    let open = served.editions.open().await.unwrap();
-    open.current.store.switch(2).await.unwrap();
-    drop(open);
+    let client = client(&served.server);
+    for name in ["cleaned_posts", "vector_posts"] {
+        client.delete_alias(name).await.unwrap();
+        let moved = CreateAliasBuilder::new(format!("{name}@2"), name);
+        client.create_alias(moved).await.unwrap();
+    }
     assert_eq!(marked(&served).await.0, ["old"]);
     happened(&served, &[Event::Abandoned]).await;
     served.editions.remove(2).await.unwrap();

@@ -2,7 +2,7 @@
 //! that speaks its protocol.
 
 use lockstep::feature::embed::Model;
-use lockstep::vector::qdrant::{Edition, QdrantStore, Settings};
+use lockstep::vector::qdrant::{QdrantStore, Settings};
 use qdrant_client::Qdrant;
 use tokio::runtime::Builder;
 use uuid::Uuid;
@@ -70,7 +70,7 @@ impl Subject for Served {
             name: format!("test{}", Uuid::new_v4().simple()),
             ..Settings::new(url)
         };
-        let store = QdrantStore::open(settings.clone(), &model(), Edition::Current).await;
+        let store = QdrantStore::open(settings.clone(), &model(), 1).await;
         Self {
             store: store.unwrap(),
             _collections: server.is_none().then(|| Collections(settings.clone())),
@@ -84,7 +84,7 @@ impl Subject for Served {
     }
 
     async fn reopen(self) -> Self {
-        let store = QdrantStore::open(self.settings.clone(), &model(), Edition::Current).await;
+        let store = QdrantStore::open(self.settings.clone(), &model(), 1).await;
         Self {
             store: store.unwrap(),
             ..self

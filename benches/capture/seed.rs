@@ -23,8 +23,8 @@ pub(crate) async fn rate(bench: &Bench, backlog: &Backlog, events: usize) -> Out
     Ok(String::from_utf8(output.stdout)?.trim().parse()?)
 }
 
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/capture")
+fn folder() -> &'static Path {
+    Path::new("benches/capture")
 }
 
 /// `LOCKSTEP_BENCH_PYTHON`, otherwise one of our own below the target folder.

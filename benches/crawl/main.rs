@@ -54,7 +54,7 @@ fn compare(pages: usize) -> Result<()> {
     told("lockstep", &ours);
     let theirs = match python() {
         Some(python) => {
-            let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/crawl/python.py");
+            let script = Path::new("benches/crawl/python.py");
             let mut command = Command::new(python);
             let theirs = answer(
                 command

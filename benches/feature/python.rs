@@ -24,7 +24,7 @@ impl Python {
     /// Starts it and embeds something, so that it is warm.
     pub(crate) fn start(python: &Path, model: &Path) -> Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/runtimes/python.py");
+        let script = "benches/runtimes/python.py";
         let mut child = Command::new(python)
             .args([script, NAME])
             .arg(model)

@@ -29,7 +29,7 @@ pub(crate) fn ask(
         writeln!(file, "{chunk}").map_err(fail("be given the chunks"))?;
     }
     drop(file);
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/retrieval/others.py");
+    let script = "benches/retrieval/others.py";
     let output = Command::new(python)
         .arg(script)
         .args([collection, model, &path])

@@ -45,7 +45,7 @@ pub(crate) async fn compare(
     texts: Vec<String>,
 ) -> Result<Value> {
     let gone = |what| Error::unavailable("sentence-transformers", what);
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/runtimes/python.py");
+    let script = "benches/runtimes/python.py";
     let mut child = Command::new(python)
         .args([script, "sentence-transformers"])
         .arg(model)

@@ -12,7 +12,7 @@ const COUNT: usize = 3;
 
 /// Runs a script of `tests/rabbit/seed` over a queue and gives what it printed.
 fn run(script: &str, url: &str, queue: &str) -> String {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rabbit/seed");
+    let folder = Path::new("tests/rabbit/seed");
     let done = Command::new(python())
         .arg(folder.join(script))
         .args([url, queue, &COUNT.to_string()])

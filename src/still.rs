@@ -20,7 +20,7 @@ use crate::vector::{
 use crate::{Error, Result};
 
 /// All of it; a test changes what it likes.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Still {
     pub(crate) documents: BTreeMap<DocumentKey, Fields>,
     pub(crate) manifests: BTreeMap<DocumentKey, Manifest>,

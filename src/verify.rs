@@ -9,8 +9,8 @@
 //!
 //! It promises that what it calls clean is equal to what the source gives: same documents, points,
 //! texts and metadata, and on demand the same vectors. A change in flight looks like a difference,
-//! so that every difference is looked at twice; one that is reported is real when the report's
-//! `pending` is zero and nothing was written meanwhile.
+//! so that what differs is looked at again for about a second, and reported if it differs each time; one that is
+//! reported is real when the report's `pending` is zero and nothing was written meanwhile.
 
 mod compare;
 mod report;
@@ -67,7 +67,7 @@ pub enum Stage {
     Manifests,
     /// Points of the index.
     Points,
-    /// Documents that differed, once more.
+    /// Documents that differed, again.
     Again,
 }
 
@@ -171,7 +171,7 @@ pub struct Report {
     pub excused: Vec<Excused>,
     /// Changes that are parked.
     pub parked: u64,
-    /// Changes that were still in the queues before the second look.
+    /// Changes that were still in the queues before the last look.
     pub pending: u64,
     /// On demand, the documents to send again.
     pub resync: Vec<DocumentKey>,

@@ -7,6 +7,7 @@ mod browser;
 mod export;
 mod git;
 mod hostile;
+mod linkedin;
 mod local;
 mod memory;
 mod moved;
@@ -21,7 +22,7 @@ mod web;
 
 use std::path::Path;
 
-use super::{Report, Request, Settings, crawl};
+use super::{Kind, Report, Request, Settings, crawl};
 use crate::document::Document;
 use memory::Memory;
 
@@ -55,6 +56,14 @@ async fn crawl_path(source: &Memory, path: &Path) -> Report {
     )
     .await
     .unwrap()
+}
+
+/// The link, as one of this platform's whatever its host.
+fn asked(link: &str, platform: &str) -> Request {
+    Request {
+        as_kind: Some(Kind::of(platform)),
+        ..request(link)
+    }
 }
 
 fn counts(report: &Report) -> (usize, usize, usize) {

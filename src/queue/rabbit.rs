@@ -13,6 +13,7 @@
 mod body;
 mod broker;
 mod consumer;
+mod declare;
 mod flight;
 mod generation;
 mod intake;

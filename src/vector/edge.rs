@@ -36,6 +36,7 @@ mod points;
 mod rows;
 mod shard;
 mod tables;
+mod upkeep;
 mod writer;
 
 use std::path::Path;
@@ -57,7 +58,7 @@ use crate::{Error, Result};
 
 pub use self::editions::{EdgeEditions, Unreadable};
 pub use self::rows::SCHEMA;
-pub use self::shard::Upkeep;
+pub use self::upkeep::Upkeep;
 
 /// The embedded vector store: one edition of the index.
 #[derive(Debug)]

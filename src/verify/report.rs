@@ -54,11 +54,6 @@ impl Suspects {
     pub(super) fn into_parts(self) -> (BTreeMap<DocumentKey, Vec<PointId>>, u64) {
         (self.keys, self.beyond)
     }
-
-    /// Whether this document differed.
-    pub(super) fn contains(&self, key: &DocumentKey) -> bool {
-        self.keys.contains_key(key)
-    }
 }
 
 /// The newest parked change of each document that differed.

@@ -1,6 +1,7 @@
 //! The hand that reads pages of source and index, and gives them to the comparison.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use super::compare::{self, Expected, Wanted};
 use super::report::{Excuses, Suspects};
@@ -15,6 +16,10 @@ use crate::{Error, Recovery, Result};
 
 /// Documents, manifests or points read at a time.
 const PAGE: usize = 256;
+/// Times that a document which differs is looked at, the first one included.
+const LOOKS: u32 = 5;
+/// Before it is looked at again: a change is mostly in the index sooner.
+const PAUSE: Duration = Duration::from_millis(250);
 /// Texts embedded at a time.
 const EMBED_BATCH: usize = 64;
 
@@ -117,40 +122,67 @@ impl<'a, S: Source, Q: Queue, V: VectorStore, E: Embedder> Scan<'a, S, Q, V, E> 
         Ok(())
     }
 
-    /// Whatever differed, once more: now a difference is no change that was on its way.
+    /// Whatever differed, again and again: what differs each time is no change that was on its way, unless the
+    /// document is changed all the time.
     pub(super) async fn again(mut self) -> Result<Report> {
+        let (mut keys, beyond) = std::mem::take(&mut self.suspects).into_parts();
+        for _ in 2..LOOKS {
+            if keys.is_empty() {
+                break;
+            }
+            let mut still = BTreeMap::new();
+            self.look(&keys, &mut |difference| {
+                if let Some((key, ids)) = keys.get_key_value(&difference.key) {
+                    still.entry(key.clone()).or_insert_with(|| ids.clone());
+                }
+            })
+            .await?;
+            keys = still;
+            tokio::time::sleep(PAUSE).await;
+        }
         let depth = self.ports.queue.depth().await?;
         self.report.pending = depth.live + depth.backfill;
         self.report.parked = depth.parked;
-        let excuses = self.excuses().await?;
-        let (ports, options) = (self.ports, self.options);
-        let (keys, beyond) = std::mem::take(&mut self.suspects).into_parts();
+        let excuses = self.excuses(&keys).await?;
+        let (mut report, repair) = (std::mem::take(&mut self.report), self.options.repair);
+        self.look(&keys, &mut |difference| {
+            report.add(difference, &excuses, repair);
+        })
+        .await?;
+        Ok(report.finish(beyond))
+    }
+
+    /// These documents, and these points of theirs.
+    async fn look(
+        &self,
+        keys: &BTreeMap<DocumentKey, Vec<PointId>>,
+        differs: &mut (dyn FnMut(Difference) + Send),
+    ) -> Result<()> {
+        let ports = self.ports;
         let mut done = 0;
-        let mut keys = keys.into_iter().peekable();
+        let mut keys = keys.iter().peekable();
         while keys.peek().is_some() {
-            let page: BTreeMap<_, _> = keys.by_ref().take(PAGE).collect();
+            let page: Vec<_> = keys.by_ref().take(PAGE).collect();
             done += page.len() as u64;
-            let names: Vec<DocumentKey> = page.keys().cloned().collect();
+            let names: Vec<DocumentKey> = page.iter().map(|(key, _)| (*key).clone()).collect();
             let fields = ports.source.read(names.clone()).await?.found;
-            let report = &mut self.report;
-            let mut add = |difference| report.add(difference, &excuses, options.repair);
             let pairs = names.into_iter().zip(fields).collect();
-            documents(ports, pairs, options.vectors, &mut add).await?;
-            let ids: Vec<PointId> = page.into_values().flatten().collect();
+            documents(ports, pairs, self.options.vectors, differs).await?;
+            let ids: Vec<PointId> = page.into_iter().flat_map(|(_, ids)| ids).copied().collect();
             for ids in ids.chunks(PAGE) {
                 let points = ports.store.points(Select::Of(ids.to_vec())).await?;
                 let mut add_orphan = |key: &DocumentKey, id, manifest: Option<&Manifest>| {
-                    add(compare::orphan(key, manifest, id));
+                    differs(compare::orphan(key, manifest, id));
                 };
                 orphans(ports.store, points, &mut add_orphan).await?;
             }
             self.tell(Stage::Again, done);
         }
-        Ok(self.report.finish(beyond))
+        Ok(())
     }
 
     /// The parked changes of suspects; of all others none is kept.
-    async fn excuses(&self) -> Result<Excuses> {
+    async fn excuses(&self, suspects: &BTreeMap<DocumentKey, Vec<PointId>>) -> Result<Excuses> {
         let mut excuses = Excuses::default();
         let mut after = None;
         loop {
@@ -158,7 +190,7 @@ impl<'a, S: Source, Q: Queue, V: VectorStore, E: Embedder> Scan<'a, S, Q, V, E> 
             let Some(last) = page.last() else { break };
             after = Some(last.id);
             for parked in page {
-                if let Some(key) = parked.key.clone().filter(|key| self.suspects.contains(key)) {
+                if let Some(key) = parked.key.clone().filter(|key| suspects.contains_key(key)) {
                     excuses.add(key, parked);
                 }
             }

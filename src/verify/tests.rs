@@ -1,11 +1,14 @@
 use std::sync::Mutex;
+use std::time::Duration;
 
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::*;
 use crate::change::PointId;
 use crate::feature::types::Types;
 use crate::still::{self, Letters, Still, version};
+use crate::vector::{Control, Counts, Manifest, Near, Nearest, Point, Select, Write};
 
 fn key(id: &str) -> DocumentKey {
     DocumentKey::text("posts", id)
@@ -25,10 +28,15 @@ fn in_order() -> Still {
 }
 
 async fn verified(still: &Still) -> Report {
+    verified_in(still, still).await
+}
+
+/// With another index.
+async fn verified_in<V: VectorStore>(still: &Still, store: &V) -> Report {
     let ports = Ports {
         source: still,
         queue: still,
-        store: still,
+        store,
         embedder: &Letters::new(),
         prepare: &still::prepare,
         types: Types::seed(),
@@ -64,7 +72,7 @@ async fn an_index_in_order_is_clean_and_counted_whole() {
     assert_eq!(report.resync, []);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn whatever_is_broken_is_found_and_named_for_resync() {
     type Break = fn(&mut Still);
     let breaks: [(Break, Kind); 8] = [
@@ -132,7 +140,68 @@ async fn whatever_is_broken_is_found_and_named_for_resync() {
     }
 }
 
-#[tokio::test]
+/// An index that is one of two, and the second from some moment on.
+struct Catching {
+    before: Still,
+    after: Still,
+    up: Instant,
+}
+
+impl Catching {
+    fn now(&self) -> &Still {
+        if Instant::now() < self.up {
+            &self.before
+        } else {
+            &self.after
+        }
+    }
+}
+
+impl VectorStore for Catching {
+    async fn manifests(&self, select: Select<DocumentKey>) -> Result<Vec<Manifest>> {
+        self.now().manifests(select).await
+    }
+
+    async fn points(&self, select: Select<PointId>) -> Result<Vec<Point>> {
+        self.now().points(select).await
+    }
+
+    async fn control(&self) -> Result<Control> {
+        self.now().control().await
+    }
+
+    async fn write(&self, writes: Vec<Write>) -> Result<()> {
+        self.now().write(writes).await
+    }
+
+    async fn nearest(&self, question: Nearest) -> Result<Vec<Near>> {
+        self.now().nearest(question).await
+    }
+
+    async fn counts(&self) -> Result<Counts> {
+        self.now().counts().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_in_the_index_a_moment_later_is_no_difference() {
+    let (mut before, mut after, source) = (in_order(), in_order(), in_order());
+    before.manifests.remove(&key("1"));
+    for index in [&mut before, &mut after] {
+        index.manifests.remove(&key("299"));
+    }
+    let index = |milliseconds| Catching {
+        before: before.clone(),
+        after: after.clone(),
+        up: Instant::now() + Duration::from_millis(milliseconds),
+    };
+    let report = verified_in(&source, &index(600)).await;
+    assert_eq!(report.resync, [key("299")]);
+    let report = verified_in(&source, &index(60_000)).await;
+    assert_eq!(report.resync, [key("1"), key("299")]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_dropped_type_is_void_in_the_index_and_surplus_to_nobody() {
     let mut still = in_order();
     still.control.floors.insert("posts".to_owned(), version(5));
@@ -146,7 +215,7 @@ async fn a_dropped_type_is_void_in_the_index_and_surplus_to_nobody() {
     assert!(kinds(&verified(&still).await).contains(&Kind::Void));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_cannot_be_prepared_is_excused_while_it_is_parked() {
     let mut still = in_order();
     let unusable = json!({"content": 5}).as_object().unwrap().clone();

@@ -60,16 +60,17 @@ impl MongoServer {
 
     /// A server of one's own.
     pub(crate) fn start(options: &[&str]) -> Self {
-        let server = server();
+        let python = python();
         assert!(
-            server.is_file(),
+            python.is_file(),
             "no {}: run `scripts/setup-tests` with the folder that should hold it",
-            server.display(),
+            python.display(),
         );
         let mut process = Command::new("sh")
             .args(["-c", OWNED, "sh"])
-            .arg(server)
+            .arg(python)
             .args([
+                "tests/support/mongo/server.py",
                 "--host",
                 "127.0.0.1",
                 "--port",
@@ -124,16 +125,7 @@ impl MongoServer {
     }
 }
 
-/// `LOCKSTEP_TEST_MONGO`, otherwise the one that `make setup-test` installed.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a test is told by its environment where the server is"
-)]
-fn server() -> PathBuf {
-    std::env::var("LOCKSTEP_TEST_MONGO").map_or_else(|_| installed("secantusd-py"), PathBuf::from)
-}
-
-/// A Python that has pika and pymongo.
+/// A Python that has `SecantusDB`, pika and pymongo.
 pub(crate) fn python() -> PathBuf {
     installed("python3")
 }

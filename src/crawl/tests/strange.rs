@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use axum::Router;
 use axum::routing::get;
 
-use super::posts::{asked, substack};
+use super::posts::substack;
 use super::web::{Server, allowed, serve, typed};
 use super::*;
 

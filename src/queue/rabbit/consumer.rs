@@ -24,19 +24,19 @@ use std::time::Duration;
 
 use futures_util::future::{FutureExt as _, join_all, ready};
 use futures_util::stream::{BoxStream, SelectAll, StreamExt as _, once};
+use lapin::Connection;
 use lapin::message::Delivery as Message;
-use lapin::options::{BasicAckOptions, BasicCancelOptions};
-use lapin::{Channel, Connection};
+use lapin::options::BasicAckOptions;
 use tokio::time::Instant;
 
 use super::over::Over;
 use super::publish::Publisher;
 use super::sharing::Part;
 use super::shelf::{Fetched, Shelf, Subscribe};
-use super::step::{self, Step, Stepping};
+use super::step::{Step, Stepping, Subscriptions};
 use super::topology::Topology;
 use super::wire::{self, header, integer};
-use super::{Shared, generation, over, parked, topology};
+use super::{Shared, declare, generation, over, parked};
 use crate::clock::Clock;
 use crate::queue::{Consumer, Delivery, Tag};
 use crate::{Error, Result};
@@ -60,10 +60,8 @@ pub struct RabbitConsumer {
     clock: Clock,
     part: Part,
     connection: Arc<Connection>,
-    channel: Channel,
+    subscriptions: Subscriptions,
     shelf: Shelf<Message>,
-    /// The consumer tag of each line's subscription.
-    tags: Vec<Option<String>>,
     arrivals: SelectAll<BoxStream<'static, Arrival>>,
     /// A step under way: kept when `receive` is dropped, so that the next call goes on with it.
     stepping: Option<(Step, Stepping)>,
@@ -95,7 +93,7 @@ impl RabbitConsumer {
             .collect();
         let broker = &publisher.link.broker;
         let connection = broker.connect("consumer").await?;
-        let channel = topology::channel(broker, &connection).await?;
+        let channel = declare::channel(broker, &connection).await?;
         Ok(Self {
             publisher,
             topology,
@@ -103,8 +101,7 @@ impl RabbitConsumer {
             clock,
             part,
             connection: Arc::new(connection),
-            channel,
-            tags: vec![None; places.len()],
+            subscriptions: Subscriptions::new(channel, places.len()),
             shelf: Shelf::new(places, fetch_bytes),
             arrivals: SelectAll::new(),
             stepping: None,
@@ -123,7 +120,7 @@ impl RabbitConsumer {
                 self.stepped(step, done)?;
             }
             if let Some((line, done)) = self.shelf.next_leave() {
-                self.stepping = Some((Step::Leave, self.leave(line, done)));
+                self.stepping = Some((Step::Leave, self.subscriptions.leave(line, done)));
             } else if let Some(next) = self.shelf.next_subscription(limit, Instant::now()) {
                 self.stepping = Some((Step::Subscribe(next), self.subscribe(next)));
             } else if self.over.is_to_look(self.shelf.holds().is_empty()) {
@@ -134,21 +131,12 @@ impl RabbitConsumer {
         }
     }
 
-    fn leave(&mut self, line: usize, done: Vec<Message>) -> Stepping {
-        let old = self.tags.get_mut(line).and_then(Option::take);
-        step::leave(self.channel.clone(), old, done)
-    }
-
     fn subscribe(&mut self, subscribe: Subscribe) -> Stepping {
         let place = self.shelf.places().nth(subscribe.line);
         let queue = place
             .map(|place| self.topology.queue(place))
             .unwrap_or_default();
-        // Sorted by age, since the broker gives back in the order of these.
-        let tag = format!("{:05}.{:010}", subscribe.line, subscribe.epoch);
-        let slot = self.tags.get_mut(subscribe.line);
-        let old = slot.and_then(|slot| slot.replace(tag.clone()));
-        step::subscribe(self.channel.clone(), (old, tag), queue, subscribe.window)
+        self.subscriptions.subscribe(subscribe, queue)
     }
 
     fn stepped(&mut self, step: Step, done: lapin::Result<Option<lapin::Consumer>>) -> Result<()> {
@@ -234,14 +222,8 @@ impl RabbitConsumer {
         } else {
             self.shelf.resize()
         };
-        for line in resized {
-            if let Some(tag) = self.tags.get_mut(line).and_then(Option::take) {
-                let cancel = self
-                    .channel
-                    .basic_cancel(tag.into(), BasicCancelOptions::default());
-                cancel.await.map_err(|error| self.gone(error))?;
-            }
-        }
+        let cancelled = self.subscriptions.cancel(resized).await;
+        cancelled.map_err(|error| self.gone(error))?;
         let acks = messages
             .iter()
             .map(|message| message.acker.ack(BasicAckOptions::default()));

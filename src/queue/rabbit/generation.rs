@@ -21,8 +21,9 @@ use lapin::{Connection, ExchangeKind};
 
 use super::RabbitQueue;
 use super::broker::Broker;
+use super::declare;
 use super::link::Link;
-use super::topology::{self, Generation, Topology};
+use super::topology::{Generation, Topology};
 use crate::Result;
 use crate::change::{Barrier, Place};
 use crate::queue::{Generations, Turn};
@@ -134,7 +135,7 @@ impl<'a> Mover<'a> {
     /// The partitions of the generation after this one, if this one is to end.
     async fn next(&self) -> Result<Option<u32>> {
         let ending = self.ending(self.now.number);
-        if !topology::is_declared(self.broker, &self.connection, ending.clone()).await? {
+        if !declare::is_declared(self.broker, &self.connection, ending.clone()).await? {
             return Ok(None);
         }
         let count =
@@ -147,9 +148,9 @@ impl<'a> Mover<'a> {
     /// missing says that its place is done with.
     async fn announce(&self, wanted: u32) -> Result<Barrier> {
         for place in self.topology.places() {
-            let channel = topology::channel(self.broker, &self.connection).await?;
+            let channel = declare::channel(self.broker, &self.connection).await?;
             let (kind, none) = (ExchangeKind::Fanout, FieldTable::default());
-            let (name, options) = (open(&self.topology, place), topology::durable_exchange());
+            let (name, options) = (open(&self.topology, place), declare::durable_exchange());
             let declared = channel
                 .exchange_declare(name.into(), kind, options, none)
                 .await;
@@ -176,7 +177,7 @@ impl<'a> Mover<'a> {
         let mut looks = 0_u32;
         for place in self.topology.places() {
             let queue = self.topology.queue(place);
-            while topology::is_declared(self.broker, &self.connection, open(&self.topology, place))
+            while declare::is_declared(self.broker, &self.connection, open(&self.topology, place))
                 .await?
             {
                 if looks.is_multiple_of(LOOKS_SAID) {
@@ -220,7 +221,7 @@ impl<'a> Mover<'a> {
     async fn clear_before(&self) -> Result<()> {
         let number = self.now.number - 1;
         let ending = self.ending(number);
-        if number == 0 || !topology::is_declared(self.broker, &self.connection, ending).await? {
+        if number == 0 || !declare::is_declared(self.broker, &self.connection, ending).await? {
             return Ok(());
         }
         let exchange = self.topology.exchange(number);
@@ -250,7 +251,7 @@ impl<'a> Mover<'a> {
     async fn delete(&self, queue: String) -> Result<()> {
         while let Some((messages, consumers)) = self.look(queue.clone()).await? {
             if messages == 0 {
-                let channel = topology::channel(self.broker, &self.connection).await?;
+                let channel = declare::channel(self.broker, &self.connection).await?;
                 let options = QueueDeleteOptions::default();
                 let deleted = channel.queue_delete(queue.clone().into(), options).await;
                 deleted.map_err(|error| self.broker.fault("delete an old queue", error))?;
@@ -271,7 +272,7 @@ impl<'a> Mover<'a> {
 
     /// The messages and consumers of a queue; none where there is no such queue.
     async fn look(&self, queue: String) -> Result<Option<(u32, u32)>> {
-        let channel = topology::channel(self.broker, &self.connection).await?;
+        let channel = declare::channel(self.broker, &self.connection).await?;
         let options = QueueDeclareOptions {
             passive: true,
             ..QueueDeclareOptions::default()
@@ -284,14 +285,14 @@ impl<'a> Mover<'a> {
                 channel.close(200, "OK".into()).await.ok();
                 Ok(Some((queue.message_count(), queue.consumer_count())))
             }
-            Err(error) if topology::is_soft(&error, &AMQPSoftError::NOTFOUND) => Ok(None),
+            Err(error) if declare::is_soft(&error, &AMQPSoftError::NOTFOUND) => Ok(None),
             Err(error) => Err(self.broker.fault("count a queue", error)),
         }
     }
 }
 
 async fn delete_exchange(broker: &Broker, connection: &Connection, exchange: String) -> Result<()> {
-    let channel = topology::channel(broker, connection).await?;
+    let channel = declare::channel(broker, connection).await?;
     let deleted = channel
         .exchange_delete(exchange.into(), ExchangeDeleteOptions::default())
         .await;

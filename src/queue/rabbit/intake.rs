@@ -18,7 +18,7 @@ use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 
 use super::publish::Publisher;
-use super::{generation, parked, topology, wire};
+use super::{declare, generation, parked, wire};
 use crate::change::{Change, Lane, Message, Place};
 use crate::clock::Clock;
 use crate::queue::{Confirm, Outgoing};
@@ -42,8 +42,8 @@ pub(super) async fn run(
     let broker = &publisher.link.broker;
     let fault = |error| broker.fault("deliver what the seed's producers sent", error);
     let connection = broker.connect("intake").await?;
-    topology::declare_plain(broker, &connection, queue).await?;
-    let channel = topology::channel(broker, &connection).await?;
+    declare::plain(broker, &connection, queue).await?;
+    let channel = declare::channel(broker, &connection).await?;
     let qos = channel.basic_qos(BATCH, BasicQosOptions::default());
     qos.await.map_err(fault)?;
     let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());

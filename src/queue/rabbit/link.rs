@@ -13,7 +13,8 @@ use lapin::{Channel, Connection};
 use tokio::sync::{Mutex, OwnedRwLockReadGuard, RwLock};
 
 use super::broker::Broker;
-use super::topology::{self, Topology};
+use super::declare;
+use super::topology::Topology;
 use crate::change::{Barrier, Message};
 use crate::queue::Outgoing;
 use crate::{Error, Result};
@@ -99,7 +100,7 @@ impl Link {
         }
         let connection = self.broker.connect("publisher").await?;
         self.topology.declare(&self.broker, &connection).await?;
-        let channel = topology::channel(&self.broker, &connection).await?;
+        let channel = declare::channel(&self.broker, &connection).await?;
         let confirms = channel.confirm_select(ConfirmSelectOptions::default());
         confirms
             .await
@@ -116,7 +117,7 @@ impl Link {
     pub(super) async fn side_channel(&self) -> Result<Channel> {
         self.channel().await?;
         match self.open.lock().await.as_ref() {
-            Some(open) => topology::channel(&self.broker, &open.connection).await,
+            Some(open) => declare::channel(&self.broker, &open.connection).await,
             None => Err(Error::unavailable(self.broker.service(), "open a channel")(
                 "the connection was lost",
             )),
@@ -126,7 +127,7 @@ impl Link {
     /// Messages ready in a queue.
     pub(super) async fn count(&self, queue: String) -> Result<u64> {
         let channel = self.side_channel().await?;
-        topology::count(&self.broker, &channel, queue).await
+        declare::count(&self.broker, &channel, queue).await
     }
 
     /// The next call connects and declares anew, unless another has done so since this channel broke.

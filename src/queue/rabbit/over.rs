@@ -17,7 +17,7 @@ use lapin::protocol::AMQPSoftError;
 use lapin::types::FieldTable;
 use tokio::time::Instant;
 
-use super::{topology, wire};
+use super::{declare, wire};
 use crate::change::{Barrier, Message as Carried};
 
 /// Between two looks of a consumer that consumes nothing.
@@ -36,7 +36,7 @@ pub(super) struct Over {
 impl Over {
     /// Whether a subscription failed because its queue was deleted on purpose.
     pub(super) fn explains(&self, error: &lapin::Error) -> bool {
-        self.is_ended && topology::is_soft(error, &AMQPSoftError::NOTFOUND)
+        self.is_ended && declare::is_soft(error, &AMQPSoftError::NOTFOUND)
     }
 
     /// Whether it is time to look; never while anything is consumed.
@@ -61,7 +61,7 @@ impl Over {
     /// Takes in what a look found.
     pub(super) fn looked<T>(&mut self, found: lapin::Result<T>) -> lapin::Result<()> {
         match found {
-            Err(error) if topology::is_soft(&error, &AMQPSoftError::NOTFOUND) => self.done = true,
+            Err(error) if declare::is_soft(&error, &AMQPSoftError::NOTFOUND) => self.done = true,
             found => drop(found?),
         }
         Ok(())

@@ -25,8 +25,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use uuid::Uuid;
 
+use super::declare;
 use super::publish::Publisher;
-use super::topology::{self, Generation};
+use super::topology::Generation;
 use crate::feature::share::{BEAT_EVERY, Beat, DEAD_AFTER, Says, Share};
 use crate::retry::Backoff;
 use crate::{Error, Recovery, Result};
@@ -271,7 +272,7 @@ impl Sharing {
         let (broker, topology) = (&self.publisher.link.broker, &self.publisher.link.topology);
         let fault = |error| broker.fault("hear the workers", error);
         let connection = broker.connect("sharing").await?;
-        let channel = topology::channel(broker, &connection).await?;
+        let channel = declare::channel(broker, &connection).await?;
         let exchange = topology.workers();
         let durable = ExchangeDeclareOptions {
             durable: true,

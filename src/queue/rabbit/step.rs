@@ -25,25 +25,64 @@ pub(super) enum Step {
     Look,
 }
 
-/// Cancels a subscription, then acknowledges what was done of it.
-pub(super) fn leave(channel: Channel, old: Option<String>, done: Vec<Message>) -> Stepping {
-    Box::pin(async move {
-        cancel(&channel, old).await?;
-        for message in done {
-            message.acker.ack(BasicAckOptions::default()).await?;
+/// The subscriptions of a consumer's lines, all on its one channel.
+#[derive(Debug)]
+pub(super) struct Subscriptions {
+    channel: Channel,
+    /// The consumer tag of each line's.
+    tags: Vec<Option<String>>,
+}
+
+impl Subscriptions {
+    /// Of so many lines, none of which is subscribed to.
+    pub(super) fn new(channel: Channel, lines: usize) -> Self {
+        let tags = vec![None; lines];
+        Self { channel, tags }
+    }
+
+    fn take(&mut self, line: usize) -> Option<String> {
+        self.tags.get_mut(line)?.take()
+    }
+
+    /// Cancels a line's subscription, then acknowledges what was done of it.
+    pub(super) fn leave(&mut self, line: usize, done: Vec<Message>) -> Stepping {
+        let (channel, old) = (self.channel.clone(), self.take(line));
+        Box::pin(async move {
+            cancel(&channel, old).await?;
+            for message in done {
+                message.acker.ack(BasicAckOptions::default()).await?;
+            }
+            Ok(None)
+        })
+    }
+
+    /// Subscribes to the queue of a line, in place of its older subscription.
+    pub(super) fn subscribe(&mut self, subscribe: Subscribe, queue: String) -> Stepping {
+        // Sorted by age, since the broker gives back in the order of these.
+        let tag = format!("{:05}.{:010}", subscribe.line, subscribe.epoch);
+        let slot = self.tags.get_mut(subscribe.line);
+        let old = slot.and_then(|slot| slot.replace(tag.clone()));
+        let window = u16::try_from(subscribe.window).unwrap_or(u16::MAX);
+        replace(self.channel.clone(), (old, tag), queue, window)
+    }
+
+    /// Ends the subscriptions of these lines.
+    pub(super) async fn cancel(&mut self, lines: Vec<usize>) -> lapin::Result<()> {
+        for line in lines {
+            let tag = self.take(line);
+            cancel(&self.channel, tag).await?;
         }
-        Ok(None)
-    })
+        Ok(())
+    }
 }
 
 /// Subscribes to a queue as `tag`, with so many messages in flight, in place of an older subscription.
-pub(super) fn subscribe(
+fn replace(
     channel: Channel,
     (old, tag): (Option<String>, String),
     queue: String,
-    window: u32,
+    window: u16,
 ) -> Stepping {
-    let window = u16::try_from(window).unwrap_or(u16::MAX);
     Box::pin(async move {
         cancel(&channel, old).await?;
         // Holds for consumers that begin after it.

@@ -1,4 +1,4 @@
-//! The names of queues, what they are declared with, and the generation that is stored in the broker.
+//! The names of queues, and the generation that is stored in the broker.
 //!
 //! ```text
 //! lockstep.generation.1 (an exchange whose alternate is called lockstep.partitions.8: stored state)
@@ -13,18 +13,15 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::try_join_all;
-use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
-use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
-use lapin::types::{AMQPValue, FieldTable};
-use lapin::{Channel, Connection, ExchangeKind};
+use lapin::protocol::AMQPSoftError;
+use lapin::types::FieldTable;
+use lapin::{Connection, ExchangeKind};
 
-use super::broker::{Broker, protocol_error};
+use super::broker::Broker;
+use super::declare::{self, is_soft};
 use super::wire::text;
+use crate::Result;
 use crate::change::{Lane, Place};
-use crate::{Error, Result};
-
-/// Attempts that the broker allows: beyond any that we would, since it counts browsing too.
-const DELIVERY_LIMIT: i64 = 1_000_000_000;
 
 /// The largest count that is tried where the broker does not say which one it has.
 const COUNT_MAX: u32 = 4_096;
@@ -186,7 +183,7 @@ impl Topology {
         connection: &Connection,
         generation: u32,
     ) -> Result<bool> {
-        is_declared(broker, connection, self.exchange(generation)).await
+        declare::is_declared(broker, connection, self.exchange(generation)).await
     }
 
     /// Stores a partition count under the name of an exchange, unless one is stored there: in one step,
@@ -228,13 +225,13 @@ impl Topology {
         exchange: &str,
         count: u32,
     ) -> Result<Option<String>> {
-        let channel = channel(broker, connection).await?;
+        let channel = declare::channel(broker, connection).await?;
         let mut arguments = FieldTable::default();
         arguments.insert(
             "alternate-exchange".into(),
             text(self.count(&count.to_string())),
         );
-        let (options, kind) = (durable_exchange(), ExchangeKind::Fanout);
+        let (options, kind) = (declare::durable_exchange(), ExchangeKind::Fanout);
         let declare = channel.exchange_declare(exchange.into(), kind, options, arguments);
         match declare.await {
             Ok(()) => Ok(None),
@@ -251,122 +248,17 @@ impl Topology {
 
     /// Declares every queue; harmless where they are there.
     pub(super) async fn declare(&self, broker: &Broker, connection: &Connection) -> Result<()> {
-        declare_one(broker, connection, self.parked(), parked_arguments()).await?;
-        let arguments = place_arguments(&self.parked());
+        let parked = self.parked();
+        declare::parked(broker, connection, &parked).await?;
         let places = self
             .places()
-            .map(|place| declare_one(broker, connection, self.queue(place), arguments.clone()));
+            .map(|place| declare::place(broker, connection, self.queue(place), &parked));
         try_join_all(places).await?;
         if let Some(queue) = &self.seed_consumers {
-            declare_plain(broker, connection, queue).await?;
+            declare::plain(broker, connection, queue).await?;
         }
         Ok(())
     }
-}
-
-pub(super) fn durable_exchange() -> ExchangeDeclareOptions {
-    ExchangeDeclareOptions {
-        durable: true,
-        ..ExchangeDeclareOptions::default()
-    }
-}
-
-/// Whether an exchange is there.
-pub(super) async fn is_declared(
-    broker: &Broker,
-    connection: &Connection,
-    exchange: String,
-) -> Result<bool> {
-    // On a channel of its own, which the answer "no" closes.
-    let channel = channel(broker, connection).await?;
-    let options = ExchangeDeclareOptions {
-        passive: true,
-        ..ExchangeDeclareOptions::default()
-    };
-    let (kind, none) = (ExchangeKind::Fanout, FieldTable::default());
-    let declare = channel.exchange_declare(exchange.into(), kind, options, none);
-    match declare.await {
-        Ok(()) => {
-            channel.close(200, "OK".into()).await.ok();
-            Ok(true)
-        }
-        Err(error) if is_soft(&error, &AMQPSoftError::NOTFOUND) => Ok(false),
-        Err(error) => Err(broker.fault("look for its generation", error)),
-    }
-}
-
-/// A queue as the seed declares it: anything more would make its own declaration fail.
-pub(super) async fn declare_plain(
-    broker: &Broker,
-    connection: &Connection,
-    queue: &str,
-) -> Result<()> {
-    declare_one(broker, connection, queue.to_owned(), FieldTable::default()).await
-}
-
-/// On a channel of its own, since a refused declaration closes it.
-async fn declare_one(
-    broker: &Broker,
-    connection: &Connection,
-    queue: String,
-    arguments: FieldTable,
-) -> Result<()> {
-    let channel = channel(broker, connection).await?;
-    let options = QueueDeclareOptions {
-        durable: true,
-        ..QueueDeclareOptions::default()
-    };
-    match channel
-        .queue_declare(queue.clone().into(), options, arguments)
-        .await
-    {
-        Ok(_) => Ok(()),
-        Err(error) => Err(not_declared(broker, &queue, error)),
-    }
-}
-
-/// Messages that are ready in a queue; what is in hand is not among them.
-pub(super) async fn count(broker: &Broker, channel: &Channel, queue: String) -> Result<u64> {
-    let options = QueueDeclareOptions {
-        passive: true,
-        ..QueueDeclareOptions::default()
-    };
-    let declare = channel.queue_declare(queue.into(), options, FieldTable::default());
-    let queue = declare
-        .await
-        .map_err(|error| broker.fault("count a queue", error))?;
-    Ok(queue.message_count().into())
-}
-
-pub(super) async fn channel(broker: &Broker, connection: &Connection) -> Result<Channel> {
-    let open = connection.create_channel().await;
-    open.map_err(|error| broker.fault("open a channel", error))
-}
-
-fn not_declared(broker: &Broker, queue: &str, error: lapin::Error) -> Error {
-    let said = error.to_string();
-    let differs = format!(
-        "queue {queue} is there with other arguments; empty and delete it, and it is declared \
-         anew, or choose another queue.name"
-    );
-    let old = "run RabbitMQ 3.10 or later: ours are quorum queues with a single active consumer, a \
-               delivery limit and at-least-once dead letters";
-    match protocol_error(&error) {
-        Some(AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED))
-            if said.contains("inequivalent") =>
-        {
-            broker.refused(said, differs)
-        }
-        Some(
-            AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED)
-            | AMQPErrorKind::Hard(AMQPHardError::NOTIMPLEMENTED | AMQPHardError::COMMANDINVALID),
-        ) => broker.refused(format!("queue {queue}: {said}"), old),
-        _ => broker.fault("declare a queue", error),
-    }
-}
-
-pub(super) fn is_soft(error: &lapin::Error, kind: &AMQPSoftError) -> bool {
-    matches!(protocol_error(error), Some(AMQPErrorKind::Soft(soft)) if soft == *kind)
 }
 
 fn leading_number(text: &str) -> Option<u32> {
@@ -374,31 +266,4 @@ fn leading_number(text: &str) -> Option<u32> {
         .find(|one: char| !one.is_ascii_digit())
         .unwrap_or(text.len());
     text.get(..digits)?.parse().ok()
-}
-
-fn quorum() -> FieldTable {
-    let mut arguments = FieldTable::default();
-    arguments.insert("x-queue-type".into(), text("quorum"));
-    arguments.insert("x-single-active-consumer".into(), AMQPValue::Boolean(true));
-    arguments.insert(
-        "x-delivery-limit".into(),
-        AMQPValue::LongLongInt(DELIVERY_LIMIT),
-    );
-    arguments
-}
-
-/// Of the queues that carry changes.
-fn place_arguments(parked: &str) -> FieldTable {
-    let mut arguments = quorum();
-    arguments.insert("x-dead-letter-strategy".into(), text("at-least-once"));
-    arguments.insert("x-overflow".into(), text("reject-publish"));
-    arguments.insert("x-dead-letter-exchange".into(), text(""));
-    arguments.insert("x-dead-letter-routing-key".into(), text(parked));
-    arguments
-}
-
-/// Of the queue of parked messages: its single active consumer is whoever lists it, so that two
-/// listings at once wait for each other rather than each see a part.
-fn parked_arguments() -> FieldTable {
-    quorum()
 }

@@ -2,19 +2,20 @@
 //!
 //! ```text
 //! write ──> bounded channel ──> vector-write: one after the other, see `writer`
-//! read  ──> bounded channel ──> vector-read: one after the other
+//! read  ──> bounded channel ──> vector-read, several threads: whoever is free takes the next
 //! ```
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::thread::{Builder, JoinHandle};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Builder, JoinHandle, available_parallelism};
 
 use qdrant_edge::{EdgeShard, OperationResult};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::log;
-use super::shard::{self, Failure, Upkeep};
+use super::shard::{self, Failure};
+use super::upkeep::Upkeep;
 use super::writer::{Batch, Writer};
 use crate::database::Database;
 use crate::vector::Write;
@@ -22,6 +23,10 @@ use crate::{Error, Result};
 
 /// Calls that may wait for a thread; more wait in their own place.
 const WAITING_MAX: usize = 64;
+/// Reading threads at least: a question by meaning and by words asks twice at once.
+const READERS_MIN: usize = 2;
+/// And at most: each holds a page of what it read.
+const READERS_MAX: usize = 8;
 /// The part that is said to have stopped when a thread is gone.
 const PART: &str = "the vector engine";
 
@@ -54,17 +59,21 @@ impl Engine {
         let mut writer = Writer::new(Arc::clone(&shard), (database.clone(), edition), upkeep);
         let (batch_sender, batches) = sync_channel(WAITING_MAX);
         let (question_sender, questions) = mpsc::channel(WAITING_MAX);
-        let threads = vec![
-            start("vector-read", move || answer_all(&shard, questions), folder)?,
-            start(
-                "vector-write",
-                move || {
-                    writer.replayed(replayed, copied);
-                    writer.run(&batches);
-                },
+        let work = move || {
+            writer.replayed(replayed, copied);
+            writer.run(&batches);
+        };
+        let mut threads = vec![start("vector-write", work, folder)?];
+        let questions = Arc::new(Mutex::new(questions));
+        let readers = available_parallelism().map_or(READERS_MIN, usize::from);
+        for _ in 0..readers.clamp(READERS_MIN, READERS_MAX) {
+            let (shard, questions) = (Arc::clone(&shard), Arc::clone(&questions));
+            threads.push(start(
+                "vector-read",
+                move || answer_all(&shard, &questions),
                 folder,
-            )?,
-        ];
+            )?);
+        }
         Ok(Self {
             writes: Some(batch_sender),
             room: Arc::new(Semaphore::new(WAITING_MAX)),
@@ -136,8 +145,13 @@ fn start(
         })
 }
 
-fn answer_all(shard: &EdgeShard, mut questions: mpsc::Receiver<Read>) {
-    while let Some(question) = questions.blocking_recv() {
+fn answer_all(shard: &EdgeShard, questions: &Mutex<mpsc::Receiver<Read>>) {
+    // Free again before the question is answered.
+    let next = || {
+        let mut questions = questions.lock().unwrap_or_else(PoisonError::into_inner);
+        questions.blocking_recv()
+    };
+    while let Some(question) = next() {
         question(shard);
     }
 }

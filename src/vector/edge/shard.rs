@@ -1,11 +1,10 @@
-//! The engine's folder: opening it, and keeping it small and quick.
+//! The engine's folder: opening it, and keeping its log small.
 
 use std::fmt::Display;
 use std::fs;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::time::Duration;
 
 use qdrant_edge::{
     CreateIndex, Distance, EdgeConfig, EdgeOptimizersConfig, EdgeShard,
@@ -14,6 +13,7 @@ use qdrant_edge::{
     UpdateOperation, WalOptions,
 };
 
+use super::upkeep::Upkeep;
 use super::{older, payload};
 use crate::{Error, Result};
 
@@ -39,31 +39,6 @@ pub(super) enum Failure {
     /// It gave up.
     #[error("the engine gave up ({0})")]
     Panic(String),
-}
-
-/// When the engine tidies up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Upkeep {
-    /// How long a write may stand in the log alone before the engine is flushed; half of it behind
-    /// the sweep that ends a document.
-    pub log_age: Duration,
-    /// Points written between two rebuilds.
-    pub after: usize,
-    /// Points in one piece from which on it gets a graph; below, a search compares with every one.
-    pub graph_from: usize,
-}
-
-/// A flush takes tens of milliseconds in which nothing is written, whatever it is for, and a log is
-/// bounded by its size as well: seldom is better. Comparing 20,000 vectors takes some
-/// milliseconds; rebuilding takes seconds.
-impl Default for Upkeep {
-    fn default() -> Self {
-        Self {
-            log_age: Duration::from_secs(10),
-            after: 20_000,
-            graph_from: 20_000,
-        }
-    }
 }
 
 /// Whether the engine has been in this folder.
@@ -129,6 +104,7 @@ fn config(dimension: usize, upkeep: Upkeep) -> EdgeConfig {
         .sparse_vector(payload::SPARSE, words.build())
         .optimizers(EdgeOptimizersConfig {
             indexing_threshold: Some(upkeep.graph_from * vector_bytes / 1024),
+            default_segment_number: Some(upkeep.pieces),
             ..EdgeOptimizersConfig::default()
         })
         .wal_options(WalOptions {
@@ -156,18 +132,6 @@ fn make_indexes(shard: &EdgeShard) -> OperationResult<()> {
         ))?;
     }
     shard.flush();
-    Ok(())
-}
-
-/// Rebuilds pieces that grew large or hold many deleted points, and shortens the log.
-///
-/// Takes seconds for tens of thousands of points.
-pub(super) fn keep_up(shard: &EdgeShard) -> OperationResult<()> {
-    if shard.optimize()? {
-        shard.flush();
-    }
-    // Left for the next time if it fails; it costs room only.
-    shorten_log(shard.path()).ok();
     Ok(())
 }
 

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! While the engine flushes, nothing can be written to it, and it takes about as long for one write
-//! as for many. A failed flush leaves the log as it is and refuses every later write: all that was
+//! as for many. It rebuilds what has grown beside the writes, see `upkeep`. A failed flush leaves the log as it is and refuses every later write: all that was
 //! answered since the last good one is replayed at the next opening.
 
 use std::sync::Arc;
@@ -19,8 +19,9 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 
 use super::points::{self, Effect};
-use super::shard::{self, Failure, Upkeep};
+use super::shard::{self, Failure};
 use super::tables::Tables;
+use super::upkeep::{Rebuilding, Upkeep};
 use super::{log, rows};
 use crate::Result;
 use crate::database::{Database, Durability};
@@ -29,6 +30,8 @@ use crate::vector::Write;
 /// The log is emptied when it holds so much: to be read again at the next opening.
 const LOG_EFFECTS_MAX: usize = 1000;
 const LOG_BYTES_MAX: usize = 8 << 20;
+/// Between two looks whether a rebuilding is over, where the log waits for it.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Writes of one call.
 pub(super) struct Batch {
@@ -70,8 +73,9 @@ pub(super) struct Writer {
     /// Effects in the engine's memory that are not in the log, because a commit failed.
     unlogged: Arc<Vec<Effect>>,
     logged: Logged,
-    /// Points touched since the last upkeep.
+    /// Points touched since the last rebuilding began.
     touched: usize,
+    rebuilding: Rebuilding,
     /// Why the engine takes no more.
     broken: Option<Failure>,
 }
@@ -90,6 +94,7 @@ impl Writer {
             unlogged: Arc::default(),
             logged: Logged::default(),
             touched: 0,
+            rebuilding: Rebuilding::default(),
             broken: None,
         }
     }
@@ -104,8 +109,8 @@ impl Writer {
     /// Runs until the sender is gone.
     pub(super) fn run(mut self, batches: &Receiver<Batch>) {
         loop {
-            let next = match self.age() {
-                Some(age) => batches.recv_timeout(self.upkeep.log_age.saturating_sub(age)),
+            let next = match self.pause() {
+                Some(pause) => batches.recv_timeout(pause),
                 None => batches.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             let age_max = match next {
@@ -113,17 +118,34 @@ impl Writer {
                 Err(RecvTimeoutError::Timeout) => self.upkeep.log_age,
                 Err(RecvTimeoutError::Disconnected) => break,
             };
+            let rebuilt = self.rebuilding.over();
+            self.rebuilt(rebuilt);
+            if self.rebuilding.is_under_way() {
+                continue;
+            }
             let due = self
                 .age()
                 .is_some_and(|age| self.logged.is_full() || age >= age_max);
             if due && self.empty_log() && self.touched >= self.upkeep.after {
                 self.touched = 0;
-                self.keep_up();
+                self.rebuilding.begin(&self.shard);
             }
         }
+        self.end_rebuilding();
         if self.age().is_some() {
             self.empty_log();
         }
+    }
+
+    /// How long to wait for a write; none for as long as it takes.
+    fn pause(&self) -> Option<Duration> {
+        let pause = self.upkeep.log_age.saturating_sub(self.age()?);
+        let least = if self.rebuilding.is_under_way() {
+            LOOK
+        } else {
+            Duration::ZERO
+        };
+        Some(pause.max(least))
     }
 
     /// How old the log's oldest effect is; none where there is nothing to flush, or no hope.
@@ -166,6 +188,7 @@ impl Writer {
         }
         self.commit(Vec::new())?;
         if self.logged.is_full() {
+            self.end_rebuilding();
             self.flush()?;
         }
         Ok(())
@@ -227,12 +250,26 @@ impl Writer {
         Ok(())
     }
 
-    /// Not on the reading thread, and not beside writes: while the engine rebuilds, a delete is
-    /// held in memory alone, which a flush does not reach.
-    fn keep_up(&mut self) {
-        if let Err(failure) = shard::guarded(|| shard::keep_up(&self.shard)) {
-            tracing::warn!(error = %failure, "vector index not rebuilt; searches stay exact");
-            self.broken = matches!(failure, Failure::Panic(_)).then_some(failure);
+    fn end_rebuilding(&mut self) {
+        let rebuilt = self.rebuilding.wait();
+        self.rebuilt(rebuilt);
+    }
+
+    /// Takes in what came of a rebuilding that is over.
+    fn rebuilt(&mut self, outcome: Option<Result<bool, Failure>>) {
+        match outcome {
+            // Searches stay exact, and compare more.
+            Some(Err(failure)) => {
+                tracing::warn!(error = %failure, "vector index not rebuilt");
+                if matches!(failure, Failure::Panic(_)) {
+                    self.broken = Some(failure);
+                }
+            }
+            Some(Ok(true)) if self.empty_log() => {
+                // Left for the next time if it fails; it costs room only.
+                shard::shorten_log(self.shard.path()).ok();
+            }
+            _ => {}
         }
     }
 

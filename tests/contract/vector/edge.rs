@@ -1,6 +1,7 @@
 //! The embedded store over the suite, which reopens it as after the end of its process.
 
 mod older;
+mod rebuild;
 
 use std::fs;
 use std::path::Path;

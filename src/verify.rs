@@ -9,8 +9,8 @@
 //!
 //! It promises that what it calls clean is equal to what the source gives: same documents, points,
 //! texts and metadata, and on demand the same vectors. A change in flight looks like a difference,
-//! so that what differs is looked at again for about a second, and reported if it differs each time; one that is
-//! reported is real when the report's `pending` is zero and nothing was written meanwhile.
+//! so that what differs is looked at again for about a second, and reported if it differs each time;
+//! what is reported is real when the report's `pending` is zero and nothing was written meanwhile.
 
 mod compare;
 mod report;

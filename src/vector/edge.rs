@@ -21,6 +21,9 @@
 //! | F | with | gone | with | with | replayed over itself: with |
 //! | E | empty | gone | with | with | with |
 //!
+//! While the engine rebuilds (`upkeep`), F and E wait: a piece that was built may lack what the log
+//! has, and the replay brings it.
+//!
 //! An effect is absolute (`points`), so the log ends in the same state over whatever part of it
 //! the engine's disk has. A manifest stands in the transaction of the points it rests on, or in a
 //! later one, and a sweep never in one before its manifest's: a run of writes that share a

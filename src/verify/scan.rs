@@ -122,22 +122,26 @@ impl<'a, S: Source, Q: Queue, V: VectorStore, E: Embedder> Scan<'a, S, Q, V, E> 
         Ok(())
     }
 
-    /// Whatever differed, again and again: what differs each time is no change that was on its way, unless the
-    /// document is changed all the time.
+    /// Whatever differed, again and again: what differs each time is no change that was on its way,
+    /// unless the document is changed all the time.
     pub(super) async fn again(mut self) -> Result<Report> {
         let (mut keys, beyond) = std::mem::take(&mut self.suspects).into_parts();
         for _ in 2..LOOKS {
-            if keys.is_empty() {
+            // So many are no changes on their way, and each look at them takes long.
+            if keys.is_empty() || keys.len() > PAGE {
                 break;
             }
+            tokio::time::sleep(PAUSE).await;
             let mut still = BTreeMap::new();
-            self.look(&keys, &mut |difference| {
+            let mut keep = |difference: Difference| {
                 if let Some((key, ids)) = keys.get_key_value(&difference.key) {
                     still.entry(key.clone()).or_insert_with(|| ids.clone());
                 }
-            })
-            .await?;
+            };
+            self.look(&keys, &|_| (), &mut keep).await?;
             keys = still;
+        }
+        if !keys.is_empty() {
             tokio::time::sleep(PAUSE).await;
         }
         let depth = self.ports.queue.depth().await?;
@@ -145,17 +149,17 @@ impl<'a, S: Source, Q: Queue, V: VectorStore, E: Embedder> Scan<'a, S, Q, V, E> 
         self.report.parked = depth.parked;
         let excuses = self.excuses(&keys).await?;
         let (mut report, repair) = (std::mem::take(&mut self.report), self.options.repair);
-        self.look(&keys, &mut |difference| {
-            report.add(difference, &excuses, repair);
-        })
-        .await?;
+        let mut add = |difference| report.add(difference, &excuses, repair);
+        let tell = |done| self.tell(Stage::Again, done);
+        self.look(&keys, &tell, &mut add).await?;
         Ok(report.finish(beyond))
     }
 
-    /// These documents, and these points of theirs.
+    /// Compares these documents, and these points of theirs; `tell` how many were.
     async fn look(
         &self,
         keys: &BTreeMap<DocumentKey, Vec<PointId>>,
+        tell: &(dyn Fn(u64) + Send + Sync),
         differs: &mut (dyn FnMut(Difference) + Send),
     ) -> Result<()> {
         let ports = self.ports;
@@ -176,7 +180,7 @@ impl<'a, S: Source, Q: Queue, V: VectorStore, E: Embedder> Scan<'a, S, Q, V, E> 
                 };
                 orphans(ports.store, points, &mut add_orphan).await?;
             }
-            self.tell(Stage::Again, done);
+            tell(done);
         }
         Ok(())
     }

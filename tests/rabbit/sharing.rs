@@ -122,7 +122,13 @@ async fn a_joiner_takes_its_share_and_a_leaver_hands_over_without_a_repeat_or_a_
         let numbers: Vec<u64> = of_it.map(|(.., number)| *number).collect();
         let mut distinct = numbers.clone();
         distinct.dedup();
-        assert!(distinct.is_sorted(), "partition {partition}: out of order");
+        assert!(
+            distinct.is_sorted(),
+            "partition {partition}, out of order: worker, partition and number {:?}",
+            log.iter()
+                .filter(|(_, it, _)| *it == partition)
+                .collect::<Vec<_>>()
+        );
         distinct.dedup();
         assert_eq!(distinct, (1..=count).collect::<Vec<_>>(), "{partition}");
         // Only a leaver leaves something that it has fetched and not worked on, and nothing that it has.

@@ -27,6 +27,7 @@ use futures_util::stream::{BoxStream, SelectAll, StreamExt as _, once};
 use lapin::Connection;
 use lapin::message::Delivery as Message;
 use lapin::options::BasicAckOptions;
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::over::Over;
@@ -35,7 +36,7 @@ use super::sharing::Part;
 use super::shelf::{Fetched, Shelf, Subscribe};
 use super::step::{Step, Stepping, Subscriptions};
 use super::topology::Topology;
-use super::wire::{self, header, integer};
+use super::wire;
 use super::{Shared, declare, generation, over, parked};
 use crate::clock::Clock;
 use crate::queue::{Consumer, Delivery, Tag};
@@ -182,7 +183,7 @@ impl RabbitConsumer {
         let is_barrier = wire::is_barrier(&message.properties);
         let fetched = Fetched {
             tag: message.delivery_tag,
-            attempt: self.shared.forgiven.less(&message, attempt(&message)),
+            attempt: self.shared.forgiven.less(&message, wire::attempt(&message)),
             is_barrier,
             bytes: message.data.len(),
             item: message,
@@ -353,20 +354,29 @@ impl Drop for RabbitConsumer {
         self.part.hold(BTreeSet::new());
         // Asked for at once, before the streams go: each of those would cancel its subscription, and
         // the next consumer would be served past what is still unacknowledged here.
-        self.connection.close(200, "OK".into()).now_or_never();
+        let done = self.shelf.take_done();
+        if done.is_empty() {
+            self.connection.close(200, "OK".into()).now_or_never();
+            return;
+        }
+        // Settled of lines that were being drained: without this it would come again.
+        let connection = Arc::clone(&self.connection);
+        let open = (
+            std::mem::take(&mut self.arrivals),
+            self.subscriptions.channel(),
+        );
+        let close = async move {
+            for message in done {
+                message.acker.ack(BasicAckOptions::default()).await.ok();
+            }
+            connection.close(200, "OK".into()).await.ok();
+            drop(open);
+        };
+        // Outside of a runtime nothing of the connection runs any more, and the broker sees its end.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(close);
+        }
     }
-}
-
-/// How often the broker gave it to a consumer, this time included; versions differ in which they count.
-fn attempt(message: &Message) -> u32 {
-    let count = |name| {
-        let counted = header(&message.properties, name).and_then(integer);
-        counted
-            .and_then(|counted| u32::try_from(counted).ok())
-            .unwrap_or(0)
-    };
-    let before = count("x-delivery-count").max(count("x-acquired-count"));
-    before.max(u32::from(message.redelivered)).saturating_add(1)
 }
 
 async fn or_never<F: Future + Unpin>(future: Option<&mut F>) -> F::Output {

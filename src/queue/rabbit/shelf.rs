@@ -110,6 +110,12 @@ impl<T> Shelf<T> {
         Some((index, done.map(|held| held.item).collect()))
     }
 
+    /// What was settled of the lines that are being drained, and is not acknowledged yet.
+    pub(super) fn take_done(&mut self) -> Vec<T> {
+        let done = self.lines.iter_mut().flat_map(|line| line.done.drain(..));
+        done.map(|held| held.item).collect()
+    }
+
     /// A subscription of this line brings nothing any more.
     pub(super) fn ended(&mut self, line: usize) {
         if let Some(line) = self.lines.get_mut(line) {

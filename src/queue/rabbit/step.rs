@@ -40,6 +40,11 @@ impl Subscriptions {
         Self { channel, tags }
     }
 
+    /// The channel, which is closed when nobody has it any more.
+    pub(super) fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
     fn take(&mut self, line: usize) -> Option<String> {
         self.tags.get_mut(line)?.take()
     }

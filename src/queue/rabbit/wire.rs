@@ -6,6 +6,7 @@
 //! ```
 
 use lapin::BasicProperties;
+use lapin::message::Delivery;
 use lapin::types::{AMQPValue, FieldTable};
 use uuid::Uuid;
 
@@ -49,6 +50,18 @@ impl Envelope {
     pub(super) fn bytes(&self) -> usize {
         self.body.len() + 1_024
     }
+}
+
+/// How often the broker gave it to a consumer, this time included; versions differ in which they count.
+pub(super) fn attempt(message: &Delivery) -> u32 {
+    let count = |name| {
+        let counted = header(&message.properties, name).and_then(integer);
+        counted
+            .and_then(|counted| u32::try_from(counted).ok())
+            .unwrap_or(0)
+    };
+    let before = count("x-delivery-count").max(count("x-acquired-count"));
+    before.max(u32::from(message.redelivered)).saturating_add(1)
 }
 
 /// A message for the broker; `size` is about how many bytes its body will have.

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use super::points::{self, Effect};
 use super::shard::{self, Failure};
 use super::tables::Tables;
-use super::upkeep::{Rebuilding, Upkeep};
+use super::upkeep::{Rebuilding, Rebuilt, Upkeep};
 use super::{log, rows};
 use crate::Result;
 use crate::database::{Database, Durability};
@@ -30,6 +30,8 @@ use crate::vector::Write;
 /// The log is emptied when it holds so much: to be read again at the next opening.
 const LOG_EFFECTS_MAX: usize = 1000;
 const LOG_BYTES_MAX: usize = 8 << 20;
+/// So many times as much while the engine rebuilds, which takes longer.
+const WHILE_REBUILDING: usize = 8;
 /// Between two looks whether a rebuilding is over, where the log waits for it.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -59,8 +61,9 @@ impl Logged {
         }
     }
 
-    fn is_full(&self) -> bool {
-        self.effects >= LOG_EFFECTS_MAX || self.bytes >= LOG_BYTES_MAX
+    /// Whether it holds this many times what it should.
+    fn is_full(&self, times: usize) -> bool {
+        self.effects >= times * LOG_EFFECTS_MAX || self.bytes >= times * LOG_BYTES_MAX
     }
 }
 
@@ -125,7 +128,7 @@ impl Writer {
             }
             let due = self
                 .age()
-                .is_some_and(|age| self.logged.is_full() || age >= age_max);
+                .is_some_and(|age| self.logged.is_full(1) || age >= age_max);
             if due && self.empty_log() && self.touched >= self.upkeep.after {
                 self.touched = 0;
                 self.rebuilding.begin(&self.shard);
@@ -183,15 +186,27 @@ impl Writer {
 
     /// Nothing is weighed against what may be lost, and a log that cannot be emptied takes no more.
     fn make_ready(&mut self) -> Result<()> {
-        if let Some(why) = &self.broken {
-            return Err(shard::unwritable(self.shard.path(), why));
-        }
+        self.usable()?;
         self.commit(Vec::new())?;
-        if self.logged.is_full() {
+        let times = if self.rebuilding.is_under_way() {
+            WHILE_REBUILDING
+        } else {
+            1
+        };
+        if self.logged.is_full(times) {
             self.end_rebuilding();
+        }
+        if self.logged.is_full(1) && !self.rebuilding.is_under_way() {
             self.flush()?;
         }
-        Ok(())
+        self.usable()
+    }
+
+    fn usable(&self) -> Result<()> {
+        match &self.broken {
+            Some(why) => Err(shard::unwritable(self.shard.path(), why)),
+            None => Ok(()),
+        }
     }
 
     fn take_effect(&mut self, write: Write) -> Result<()> {
@@ -235,6 +250,8 @@ impl Writer {
 
     /// Makes the engine's disk have what its memory has, and empties the log.
     fn flush(&mut self) -> Result<()> {
+        // What the engine's memory has lost is in the log alone.
+        self.usable()?;
         // An effect that is on the disk and not in the log would be undone by an older one there.
         self.commit(Vec::new())?;
         self.call(|shard| {
@@ -256,16 +273,13 @@ impl Writer {
     }
 
     /// Takes in what came of a rebuilding that is over.
-    fn rebuilt(&mut self, outcome: Option<Result<bool, Failure>>) {
+    fn rebuilt(&mut self, outcome: Option<Rebuilt>) {
         match outcome {
-            // Searches stay exact, and compare more.
             Some(Err(failure)) => {
-                tracing::warn!(error = %failure, "vector index not rebuilt");
-                if matches!(failure, Failure::Panic(_)) {
-                    self.broken = Some(failure);
-                }
+                tracing::error!(error = %failure, "vector index not rebuilt; the log of vectors is kept");
+                self.broken = Some(failure);
             }
-            Some(Ok(true)) if self.empty_log() => {
+            Some(Ok(_)) if self.empty_log() => {
                 // Left for the next time if it fails; it costs room only.
                 shard::shorten_log(self.shard.path()).ok();
             }
@@ -299,4 +313,56 @@ fn runs(writes: Vec<Write>) -> Vec<Vec<Write>> {
         }
     }
     runs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::still;
+
+    fn writer(folder: &std::path::Path) -> Writer {
+        let (shard, _) = shard::open(&folder.join("vectors"), 2, Upkeep::default()).unwrap();
+        let database = Database::open(&folder.join("lockstep.db"), &[rows::SCHEMA]).unwrap();
+        Writer::new(Arc::new(shard), (database, 1), Upkeep::default())
+    }
+
+    #[test]
+    fn a_rebuilding_that_fails_keeps_the_log_and_lets_nothing_more_be_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = writer(folder.path());
+        let upsert = |text: &str| vec![Write::Upsert(vec![still::point(text)])];
+        writer.perform(upsert("one")).unwrap();
+        writer
+            .rebuilding
+            .run(|| Err(Failure::Panic("no".to_owned())));
+        // Also by whoever waits for its end because the log is full.
+        writer.logged.effects = WHILE_REBUILDING * LOG_EFFECTS_MAX;
+        let said = writer.perform(upsert("two")).unwrap_err().chain();
+        assert!(said.contains("the engine gave up (no)"), "{said}");
+        assert!(writer.perform(upsert("three")).is_err());
+        assert!(!writer.empty_log());
+        let file = rusqlite::Connection::open(folder.path().join("lockstep.db")).unwrap();
+        let kept = file.query_row("SELECT count(*) FROM vector_log", [], |row| {
+            row.get::<_, i64>(0)
+        });
+        assert_eq!(kept.unwrap(), 1);
+    }
+
+    #[test]
+    fn the_log_may_hold_more_while_the_engine_rebuilds() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = writer(folder.path());
+        let (done, wait) = std::sync::mpsc::channel::<()>();
+        writer.rebuilding.run(move || {
+            wait.recv().ok();
+            Ok(true)
+        });
+        writer.logged.effects = LOG_EFFECTS_MAX;
+        let upsert = vec![Write::Upsert(vec![still::point("one")])];
+        writer.perform(upsert).unwrap();
+        assert!(writer.logged.is_full(1) && writer.rebuilding.is_under_way());
+        drop(done);
+        writer.end_rebuilding();
+        assert!(!writer.logged.is_full(1));
+    }
 }

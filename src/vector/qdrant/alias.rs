@@ -3,7 +3,7 @@
 //! A switch moves those of all types in one request, so that a name is one edition's or the other's. Our own
 //! readers and workers ask the register (`editions`), and open editions by their numbers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use qdrant_client::QdrantError;
 use qdrant_client::qdrant::alias_operations::Action;
@@ -31,31 +31,40 @@ impl Server {
         Ok(editions.max())
     }
 
-    /// Points the aliases at an edition, which may be empty: one request moves those of its types, and
-    /// takes away those of types that it does not have.
+    /// Points the aliases at an edition, which may be empty: one request moves those of its types that
+    /// point elsewhere, and takes away those of types that it does not have.
     pub(super) async fn point_aliases(&self, edition: u32) -> Result<()> {
         let types = control::types(self).await?;
-        let (new, old): (BTreeSet<_>, BTreeSet<_>) =
+        let (ours, others): (BTreeSet<_>, BTreeSet<_>) =
             types.into_iter().partition(|(of, _)| *of == edition);
-        let has = |kind: &str| new.iter().any(|(_, has)| has == kind);
-        let gone = old.iter().filter(|(_, kind)| !has(kind));
-        let aliases = aliases(&self.link).await?;
-        let is_there = |name: &String| aliases.iter().any(|alias| alias.alias_name == *name);
-        let names = |kinds: Vec<&String>| -> BTreeSet<(Family, String)> {
-            let pairs = kinds
-                .into_iter()
-                .flat_map(|kind| Family::BOTH.map(|family| (family, kind.clone())));
-            pairs.collect()
-        };
-        let moved = names(new.iter().map(|(_, kind)| kind).collect());
-        let removed = names(gone.map(|(_, kind)| kind).collect());
-        let plain = |(family, kind): &(Family, String)| self.names.plain(*family, kind);
-        let deletes = moved.iter().chain(&removed).map(plain).filter(is_there);
-        let deletes = deletes.map(|alias_name| Action::DeleteAlias(DeleteAlias { alias_name }));
-        let creates = moved.iter().map(|(family, kind)| {
+        let wanted: BTreeMap<String, String> = names(&ours)
+            .map(|(family, kind)| {
+                let real = self.names.real(family, kind, edition);
+                (self.names.plain(family, kind), real)
+            })
+            .collect();
+        let other = names(&others).map(|(family, kind)| self.names.plain(family, kind));
+        let known: BTreeSet<String> = wanted.keys().cloned().chain(other).collect();
+        let there: BTreeMap<String, String> = aliases(&self.link)
+            .await?
+            .into_iter()
+            .map(|alias| (alias.alias_name, alias.collection_name))
+            .filter(|(name, _)| known.contains(name))
+            .collect();
+        let wrong = there
+            .iter()
+            .filter(|(name, real)| wanted.get(*name) != Some(real));
+        let deletes = wrong.map(|(name, _)| {
+            let alias_name = name.clone();
+            Action::DeleteAlias(DeleteAlias { alias_name })
+        });
+        let lacking = wanted
+            .iter()
+            .filter(|(name, real)| there.get(*name) != Some(real));
+        let creates = lacking.map(|(name, real)| {
             Action::CreateAlias(CreateAlias {
-                collection_name: self.names.real(*family, kind, edition),
-                alias_name: self.names.plain(*family, kind),
+                collection_name: real.clone(),
+                alias_name: name.clone(),
             })
         });
         let actions: Vec<_> = deletes.chain(creates).collect();
@@ -65,7 +74,7 @@ impl Server {
         change(&self.link, actions).await
     }
 
-    /// Gives a type's collections their aliases, where they have none.
+    /// Points the names of a type at its collections of this edition.
     pub(super) async fn name_type(&self, kind: &str, edition: u32) -> Result<()> {
         for family in Family::BOTH {
             let alias = CreateAlias {
@@ -77,6 +86,12 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// Both families of each of these types.
+fn names(types: &BTreeSet<(u32, String)>) -> impl Iterator<Item = (Family, &str)> {
+    let kinds = types.iter().map(|(_, kind)| kind.as_str());
+    kinds.flat_map(|kind| Family::BOTH.map(|family| (family, kind)))
 }
 
 /// Every alias of the server.

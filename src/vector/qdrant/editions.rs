@@ -319,7 +319,8 @@ impl<E: Embedder> Editions for QdrantEditions<E> {
             server.point_aliases(after.current.number).await?;
         }
         let changed = register::replace(server, Some(&stored), &after).await?;
-        if is_switch && !changed {
+        if is_switch {
+            // Another one may have been quicker; and a type that was new meanwhile has no alias yet.
             let now = self.register().await?.register;
             server.point_aliases(now.current.number).await?;
         }
@@ -337,9 +338,8 @@ impl<E: Embedder> Editions for QdrantEditions<E> {
         }
         self.slots(|open| open.remove(&number));
         let server = self.server().await?;
-        if server.aliased_edition().await? == Some(number) {
-            server.point_aliases(register.current.number).await?;
-        }
+        // Also where a worker has pointed one of them back, which takes it for the current one still.
+        server.point_aliases(register.current.number).await?;
         server.delete_edition(number).await?;
         self.removed(number).await?;
         self.remove_leftovers(&self.register().await?.register)

@@ -197,6 +197,17 @@ async fn a_line_that_is_given_up_hands_out_what_it_has_and_acknowledges_when_all
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_settled_of_a_line_that_is_not_drained_yet_is_there_to_be_acknowledged() {
+    let now = Instant::now();
+    let mut shelf = filled(&[1, 2], now);
+    assert_eq!(shelf.choose(1, now), [1]);
+    shelf.want(&BTreeSet::new());
+    shelf.remove(1, now).unwrap();
+    assert_eq!(shelf.take_done().len(), 1);
+    assert_eq!(shelf.take_done().len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_comes_while_a_subscription_is_cancelled_is_handed_out_and_still_held() {
     let now = Instant::now();
     let mut shelf = filled(&[], now);

@@ -1,8 +1,9 @@
 //! Rebuilding what has grown, beside writes and searches: nothing that was answered is lost by it, whenever the
 //! process is killed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
+use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -14,7 +15,7 @@ use lockstep::vector::edge::{EdgeStore, SCHEMA, Upkeep};
 use lockstep::vector::{Point, Select, VectorStore as _, Write};
 use tempfile::TempDir;
 
-use super::super::{at, key, point};
+use super::super::{at, key, nearest, point};
 use super::model;
 use crate::crash::number as number_of;
 
@@ -118,9 +119,11 @@ async fn a_process_that_is_killed_while_it_rebuilds_loses_nothing() {
     println!("LOCKSTEP_TEST_SEED={seed}");
     let mut random = fastrand::Rng::with_seed(seed);
     let mut last = 0;
+    let mut segments = BTreeSet::new();
     for kill in 0..KILLS {
         let writes = random.u32(DOCUMENTS..DOCUMENTS * 4);
         let answered = written(folder.path(), last + 1, writes);
+        segments.extend(segments_in(folder.path()));
         let store = restless(folder.path()).await;
         let (found, whole) = (stored(&store).await, expected(answered));
         let next = expected(answered + 1);
@@ -136,14 +139,26 @@ async fn a_process_that_is_killed_while_it_rebuilds_loses_nothing() {
         last = answered;
         drop(store);
     }
+    // One that nothing has rebuilt has the same ones for ever.
+    assert!(segments.len() >= 10, "{segments:?}");
     // And beside a rebuilding every read sees what was answered.
     let store = restless(folder.path()).await;
+    let before = segments_in(folder.path());
     for number in last + 1..last + DOCUMENTS {
         replace(&store, number).await;
         let ids = points(number).iter().map(|point| point.id).collect();
         let found = by_document(store.points(Select::Of(ids)).await.unwrap());
         assert_eq!(found, by_document(points(number)));
+        let near = store.nearest(nearest(30.0, 1)).await.unwrap();
+        assert!(near[0].score > 0.999, "{near:?}");
     }
+    assert_ne!(segments_in(folder.path()), before);
+}
+
+/// The engine's pieces, each by a name that no other one ever had.
+fn segments_in(folder: &Path) -> BTreeSet<OsString> {
+    let entries = folder.join("vectors/segments").read_dir().unwrap();
+    entries.map(|entry| entry.unwrap().file_name()).collect()
 }
 
 /// Starts a process that writes from this number on, kills it after so many writes, and gives the last one that

@@ -106,6 +106,16 @@ async fn aliases(served: &Served) -> Vec<(String, String)> {
     found
 }
 
+/// Points them at this edition, past the register.
+async fn point(server: &Server, edition: u32) {
+    let client = client(server);
+    for name in ["cleaned_posts", "vector_posts"] {
+        client.delete_alias(name).await.unwrap();
+        let moved = CreateAliasBuilder::new(format!("{name}@{edition}"), name);
+        client.create_alias(moved).await.unwrap();
+    }
+}
+
 const FILLED: [Event; 3] = [Event::Copied, Event::Ended, Event::Clean];
 
 #[tokio::test]
@@ -153,6 +163,24 @@ async fn other_programs_see_a_type_that_is_new_after_a_switch() {
     assert_eq!(aliases(&served).await, []);
     mark(&served, false, "new").await;
     assert_eq!(aliases(&served).await[0].1, "cleaned_posts@2");
+}
+
+/// As a worker does that has not seen the switch yet, with a type that is new to it.
+#[tokio::test]
+async fn aliases_that_were_pointed_back_are_right_after_the_removal() {
+    let served = Served::open().await;
+    mark(&served, false, "old").await;
+    served.editions.begin().await.unwrap();
+    mark(&served, true, "new").await;
+    happened(&served, &FILLED).await;
+    happened(&served, &[Event::Switched]).await;
+    point(&served.server, 1).await;
+    served.editions.remove(1).await.unwrap();
+    let now = aliases(&served).await.into_iter().map(|(_, real)| real);
+    assert_eq!(
+        now.collect::<Vec<_>>(),
+        ["cleaned_posts@2", "vector_posts@2"]
+    );
 }
 
 /// An export that reads it page by page would otherwise end as if that were all.
@@ -266,12 +294,7 @@ async fn a_switch_that_was_cut_off_after_the_aliases_is_taken_back_by_a_drop() {
     mark(&served, true, "new").await;
     happened(&served, &FILLED).await;
     // What is left of a process that was killed between the two.
-    let client = client(&served.server);
-    for name in ["cleaned_posts", "vector_posts"] {
-        client.delete_alias(name).await.unwrap();
-        let moved = CreateAliasBuilder::new(format!("{name}@2"), name);
-        client.create_alias(moved).await.unwrap();
-    }
+    point(&served.server, 2).await;
     assert_eq!(marked(&served).await.0, ["old"]);
     happened(&served, &[Event::Abandoned]).await;
     served.editions.remove(2).await.unwrap();

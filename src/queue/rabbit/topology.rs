@@ -49,7 +49,7 @@ impl Topology {
     /// Finds the generation of now, or begins the first one, and declares all queues of it.
     ///
     /// # Errors
-    /// [`Error::Refused`] when a queue is there with other arguments, or the broker is too old for ours.
+    /// [`crate::Error::Refused`] when a queue is there with other arguments, or the broker is too old for ours.
     pub(super) async fn open(
         broker: &Broker,
         (name, wanted): (&str, u32),

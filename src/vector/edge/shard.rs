@@ -8,9 +8,9 @@ use std::path::Path;
 
 use qdrant_edge::{
     CreateIndex, Distance, EdgeConfig, EdgeOptimizersConfig, EdgeShard,
-    EdgeSparseVectorParamsBuilder, EdgeVectorParamsBuilder, FieldIndexOperations, JsonPath,
-    Modifier, OperationError, OperationResult, PayloadFieldSchema, PayloadSchemaType,
-    UpdateOperation, WalOptions,
+    EdgeSparseVectorParamsBuilder, EdgeVectorParamsBuilder, FieldIndexOperations,
+    IntegerIndexParams, JsonPath, KeywordIndexParams, Modifier, OperationError, OperationResult,
+    PayloadFieldSchema, PayloadSchemaParams, UpdateOperation, WalOptions,
 };
 
 use super::upkeep::Upkeep;
@@ -18,12 +18,8 @@ use super::{older, payload};
 use crate::{Error, Result};
 
 /// Fields with an index: what searches filter by, and what finds the points of a document.
-const INDEXED: [(&str, PayloadSchemaType); 4] = [
-    (payload::KIND, PayloadSchemaType::Keyword),
-    (payload::KEY_ID, PayloadSchemaType::Keyword),
-    (payload::LABELS, PayloadSchemaType::Keyword),
-    (payload::DATED, PayloadSchemaType::Integer),
-];
+const KEYWORDS: [&str; 3] = [payload::KIND, payload::KEY_ID, payload::LABELS];
+const NUMBERS: [&str; 1] = [payload::DATED];
 /// The engine logs every write and never removes the log; small files let us remove it in pieces.
 const LOG_FILE_BYTES: usize = 4 << 20;
 /// Where the engine keeps its log, under the folder.
@@ -98,7 +94,9 @@ pub(super) fn unwritable(folder: &Path, why: &dyn Display) -> Error {
 fn config(dimension: usize, upkeep: Upkeep) -> EdgeConfig {
     let vector = EdgeVectorParamsBuilder::new(dimension, Distance::Cosine).build();
     let vector_bytes = dimension * size_of::<f32>();
-    let words = EdgeSparseVectorParamsBuilder::new().modifier(Modifier::Idf);
+    let words = EdgeSparseVectorParamsBuilder::new()
+        .modifier(Modifier::Idf)
+        .on_disk(true);
     EdgeConfig::builder()
         .vector(payload::DENSE, vector)
         .sparse_vector(payload::SPARSE, words.build())
@@ -114,20 +112,34 @@ fn config(dimension: usize, upkeep: Upkeep) -> EdgeConfig {
         .build()
 }
 
-/// Makes the indexes that are missing, as they are after a crash in the first start.
+/// Makes the indexes that are missing, as they are after a crash in the first start. They lie on the
+/// disk, except for the newest points: in memory they would grow with the index.
 fn make_indexes(shard: &EdgeShard) -> OperationResult<()> {
-    let schema = shard.info().payload_schema;
-    for (name, kind) in INDEXED {
+    let on_disk = Some(true);
+    let keyword = PayloadSchemaParams::Keyword(KeywordIndexParams {
+        on_disk,
+        ..KeywordIndexParams::default()
+    });
+    let number = PayloadSchemaParams::Integer(IntegerIndexParams {
+        lookup: Some(true),
+        range: Some(true),
+        on_disk,
+        ..IntegerIndexParams::default()
+    });
+    let keywords = KEYWORDS.iter().map(|name| (*name, keyword.clone()));
+    let numbers = NUMBERS.iter().map(|name| (*name, number.clone()));
+    let there = shard.info().payload_schema;
+    for (name, params) in keywords.chain(numbers) {
         let field_name: JsonPath = name
             .parse()
             .expect("a field name should be a path: it is one plain word");
-        if schema.contains_key(&field_name) {
+        if there.contains_key(&field_name) {
             continue;
         }
         shard.update(UpdateOperation::FieldIndexOperation(
             FieldIndexOperations::CreateIndex(CreateIndex {
                 field_name,
-                field_schema: Some(PayloadFieldSchema::FieldType(kind)),
+                field_schema: Some(PayloadFieldSchema::FieldParams(params)),
             }),
         ))?;
     }

@@ -352,28 +352,24 @@ impl Drop for RabbitConsumer {
         }
         self.shared.forgiven.add(self.shelf.innocent());
         self.part.hold(BTreeSet::new());
-        // Asked for at once, before the streams go: each of those would cancel its subscription, and
-        // the next consumer would be served past what is still unacknowledged here.
-        let done = self.shelf.take_done();
-        if done.is_empty() {
-            self.connection.close(200, "OK".into()).now_or_never();
-            return;
-        }
-        // Settled of lines that were being drained: without this it would come again.
-        let connection = Arc::clone(&self.connection);
+        // Settled of lines that are being drained: without an acknowledgement it would come again.
+        let (connection, done) = (Arc::clone(&self.connection), self.shelf.take_done());
+        // Kept until the connection is closed: a stream that goes cancels its subscription, and then the
+        // next consumer would be served past what is still unacknowledged here.
         let open = (
             std::mem::take(&mut self.arrivals),
             self.subscriptions.channel(),
         );
-        let close = async move {
+        let mut close = Box::pin(async move {
             for message in done {
                 message.acker.ack(BasicAckOptions::default()).await.ok();
             }
             connection.close(200, "OK".into()).await.ok();
             drop(open);
-        };
-        // Outside of a runtime nothing of the connection runs any more, and the broker sees its end.
-        if let Ok(runtime) = Handle::try_current() {
+        });
+        // Asked for at once, since a runtime that ends may not come to it any more.
+        let is_closed = (&mut close).now_or_never().is_some();
+        if !is_closed && let Ok(runtime) = Handle::try_current() {
             runtime.spawn(close);
         }
     }

@@ -20,7 +20,7 @@ use crate::{Error, Result};
 ///
 /// With the type's settings, the token limit and the model's digest it says everything that decides a
 /// point.
-pub const FINGERPRINT: &str = "clean-1 chunk-1";
+pub const FINGERPRINT: &str = "clean-2 chunk-1";
 
 /// The smallest token limit that leaves room for a prefix and some words.
 pub const TOKEN_MAX_LEAST: usize = 32;
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn other_output_needs_another_fingerprint() {
-        let page = "# The title\n\nShare\n\nOne  𝐭𝐰𝐨 three. Four five.\n\n## A section\n\n- six\n- \
+        let page = "# The title\n\nShare\n\nOne  𝐭𝐰\u{200d}𝐨 three. Four five.\n\n## A section\n\n- six\n- \
                     seven\n\n```rust\nfn eight() {\n    nine();\n}\n```\n\n| a | b |\n| c | d |\n";
         let words: Vec<_> = (0..300).map(|word| format!("word{word}.")).collect();
         let page = format!("{page}\n\n### Deeper\n\n{}", words.join(" A "));
@@ -151,7 +151,7 @@ mod tests {
         let digest = format!("{:x}", digest.finalize());
         assert_eq!(
             (FINGERPRINT, &digest[..16]),
-            ("clean-1 chunk-1", "3bd0e89bb47da142")
+            ("clean-2 chunk-1", "3bd0e89bb47da142")
         );
     }
 

@@ -42,6 +42,7 @@ mod tables;
 mod upkeep;
 mod writer;
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use qdrant_edge::{
@@ -282,15 +283,22 @@ impl VectorStore for EdgeStore {
             offset: 0,
             params: None,
             with_vector: WithVector::Bool(false),
-            with_payload: WithPayloadInterface::Bool(true),
+            with_payload: WithPayloadInterface::Bool(false),
         };
-        let found = self.engine.read(move |shard| shard.query(request)).await?;
-        let mut near = found
+        let found = self.engine.read(move |shard| {
+            let found = shard.query(request)?;
+            let ids: Vec<_> = found.iter().map(|one| one.id).collect();
+            // Read by us: the engine would copy each payload once more.
+            let records = shard.retrieve(&ids, Some(WithPayloadInterface::Bool(true)), None)?;
+            let scores: HashMap<_, _> = found.iter().map(|one| (one.id, one.score)).collect();
+            Ok((records, scores))
+        });
+        let (records, scores) = found.await?;
+        let mut near = records
             .into_iter()
-            .map(|found| {
-                let point = payload::point(found.id, found.payload, None)?;
-                let score = found.score;
-                Ok(Near { point, score })
+            .filter_map(|record| {
+                let score = *scores.get(&record.id)?;
+                Some(read_point(record).map(|point| Near { point, score }))
             })
             .collect::<Result<Vec<_>>>()?;
         order(&mut near);

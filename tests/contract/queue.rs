@@ -69,6 +69,7 @@ macro_rules! suite {
             again: two_consumers_of_a_partition_get_each_message_once,
             barrier: a_barrier_waits_for_all_before_it,
             barrier: a_barrier_waits_for_what_was_released_and_for_a_dropped_consumer,
+            barrier: a_barrier_waits_for_what_consumers_dropped_one_after_the_other_had,
             park: a_parked_message_tells_what_it_was,
             park: a_repeat_replaces_what_was_parked,
             park: parked_messages_are_paged_by_id_and_forgotten,

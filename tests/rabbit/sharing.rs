@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use lockstep::queue::rabbit::Sharing;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
@@ -10,6 +11,8 @@ use tokio::task::JoinSet;
 use super::*;
 
 const PARTITIONS: u32 = 4;
+/// What a worker asks for at once, and so has at most when it stops.
+const BATCH: usize = 4;
 
 /// What was worked on, in its order: which worker, which partition, which number.
 type Log = watch::Sender<Vec<(usize, u32, u64)>>;
@@ -38,7 +41,7 @@ impl Worker {
                 let deliveries = tokio::select! {
                     biased;
                     _ = &mut stopped => break,
-                    deliveries = consumer.receive(4) => deliveries.unwrap(),
+                    deliveries = consumer.receive(BATCH) => deliveries.unwrap(),
                 };
                 log.send_modify(|log| {
                     let worked = deliveries
@@ -74,15 +77,19 @@ async fn publish(queue: RabbitQueue, mut stopped: oneshot::Receiver<()>) -> u64 
     0
 }
 
-/// Waits until the latest that was worked on of every partition was by these workers, both of them.
+/// Waits until the latest that was worked on of every partition was by these workers, all of them, and
+/// more than one that stopped before may have left: the broker puts what a second one leaves behind that.
 async fn until_shared(log: &Log, workers: &[usize]) {
     let from = log.borrow().len();
     let mut seen = log.subscribe();
     let is_shared = |log: &Vec<(usize, u32, u64)>| {
-        let news = log.iter().skip(from);
         let latest = (0..PARTITIONS).map(|partition| {
-            let mut of_it = news.clone().rev().filter(|(_, it, _)| *it == partition);
-            of_it.next().map(|(worker, ..)| *worker)
+            let news = log.iter().skip(from);
+            let mut of_it = news
+                .rev()
+                .filter(|(worker, it, _)| *it == partition && workers.contains(worker));
+            let latest = of_it.next().map(|(worker, ..)| *worker)?;
+            (of_it.count() >= BATCH).then_some(latest)
         });
         let latest: Option<BTreeSet<usize>> = latest.collect();
         latest.is_some_and(|latest| latest.iter().eq(workers))
@@ -135,4 +142,37 @@ async fn a_joiner_takes_its_share_and_a_leaver_hands_over_without_a_repeat_or_a_
         // Only a leaver leaves something that it has fetched and not worked on, and nothing that it has.
         assert_eq!(numbers.len(), distinct.len(), "{partition}: repeats");
     }
+}
+
+/// Asks for deliveries and gives up at once; then how many consumers the broker has at partition 0.
+async fn ask(consumer: &mut RabbitConsumer, queue: &RabbitQueue, channel: &Channel) -> u32 {
+    assert!(consumer.receive(1).now_or_never().is_none());
+    let passive = QueueDeclareOptions {
+        passive: true,
+        ..QueueDeclareOptions::default()
+    };
+    let name = queue.queue_name(live(0)).into();
+    let declared = channel.queue_declare(name, passive, FieldTable::default());
+    declared.await.unwrap().consumer_count()
+}
+
+#[tokio::test]
+async fn who_goes_while_he_subscribes_passes_on_what_he_was_sent_in_its_order() {
+    let settings = settings();
+    let queue = open(&settings).await;
+    let (_connection, channel) = stranger(&settings.url).await;
+    let other = open(&settings).await;
+    let mut goes = queue.consume(vec![0]).await.unwrap();
+    let mut waits = other.consume(vec![0]).await.unwrap();
+    // It is not asked again once its subscription stands, and so has seen nothing of it.
+    while ask(&mut goes, &queue, &channel).await == 0 {}
+    // The broker does not count those that wait for the active one; this is plenty for two answers.
+    for _ in 0..100 {
+        ask(&mut waits, &other, &channel).await;
+    }
+    let batch = (1..=5).map(|number| edit(0, number, 10)).collect();
+    let confirms = super::publish(&queue, batch).await.unwrap();
+    assert!(confirms.iter().all(is_confirmed), "{confirms:?}");
+    drop(goes);
+    assert_eq!(drain(&mut waits, 5).await, [1, 2, 3, 4, 5]);
 }

@@ -9,28 +9,38 @@ const JOINERS: [char; 2] = ['\u{200c}', '\u{200d}'];
 /// Joiners stay between characters beyond ASCII, where Persian, Indic scripts and emoji need them.
 pub(super) fn visible(text: &str) -> String {
     let mut seen = String::with_capacity(text.len());
-    let mut joiners = String::new();
     let mut characters = text.chars().peekable();
     while let Some(character) = characters.next() {
-        let character = match character {
-            '\r' if characters.peek() == Some(&'\n') => continue,
-            '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}' => '\n',
-            joiner if JOINERS.contains(&joiner) => {
-                joiners.push(joiner);
-                continue;
-            }
-            hidden if is_hidden(hidden) => continue,
-            character => character,
-        };
-        if !joiners.is_empty() {
-            if !character.is_ascii() && seen.ends_with(|before: char| !before.is_ascii()) {
-                seen.push_str(&joiners);
-            }
-            joiners.clear();
+        match character {
+            '\r' if characters.peek() == Some(&'\n') => {}
+            '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}' => seen.push('\n'),
+            hidden if is_hidden(hidden) => {}
+            character => seen.push(character),
         }
-        seen.push(character);
     }
-    seen
+    joined(seen)
+}
+
+/// The text without the joiners that join nothing.
+fn joined(text: String) -> String {
+    if !text.contains(JOINERS) {
+        return text;
+    }
+    let joins = |character: char| !character.is_ascii() && !character.is_whitespace();
+    let mut kept = String::with_capacity(text.len());
+    let mut joiners = String::new();
+    for character in text.chars() {
+        if JOINERS.contains(&character) {
+            joiners.push(character);
+            continue;
+        }
+        if joins(character) && kept.ends_with(joins) {
+            kept.push_str(&joiners);
+        }
+        joiners.clear();
+        kept.push(character);
+    }
+    kept
 }
 
 fn is_hidden(character: char) -> bool {
@@ -59,7 +69,12 @@ pub(super) fn plain(text: &str) -> String {
             folded.push(character);
         }
     }
-    folded.nfc().collect()
+    let folded: String = folded.nfc().collect();
+    if !folded.contains(JOINERS) {
+        return folded;
+    }
+    // What joined styled letters joins nothing now; what it kept apart may be one letter.
+    joined(folded).nfc().collect()
 }
 
 /// Mathematical letters and digits, and the full-width forms of ASCII's.
@@ -98,6 +113,15 @@ mod tests {
             visible("👩\u{200d}💻 می\u{200c}خواهم"),
             "👩\u{200d}💻 می\u{200c}خواهم"
         );
+        assert_eq!(visible("é\u{a0}\u{200d}\u{a0}é"), "é\u{a0}\u{a0}é");
+        for (styled, folded) in [
+            ("𝐛\u{200d}𝐛", "bb"),
+            ("𝐛ℎ\u{200d}é", "bhé"),
+            ("\u{212a}\u{200d}é", "Ké"),
+            ("𝐞\u{200d}\u{301}", "é"),
+        ] {
+            assert_eq!(plain(&visible(styled)), folded);
+        }
         assert_eq!(visible("a\r\nb\rc\u{2028}d\r\r\ne"), "a\nb\nc\nd\n\ne");
     }
 }

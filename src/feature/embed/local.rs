@@ -6,12 +6,15 @@
 //! ```
 //!
 //! Each worker computes one batch on one core: at these sizes that wastes less than sharing the
-//! cores within a batch, and a question waits for one small batch, not for a whole call.
+//! cores within a batch, and a question waits for one small batch, not for a whole call. A batch that is
+//! alone has the cores that idle otherwise: a question, or the one text of an edit.
 
 use std::num::NonZero;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rten::ThreadPool;
 use tokenizers::Tokenizer;
 use tokio::sync::{mpsc, oneshot};
 
@@ -23,6 +26,8 @@ use crate::{Error, Result};
 
 /// Batches that wait for a worker, for each worker; more would only delay a question behind them.
 const WAITING_BATCHES: usize = 2;
+/// Cores that a batch has when it is alone: its matrices are small, and more would mostly wait for each other.
+const ALONE_CORES_MAX: usize = 4;
 
 /// How a [`LocalEmbedder`] works.
 #[derive(Debug, Clone, Copy, Default)]
@@ -46,6 +51,14 @@ pub struct LocalEmbedder {
 struct Batch {
     texts: Vec<String>,
     reply: oneshot::Sender<Result<Vec<Vec<f32>>>>,
+}
+
+/// Where the batches come from, and who computes one.
+struct Desk {
+    batches: Mutex<mpsc::Receiver<Batch>>,
+    busy: AtomicUsize,
+    /// For a batch that is alone.
+    alone: Arc<ThreadPool>,
 }
 
 impl LocalEmbedder {
@@ -73,12 +86,16 @@ impl LocalEmbedder {
             .or_else(|| std::thread::available_parallelism().ok())
             .map_or(1, NonZero::get);
         let (sender, receiver) = mpsc::channel(threads * WAITING_BATCHES);
-        let receiver = Arc::new(Mutex::new(receiver));
+        let desk = Arc::new(Desk {
+            batches: Mutex::new(receiver),
+            busy: AtomicUsize::new(0),
+            alone: Arc::new(ThreadPool::with_num_threads(threads.min(ALONE_CORES_MAX))),
+        });
         for number in 0..threads {
-            let (inference, receiver) = (inference.clone(), receiver.clone());
+            let (inference, desk) = (inference.clone(), desk.clone());
             std::thread::Builder::new()
                 .name(format!("embed-{number}"))
-                .spawn(move || work(&inference, &receiver))
+                .spawn(move || work(&inference, &desk))
                 .map_err(|error| bad(format!("no thread could be started: {error}")))?;
         }
         Ok(Self {
@@ -135,20 +152,24 @@ impl Embedder for LocalEmbedder {
 }
 
 /// Computes batches until nobody can send any more.
-fn work(inference: &Inference, batches: &Mutex<mpsc::Receiver<Batch>>) {
-    let cores = Arc::new(rten::ThreadPool::with_num_threads(1));
-    loop {
-        let next = batches
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .blocking_recv();
-        let Some(Batch { texts, reply }) = next else {
-            return;
-        };
-        if reply.is_closed() {
-            continue;
+fn work(inference: &Inference, desk: &Desk) {
+    let one = Arc::new(ThreadPool::with_num_threads(1));
+    while let Some((Batch { texts, reply }, is_alone)) = desk.next() {
+        if !reply.is_closed() {
+            let cores = if is_alone { &desk.alone } else { &one };
+            // Whoever asked may have gone meanwhile; then nobody misses the answer.
+            drop(reply.send(inference.vectors(&texts, cores)));
         }
-        // Whoever asked may have gone meanwhile; then nobody misses the answer.
-        drop(reply.send(inference.vectors(&texts, &cores)));
+        desk.busy.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Desk {
+    /// The next batch, and whether there is no other one.
+    fn next(&self) -> Option<(Batch, bool)> {
+        let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
+        let batch = batches.blocking_recv()?;
+        let others = self.busy.fetch_add(1, Ordering::Relaxed);
+        Some((batch, others == 0 && batches.is_empty()))
     }
 }

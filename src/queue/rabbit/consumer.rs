@@ -11,13 +11,13 @@
 //! wanted of it, see [`super::sharing`].
 //!
 //! What the broker does, tried on RabbitMQ 3.10.8: when a channel, a connection or its process ends,
-//! everything unacknowledged comes again, in its old order, before all else, with `x-delivery-count`
-//! one higher, whether it was handed out or only fetched; a `basic.nack` counts likewise. A consumer
-//! that waits for the single active one gets these first. Not so after `basic.cancel`: the next
+//! everything unacknowledged comes again, in its old order, before all that nobody received, with
+//! `x-delivery-count` one higher, whether it was handed out or only fetched; a `basic.nack` counts likewise.
+//! But it comes *behind* what was given back before and waits to come again, whatever was published first.
+//! A consumer that waits for the single active one gets these first. Not so after `basic.cancel`: the next
 //! consumer is served at once, past what the cancelled one still has. So a consumer goes by closing
 //! its connection, and cancels only lines that it has nothing of.
 
-use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +34,7 @@ use super::over::Over;
 use super::publish::Publisher;
 use super::sharing::Part;
 use super::shelf::{Fetched, Shelf, Subscribe};
-use super::step::{Step, Stepping, Subscriptions};
+use super::step::{self, Step, Stepping, Subscriptions};
 use super::topology::Topology;
 use super::wire;
 use super::{Shared, declare, generation, over, parked};
@@ -48,6 +48,8 @@ type Arrival = (usize, u32, Option<lapin::Result<Message>>);
 /// A message is given back when it was not settled for so long: at 30 minutes the broker would end the
 /// channel, with an error in its log.
 const KEPT_MAX: Duration = Duration::from_mins(25);
+/// A connection that did not close in this time counts as closed: now and then its end is not told.
+const CLOSED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Receives from `RabbitMQ`. Dropping it closes its connection: everything in hand comes again.
 ///
@@ -66,6 +68,8 @@ pub struct RabbitConsumer {
     arrivals: SelectAll<BoxStream<'static, Arrival>>,
     /// A step under way: kept when `receive` is dropped, so that the next call goes on with it.
     stepping: Option<(Step, Stepping)>,
+    /// Barriers that go back next.
+    back: Vec<Message>,
     over: Over,
 }
 
@@ -79,7 +83,8 @@ impl std::fmt::Debug for RabbitConsumer {
 }
 
 impl RabbitConsumer {
-    /// Subscribes to nothing yet; [`Consumer::receive`] does, to what `part` wants of these places.
+    /// Subscribes to nothing yet; [`Consumer::receive`] does, to what `part` wants of these places. Waits
+    /// until this process's consumers that went are gone, since the broker would serve it past them.
     pub(super) async fn open(
         publisher: Arc<Publisher>,
         (shared, clock): (Arc<Shared>, Clock),
@@ -87,6 +92,7 @@ impl RabbitConsumer {
         part: Part,
         fetch_bytes: usize,
     ) -> Result<Self> {
+        shared.going.none().await;
         let topology = publisher.link.topology.pinned();
         let places = topology.places();
         let places: Vec<_> = places
@@ -106,6 +112,7 @@ impl RabbitConsumer {
             shelf: Shelf::new(places, fetch_bytes),
             arrivals: SelectAll::new(),
             stepping: None,
+            back: Vec::new(),
             over: Over::default(),
         })
     }
@@ -120,7 +127,10 @@ impl RabbitConsumer {
                 let step = *step;
                 self.stepped(step, done)?;
             }
-            if let Some((line, done)) = self.shelf.next_leave() {
+            if !self.back.is_empty() {
+                let barriers = std::mem::take(&mut self.back);
+                self.stepping = Some((Step::SendBack, step::send_back(barriers)));
+            } else if let Some((line, done)) = self.shelf.next_leave() {
                 self.stepping = Some((Step::Leave, self.subscriptions.leave(line, done)));
             } else if let Some(next) = self.shelf.next_subscription(limit, Instant::now()) {
                 self.stepping = Some((Step::Subscribe(next), self.subscribe(next)));
@@ -181,9 +191,17 @@ impl RabbitConsumer {
             }
         };
         let is_barrier = wire::is_barrier(&message.properties);
+        let attempt = wire::attempt(&message);
+        if is_barrier && attempt > 1 {
+            let id = wire::message_id(&message.properties, &message.data);
+            if self.shelf.sends_back(line, id) {
+                self.back.push(message);
+                return Ok(());
+            }
+        }
         let fetched = Fetched {
             tag: message.delivery_tag,
-            attempt: self.shared.forgiven.less(&message, wire::attempt(&message)),
+            attempt: self.shared.forgiven.less(&message, attempt),
             is_barrier,
             bytes: message.data.len(),
             item: message,
@@ -351,26 +369,28 @@ impl Drop for RabbitConsumer {
             self.shared.in_hand.take(lane);
         }
         self.shared.forgiven.add(self.shelf.innocent());
-        self.part.hold(BTreeSet::new());
         // Settled of lines that are being drained: without an acknowledgement it would come again.
         let (connection, done) = (Arc::clone(&self.connection), self.shelf.take_done());
-        // Kept until the connection is closed: a stream that goes cancels its subscription, and then the
-        // next consumer would be served past what is still unacknowledged here.
+        // Kept until the connection is closed: a stream that goes, or a step that would have ended in one,
+        // cancels its subscription, and then the next consumer would be served past what is still
+        // unacknowledged here.
         let open = (
             std::mem::take(&mut self.arrivals),
+            self.stepping.take(),
             self.subscriptions.channel(),
         );
+        let going = self.shared.going.one(self.part.clone());
         let mut close = Box::pin(async move {
             for message in done {
                 message.acker.ack(BasicAckOptions::default()).await.ok();
             }
             connection.close(200, "OK".into()).await.ok();
-            drop(open);
+            drop((open, going));
         });
         // Asked for at once, since a runtime that ends may not come to it any more.
         let is_closed = (&mut close).now_or_never().is_some();
         if !is_closed && let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(close);
+            runtime.spawn(tokio::time::timeout(CLOSED_WITHIN, close));
         }
     }
 }

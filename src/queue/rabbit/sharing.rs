@@ -52,6 +52,13 @@ pub(super) struct Held {
     holds: watch::Sender<BTreeSet<u32>>,
 }
 
+impl Held {
+    /// What the consumer holds.
+    pub(super) fn holds(&self) -> BTreeSet<u32> {
+        self.holds.borrow().clone()
+    }
+}
+
 impl Part {
     pub(super) fn wanted(&self, generation: u32) -> BTreeSet<u32> {
         match self {
@@ -172,7 +179,7 @@ impl Sharing {
     ) -> Result<()> {
         let mut air = self.connect().await?;
         self.share.connected(Instant::now());
-        self.share.hold(self.held.holds.borrow().clone());
+        self.share.hold(self.held.holds());
         self.say(&air, Says::Hello).await?;
         self.backoff.reset();
         let mut holds = self.held.holds.subscribe();
@@ -193,7 +200,7 @@ impl Sharing {
                 _ = ticks.tick() => Some(Says::Alive),
                 beat = air.beats.next() => self.hear(beat)?,
             };
-            if self.leaving && self.held.holds.borrow().is_empty() {
+            if self.leaving && self.held.holds().is_empty() {
                 return self.say(&air, Says::Gone).await;
             }
             let says = self.follow().or(says);
@@ -215,7 +222,7 @@ impl Sharing {
         self.number = number;
         self.share = Share::new(self.me, number, partitions);
         self.share.connected(Instant::now());
-        self.share.hold(self.held.holds.borrow().clone());
+        self.share.hold(self.held.holds());
         Some(Says::Hello)
     }
 

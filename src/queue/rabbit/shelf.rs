@@ -10,6 +10,10 @@
 //! not. So a line fetches one message until it sees one that nobody fetched before, and then no more
 //! than was asked for: a crash charges innocents once at most, and alone they are found innocent.
 //!
+//! The broker puts what is given back behind what was given back before and still waits. So where two
+//! consumers ended one after the other, a barrier may come before what it was published behind: one that
+//! was fetched before is sent back once, and then stands behind all of that.
+//!
 //! A partition that goes to another worker is drained first: its lines hand out what they have, nothing is
 //! acknowledged, so that the broker sends no more than the window holds, and when all is done the subscription
 //! is cancelled before the acknowledgements. So nobody else is served before what this one had is stored.
@@ -20,6 +24,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::change::{Lane, Place};
 use line::{Held, Line, Post, State};
@@ -170,6 +175,8 @@ impl<T> Shelf<T> {
         let window = line.window_for(asked, line_bytes);
         line.epoch += 1;
         line.window = Some(window);
+        // Between two subscriptions another consumer may have come and gone.
+        line.sent_back.clear();
         line.unsure_until = None;
         Some(Subscribe {
             line: index,
@@ -190,6 +197,12 @@ impl<T> Shelf<T> {
     pub(super) fn is_current(&self, line: usize, epoch: u32) -> bool {
         let line = self.lines.get(line);
         line.is_some_and(|line| line.epoch == epoch && line.window.is_some())
+    }
+
+    /// Whether a barrier that was fetched before has to be sent back: not when it was already.
+    pub(super) fn sends_back(&mut self, line: usize, barrier: Uuid) -> bool {
+        let line = self.lines.get_mut(line);
+        line.is_some_and(|line| line.sent_back.insert(barrier))
     }
 
     /// Takes in what arrived.

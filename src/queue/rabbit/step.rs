@@ -6,7 +6,9 @@ use std::pin::Pin;
 
 use lapin::Channel;
 use lapin::message::Delivery as Message;
-use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::options::{
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
+};
 use lapin::types::FieldTable;
 
 use super::shelf::Subscribe;
@@ -21,6 +23,8 @@ pub(super) enum Step {
     Subscribe(Subscribe),
     /// The subscription is cancelled, then what was done is acknowledged.
     Leave,
+    /// Barriers go behind what was given back.
+    SendBack,
     /// Whoever consumes nothing sees no end: it asks whether its generation is over.
     Look,
 }
@@ -79,6 +83,20 @@ impl Subscriptions {
         }
         Ok(())
     }
+}
+
+/// Gives these back, behind all that was given back before.
+pub(super) fn send_back(barriers: Vec<Message>) -> Stepping {
+    Box::pin(async move {
+        let options = BasicNackOptions {
+            requeue: true,
+            ..BasicNackOptions::default()
+        };
+        for barrier in barriers {
+            barrier.acker.nack(options).await?;
+        }
+        Ok(None)
+    })
 }
 
 /// Subscribes to a queue as `tag`, with so many messages in flight, in place of an older subscription.

@@ -38,13 +38,13 @@ pub struct Upkeep {
 
 /// A flush takes tens of milliseconds in which nothing is written, whatever it is for, and a log is
 /// bounded by its size as well: seldom is better. Comparing 10,000 vectors takes some two
-/// milliseconds; rebuilding takes seconds.
+/// milliseconds; rebuilding takes seconds. A small index has no graph, and its answers are exact.
 impl Default for Upkeep {
     fn default() -> Self {
         Self {
             log_age: Duration::from_secs(10),
             after: 10_000,
-            graph_from: 10_000,
+            graph_from: 4_000,
             pieces: 8,
         }
     }

@@ -83,3 +83,33 @@ pub(crate) async fn a_barrier_waits_for_what_was_released_and_for_a_dropped_cons
         .filter(|delivery| edits.iter().any(|e| e.message == delivery.message));
     assert_eq!(again.count(), 2, "both edits come before the barrier");
 }
+
+pub(crate) async fn a_barrier_waits_for_what_consumers_dropped_one_after_the_other_had<
+    S: Subject,
+>() {
+    let subject = S::open().await;
+    publish(&subject, LIVE, 0..3).await;
+    let message = watermark();
+    let place = LIVE;
+    send(&subject, vec![Outgoing { place, message }]).await;
+    let mut first = consumer(&subject).await;
+    // The first one alone: behind it a consumer may fetch more at once, the barrier among it.
+    let edit = receive(&mut first, 1).await;
+    first.settle(tags(&edit)).await.unwrap();
+    let mut edits = Vec::new();
+    while edits.len() < 2 {
+        edits.extend(first.receive(10).await.unwrap());
+    }
+    drop(first);
+    let mut second = consumer(&subject).await;
+    receive(&mut second, 1).await;
+    drop(second);
+    let mut third = consumer(&subject).await;
+    let mut held = Vec::new();
+    until_barrier(&mut third, &mut held).await;
+    let is_again = |edit: &Delivery| held.iter().any(|held| held.message == edit.message);
+    assert!(
+        edits.iter().all(is_again),
+        "both edits come before the barrier"
+    );
+}

@@ -1,8 +1,9 @@
 //! One queue of a consumer: what was fetched of it, and what may be handed out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::change::Place;
 
@@ -24,6 +25,8 @@ pub(super) struct Line<T> {
     pub(super) epoch: u32,
     /// A message was seen that nobody fetched before.
     pub(super) fresh: bool,
+    /// Barriers that were sent back under this subscription, and so stand behind all that was given back.
+    pub(super) sent_back: HashSet<Uuid>,
     /// The largest message of late, in bytes.
     pub(super) size: usize,
     /// Until then more may be on its way.
@@ -72,6 +75,7 @@ impl<T> Line<T> {
             window: None,
             epoch: 0,
             fresh: false,
+            sent_back: HashSet::new(),
             size: 1,
             unsure_until: None,
         }

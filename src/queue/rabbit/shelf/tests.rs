@@ -249,3 +249,18 @@ async fn what_is_in_hand_is_not_innocent_and_all_else_is() {
     assert_eq!(shelf.innocent().count(), 3, "given back, done, and fetched");
     assert_eq!(shelf.oldest(), Some(now));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_barrier_is_sent_back_once_in_each_subscription() {
+    let (mut shelf, now) = (shelf(), Instant::now());
+    let [one, other] = [1, 2].map(Uuid::from_u128);
+    subscribe(&mut shelf, 64, now);
+    assert!(shelf.sends_back(LIVE, one));
+    assert!(shelf.sends_back(LIVE, other));
+    assert!(!shelf.sends_back(LIVE, one));
+    arrive(&mut shelf, LIVE, 1, (1, false));
+    shelf.choose(64, now);
+    settle(&mut shelf, &[1], now);
+    subscribe(&mut shelf, 64, now);
+    assert!(shelf.sends_back(LIVE, one), "others may have come and gone");
+}

@@ -193,6 +193,14 @@ impl Request {
         }
     }
 
+    /// Whether it brings something in, so that there need be nothing yet.
+    pub fn brings_in(&self) -> bool {
+        matches!(
+            self,
+            Self::Crawl { .. } | Self::CrawlLink { .. } | Self::LinksStart { .. }
+        )
+    }
+
     /// The same, answered only when the index has caught up.
     #[must_use]
     pub fn waiting(mut self) -> Self {

@@ -95,6 +95,26 @@ impl Folder {
         Ok(folder)
     }
 
+    /// Takes a folder that something was brought into, and makes none: for whoever asks about what is there.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and [`Error::Data`] where there is nothing.
+    pub fn open_filled(path: &Path) -> Result<Self> {
+        if Self::is_vacant(path)? {
+            if path.join(LOCK).exists() {
+                // Where a process is just making it, that is said.
+                drop(lock(path)?);
+            }
+            return Err(Error::Data {
+                path: path.to_owned(),
+                why: "there is nothing in it: crawl something into it first (lockstep crawl <link> \
+                      --author \"First Last\"), or name the folder that has your documents with --data"
+                    .to_owned(),
+            });
+        }
+        Self::open(path)
+    }
+
     /// The folder itself.
     pub fn path(&self) -> &Path {
         &self.path
@@ -118,15 +138,16 @@ impl Folder {
     pub fn is_vacant(data: &Path) -> Result<bool> {
         let entries = match fs::read_dir(data) {
             Ok(entries) => entries,
-            Err(error) if is_absent(&error) => return Ok(!data.exists()),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(true),
             Err(error) => return Err(unusable(data, &error)),
         };
         for entry in entries {
             let name = entry.map_err(|error| unusable(data, &error))?.file_name();
             let is_vectors = name == VECTORS && is_empty(&data.join(VECTORS));
-            let may_be_there = [MODEL, LOCK, SETTINGS, TEMPORARY, CACHE];
-            let may_be_there = may_be_there.iter().chain(&TOKENS);
-            if !is_vectors && may_be_there.into_iter().all(|there| name != *there) {
+            let may_be_there = [MODEL, LOCK, SETTINGS, TEMPORARY, CACHE, CLONES];
+            let mut may_be_there = may_be_there.iter().chain(&TOKENS);
+            let is_temporary = name.to_string_lossy().starts_with(Self::TEMPORARY_OF_ONE);
+            if !is_vectors && !is_temporary && may_be_there.all(|there| name != *there) {
                 return Ok(false);
             }
         }

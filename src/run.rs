@@ -174,7 +174,11 @@ pub async fn once(
     if services::are_set(&config)? {
         return Box::pin(once_on_services(&config, request, report, shutdown)).await;
     }
-    let folder = Folder::open(&config.data)?;
+    let folder = if request.brings_in() {
+        Folder::open(&config.data)?
+    } else {
+        Folder::open_filled(&config.data)?
+    };
     report.say("opening", 0, None);
     // Somebody waits for the next watermark, and nobody else pays for it.
     config.capture.tick_ms = config.capture.tick_ms.min(ONCE_TICK_MS);

@@ -4,6 +4,7 @@ mod fault;
 mod generation;
 mod open;
 mod program;
+mod returned;
 mod seed;
 mod sharing;
 mod unusual;

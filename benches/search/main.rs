@@ -13,6 +13,8 @@
     reason = "a bench prints what it measured"
 )]
 
+#[path = "../../src/allocator.rs"]
+mod allocator;
 #[path = "../support/book.rs"]
 mod book;
 mod fill;

@@ -12,6 +12,8 @@
 #![expect(clippy::print_stdout, reason = "a bench reports to its terminal")]
 #![expect(clippy::cast_precision_loss, reason = "counts here are far below 2^52")]
 
+#[path = "../../src/allocator.rs"]
+mod allocator;
 #[path = "../support/book.rs"]
 mod book;
 mod embed;

@@ -16,6 +16,7 @@ mod consumer;
 mod declare;
 mod flight;
 mod generation;
+mod going;
 mod intake;
 mod link;
 mod over;

@@ -35,7 +35,7 @@ pub async fn export(
         let work = sent(commands.as_ref(), selection, lines);
         return or_stopped(roles, &config, work, shutdown).await;
     }
-    let folder = Folder::open(&config.data)?;
+    let folder = Folder::open_filled(&config.data)?;
     report.say("opening", 0, None);
     let opened = open(&config, &folder, None, Unreadable::Refuse);
     let (commands, requests) = Box::pin(opened).await?;

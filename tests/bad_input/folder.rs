@@ -161,3 +161,22 @@ async fn a_second_process_talks_to_the_first() {
     up.kill();
     stored.assert_still_there();
 }
+
+#[test]
+fn who_asks_in_a_folder_where_nothing_is_makes_none() {
+    let home = tempfile::tempdir().unwrap();
+    let mistyped = home.path().join("dtaa");
+    for question in [
+        &["search", "tomatoes"][..],
+        &["status"],
+        &["verify"],
+        &["export"],
+    ] {
+        assert_fails(
+            &run(&mistyped, question),
+            5,
+            &["dtaa", "--data", "lockstep crawl"],
+        );
+        assert!(!mistyped.exists(), "{question:?}");
+    }
+}

@@ -165,7 +165,9 @@ async fn who_goes_while_he_subscribes_passes_on_what_he_was_sent_in_its_order() 
     let mut goes = queue.consume(vec![0]).await.unwrap();
     let mut waits = other.consume(vec![0]).await.unwrap();
     // It is not asked again once its subscription stands, and so has seen nothing of it.
-    while ask(&mut goes, &queue, &channel).await == 0 {}
+    let subscribed = async { while ask(&mut goes, &queue, &channel).await == 0 {} };
+    let subscribed = tokio::time::timeout(std::time::Duration::from_mins(1), subscribed).await;
+    assert!(subscribed.is_ok(), "its subscription never stood");
     // The broker does not count those that wait for the active one; this is plenty for two answers.
     for _ in 0..100 {
         ask(&mut waits, &other, &channel).await;

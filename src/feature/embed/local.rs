@@ -50,6 +50,8 @@ pub struct LocalEmbedder {
 /// Texts that are computed together, and who waits for them.
 struct Batch {
     texts: Vec<String>,
+    /// Whether it is all that was asked for.
+    is_whole: bool,
     reply: oneshot::Sender<Result<Vec<Vec<f32>>>>,
 }
 
@@ -128,6 +130,7 @@ impl Embedder for LocalEmbedder {
             // One scale for a whole batch would make a text's vector depend on its neighbours.
             Precision::Int8 => singles(&sizes),
         };
+        let is_whole = batches.len() == 1;
         for indices in batches {
             let texts = indices
                 .iter()
@@ -135,7 +138,11 @@ impl Embedder for LocalEmbedder {
                 .collect();
             let (reply, answer) = oneshot::channel();
             self.batches
-                .send(Batch { texts, reply })
+                .send(Batch {
+                    texts,
+                    is_whole,
+                    reply,
+                })
                 .await
                 .map_err(|_| stopped())?;
             waiting.push((indices, answer));
@@ -154,7 +161,8 @@ impl Embedder for LocalEmbedder {
 /// Computes batches until nobody can send any more.
 fn work(inference: &Inference, desk: &Desk) {
     let one = Arc::new(ThreadPool::with_num_threads(1));
-    while let Some((Batch { texts, reply }, is_alone)) = desk.next() {
+    while let Some((batch, is_alone)) = desk.next() {
+        let Batch { texts, reply, .. } = batch;
         if !reply.is_closed() {
             let cores = if is_alone { &desk.alone } else { &one };
             // Whoever asked may have gone meanwhile; then nobody misses the answer.
@@ -170,6 +178,7 @@ impl Desk {
         let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
         let batch = batches.blocking_recv()?;
         let others = self.busy.fetch_add(1, Ordering::Relaxed);
-        Some((batch, others == 0 && batches.is_empty()))
+        let is_alone = batch.is_whole && others == 0 && batches.is_empty();
+        Some((batch, is_alone))
     }
 }

@@ -27,7 +27,6 @@ use futures_util::stream::{BoxStream, SelectAll, StreamExt as _, once};
 use lapin::Connection;
 use lapin::message::Delivery as Message;
 use lapin::options::BasicAckOptions;
-use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::over::Over;
@@ -48,8 +47,6 @@ type Arrival = (usize, u32, Option<lapin::Result<Message>>);
 /// A message is given back when it was not settled for so long: at 30 minutes the broker would end the
 /// channel, with an error in its log.
 const KEPT_MAX: Duration = Duration::from_mins(25);
-/// A connection that did not close in this time counts as closed: now and then its end is not told.
-const CLOSED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Receives from `RabbitMQ`. Dropping it closes its connection: everything in hand comes again.
 ///
@@ -68,8 +65,6 @@ pub struct RabbitConsumer {
     arrivals: SelectAll<BoxStream<'static, Arrival>>,
     /// A step under way: kept when `receive` is dropped, so that the next call goes on with it.
     stepping: Option<(Step, Stepping)>,
-    /// Barriers that go back next.
-    back: Vec<Message>,
     over: Over,
 }
 
@@ -112,7 +107,6 @@ impl RabbitConsumer {
             shelf: Shelf::new(places, fetch_bytes),
             arrivals: SelectAll::new(),
             stepping: None,
-            back: Vec::new(),
             over: Over::default(),
         })
     }
@@ -127,9 +121,10 @@ impl RabbitConsumer {
                 let step = *step;
                 self.stepped(step, done)?;
             }
-            if !self.back.is_empty() {
-                let barriers = std::mem::take(&mut self.back);
-                self.stepping = Some((Step::SendBack, step::send_back(barriers)));
+            if let Some((last, barriers)) = self.shelf.to_send_back() {
+                let barriers = barriers.into_iter().map(|one| one.acker.clone());
+                let sending = step::send_back(barriers.collect());
+                self.stepping = Some((Step::SendBack(last), sending));
             } else if let Some((line, done)) = self.shelf.next_leave() {
                 self.stepping = Some((Step::Leave, self.subscriptions.leave(line, done)));
             } else if let Some(next) = self.shelf.next_subscription(limit, Instant::now()) {
@@ -160,6 +155,13 @@ impl RabbitConsumer {
             }
             (_, done) => done.map_err(|error| self.gone(error))?,
         };
+        if let Step::SendBack(last) = step {
+            // The broker counts that too, and nobody failed over it.
+            let sent = self.shelf.sent_back(last);
+            self.shared
+                .forgiven
+                .add(sent.iter().map(|one| (one, false)));
+        }
         if let (Step::Subscribe(subscribe), Some(deliveries)) = (step, deliveries) {
             let Subscribe { line, epoch, .. } = subscribe;
             let arrivals = deliveries.map(move |delivery| (line, epoch, Some(delivery)));
@@ -192,17 +194,11 @@ impl RabbitConsumer {
         };
         let is_barrier = wire::is_barrier(&message.properties);
         let attempt = wire::attempt(&message);
-        if is_barrier && attempt > 1 {
-            let id = wire::message_id(&message.properties, &message.data);
-            if self.shelf.sends_back(line, id) {
-                self.back.push(message);
-                return Ok(());
-            }
-        }
+        let id = || wire::message_id(&message.properties, &message.data);
         let fetched = Fetched {
             tag: message.delivery_tag,
             attempt: self.shared.forgiven.less(&message, attempt),
-            is_barrier,
+            barrier: is_barrier.then(|| (id(), attempt)),
             bytes: message.data.len(),
             item: message,
         };
@@ -371,27 +367,10 @@ impl Drop for RabbitConsumer {
         self.shared.forgiven.add(self.shelf.innocent());
         // Settled of lines that are being drained: without an acknowledgement it would come again.
         let (connection, done) = (Arc::clone(&self.connection), self.shelf.take_done());
-        // Kept until the connection is closed: a stream that goes, or a step that would have ended in one,
-        // cancels its subscription, and then the next consumer would be served past what is still
-        // unacknowledged here.
-        let open = (
-            std::mem::take(&mut self.arrivals),
-            self.stepping.take(),
-            self.subscriptions.channel(),
-        );
         let going = self.shared.going.one(self.part.clone());
-        let mut close = Box::pin(async move {
-            for message in done {
-                message.acker.ack(BasicAckOptions::default()).await.ok();
-            }
-            connection.close(200, "OK".into()).await.ok();
-            drop((open, going));
-        });
-        // Asked for at once, since a runtime that ends may not come to it any more.
-        let is_closed = (&mut close).now_or_never().is_some();
-        if !is_closed && let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(tokio::time::timeout(CLOSED_WITHIN, close));
-        }
+        let arrivals = std::mem::take(&mut self.arrivals);
+        let open = (arrivals, self.stepping.take(), self.subscriptions.channel());
+        going.close(connection, done, open);
     }
 }
 

@@ -7,15 +7,14 @@
 //! fetched again ─────> the broker's count, less what is forgiven
 //! ```
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use lapin::message::Delivery;
-use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::sharing::Part;
+use super::going::Going;
 use super::wire;
 use crate::change::Lane;
 
@@ -28,35 +27,6 @@ pub(super) struct Shared {
     pub(super) in_hand: InHand,
     pub(super) forgiven: Forgiven,
     pub(super) going: Going,
-}
-
-/// Consumers that were dropped and are still connected.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Going(watch::Sender<usize>);
-
-/// One of them, until it is dropped: then its part is held by nobody.
-#[derive(Debug)]
-pub(super) struct GoingOne(Going, Part);
-
-impl Going {
-    pub(super) fn one(&self, part: Part) -> GoingOne {
-        self.0.send_modify(|count| *count += 1);
-        GoingOne(self.clone(), part)
-    }
-
-    /// Ends when there is none.
-    pub(super) async fn none(&self) {
-        // It fails only without a sender, and that is ours.
-        self.0.subscribe().wait_for(|count| *count == 0).await.ok();
-    }
-}
-
-impl Drop for GoingOne {
-    fn drop(&mut self) {
-        // Before anybody else may hold it.
-        self.1.hold(BTreeSet::new());
-        self.0.0.send_modify(|count| *count -= 1);
-    }
 }
 
 /// Changes that consumers of this process have fetched: the broker does not count them.
@@ -138,26 +108,7 @@ impl Forgiven {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use futures_util::FutureExt as _;
-
-    use super::super::sharing::Held;
     use super::*;
-
-    #[test]
-    fn what_a_consumer_held_is_held_until_it_is_gone_and_the_next_one_waits() {
-        let (going, held) = (Going::default(), Arc::<Held>::default());
-        let part = Part::Shared(Arc::clone(&held));
-        assert!(going.none().now_or_never().is_some());
-        part.hold([3].into());
-        let one = going.one(part);
-        assert_eq!(held.holds(), [3].into());
-        assert!(going.none().now_or_never().is_none());
-        drop(one);
-        assert_eq!(held.holds(), [].into());
-        assert!(going.none().now_or_never().is_some());
-    }
 
     #[test]
     fn what_nobody_worked_on_is_counted_off_as_often_as_it_was_counted() {

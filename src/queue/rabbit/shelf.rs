@@ -11,11 +11,11 @@
 //! than was asked for: a crash charges innocents once at most, and alone they are found innocent.
 //!
 //! The broker puts what is given back behind what was given back before and still waits. So where two
-//! consumers ended one after the other, a barrier may come before what it was published behind: one that
-//! was fetched before is sent back once, and then stands behind all of that.
+//! consumers ended one after the other, a barrier may come before what it was published behind: the first that
+//! was fetched before is sent back, and until it comes again so is every barrier after it ([`Returned`]).
 //!
 //! A partition that goes to another worker is drained first: its lines hand out what they have, nothing is
-//! acknowledged, so that the broker sends no more than the window holds, and when all is done the subscription
+//! acknowledged, so that the broker sends hardly more than the window holds, and when all is done the subscription
 //! is cancelled before the acknowledgements. So nobody else is served before what this one had is stored.
 
 mod line;
@@ -27,7 +27,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::change::{Lane, Place};
-use line::{Held, Line, Post, State};
+use line::{Held, Line, Post, Returned, State};
 
 /// One delivery in this many is of a backfill lane, while there are any.
 const BACKFILL_SHARE: u32 = 8;
@@ -51,7 +51,8 @@ pub(super) struct Shelf<T> {
 pub(super) struct Fetched<T> {
     pub(super) tag: u64,
     pub(super) attempt: u32,
-    pub(super) is_barrier: bool,
+    /// If it is a barrier: which, and how often it has come, whatever is forgiven.
+    pub(super) barrier: Option<(Uuid, u32)>,
     pub(super) bytes: usize,
     pub(super) item: T,
 }
@@ -176,7 +177,7 @@ impl<T> Shelf<T> {
         line.epoch += 1;
         line.window = Some(window);
         // Between two subscriptions another consumer may have come and gone.
-        line.sent_back.clear();
+        line.returned = Returned::Unknown;
         line.unsure_until = None;
         Some(Subscribe {
             line: index,
@@ -199,10 +200,24 @@ impl<T> Shelf<T> {
         line.is_some_and(|line| line.epoch == epoch && line.window.is_some())
     }
 
-    /// Whether a barrier that was fetched before has to be sent back: not when it was already.
-    pub(super) fn sends_back(&mut self, line: usize, barrier: Uuid) -> bool {
-        let line = self.lines.get_mut(line);
-        line.is_some_and(|line| line.sent_back.insert(barrier))
+    /// The last of the barriers that go back to the broker, and all of them.
+    pub(super) fn to_send_back(&self) -> Option<(u64, Vec<&T>)> {
+        let lines = self.lines.iter().flat_map(|line| &line.held);
+        let back: Vec<_> = lines
+            .filter(|(_, held)| held.state == State::Back)
+            .collect();
+        let last = back.iter().map(|(tag, _)| **tag).max()?;
+        Some((last, back.into_iter().map(|(_, held)| &held.item).collect()))
+    }
+
+    /// Takes those away that were sent back, up to this one.
+    pub(super) fn sent_back(&mut self, last: u64) -> Vec<T> {
+        let lines = self.lines.iter_mut();
+        let sent = lines.flat_map(|line| {
+            let is_sent = |tag: &u64, held: &mut Held<T>| *tag <= last && held.state == State::Back;
+            line.held.extract_if(.., is_sent)
+        });
+        sent.map(|(_, held)| held.item).collect()
     }
 
     /// Takes in what arrived.
@@ -217,12 +232,15 @@ impl<T> Shelf<T> {
         };
         line.fresh |= fetched.attempt == 1;
         line.size = fetched.bytes.max(line.size - line.size / 8).max(1);
+        let goes_back = fetched
+            .barrier
+            .is_some_and(|(barrier, received)| line.returned.sends_back(barrier, received));
         let held = Held {
             epoch,
             attempt: fetched.attempt,
-            is_barrier: fetched.is_barrier,
+            is_barrier: fetched.barrier.is_some(),
             since: now,
-            state: State::Ready,
+            state: if goes_back { State::Back } else { State::Ready },
             item: fetched.item,
         };
         line.held.insert(fetched.tag, held);
@@ -274,7 +292,7 @@ impl<T> Shelf<T> {
         let resting = self.lines.iter().flat_map(|line| line.held.values());
         let resting = resting.filter_map(|held| match held.state {
             State::Resting(due) => Some(due),
-            State::Ready | State::Hand | State::Done => None,
+            State::Ready | State::Hand | State::Back | State::Done => None,
         });
         let unsure = self.lines.iter().filter_map(|line| line.unsure_until);
         resting.chain(unsure).filter(|due| *due > now).min()

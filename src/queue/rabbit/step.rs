@@ -4,7 +4,8 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use lapin::Channel;
+use lapin::{Acker, Channel};
+
 use lapin::message::Delivery as Message;
 use lapin::options::{
     BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions,
@@ -23,8 +24,8 @@ pub(super) enum Step {
     Subscribe(Subscribe),
     /// The subscription is cancelled, then what was done is acknowledged.
     Leave,
-    /// Barriers go behind what was given back.
-    SendBack,
+    /// Barriers go behind what was given back, up to the one with this tag.
+    SendBack(u64),
     /// Whoever consumes nothing sees no end: it asks whether its generation is over.
     Look,
 }
@@ -86,14 +87,14 @@ impl Subscriptions {
 }
 
 /// Gives these back, behind all that was given back before.
-pub(super) fn send_back(barriers: Vec<Message>) -> Stepping {
+pub(super) fn send_back(barriers: Vec<Acker>) -> Stepping {
     Box::pin(async move {
         let options = BasicNackOptions {
             requeue: true,
             ..BasicNackOptions::default()
         };
         for barrier in barriers {
-            barrier.acker.nack(options).await?;
+            barrier.nack(options).await?;
         }
         Ok(None)
     })

@@ -38,7 +38,8 @@ pub struct Upkeep {
 
 /// A flush takes tens of milliseconds in which nothing is written, whatever it is for, and a log is
 /// bounded by its size as well: seldom is better. Comparing 10,000 vectors takes some two
-/// milliseconds; rebuilding takes seconds. A small index has no graph, and its answers are exact.
+/// milliseconds, and an index of eight pieces may have several that are smaller than that. Below 4,000
+/// points there is no graph, and answers are exact.
 impl Default for Upkeep {
     fn default() -> Self {
         Self {

@@ -1,6 +1,6 @@
 //! One queue of a consumer: what was fetched of it, and what may be handed out.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -25,8 +25,8 @@ pub(super) struct Line<T> {
     pub(super) epoch: u32,
     /// A message was seen that nobody fetched before.
     pub(super) fresh: bool,
-    /// Barriers that were sent back under this subscription, and so stand behind all that was given back.
-    pub(super) sent_back: HashSet<Uuid>,
+    /// What is known under this subscription of what was given back.
+    pub(super) returned: Returned,
     /// The largest message of late, in bytes.
     pub(super) size: usize,
     /// Until then more may be on its way.
@@ -49,6 +49,8 @@ pub(super) enum State {
     Ready,
     Hand,
     Resting(Instant),
+    /// A barrier that goes back to the broker.
+    Back,
     /// Settled, and acknowledged when its line has been drained.
     Done,
 }
@@ -63,6 +65,43 @@ pub(super) enum Post {
     Leaving,
 }
 
+/// What was given back and has not come again, as far as barriers show. The broker has it in the order in which
+/// it was given back, which is not that of publishing where two consumers ended one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Returned {
+    /// Some may be there, also behind a barrier that they were published before.
+    Unknown,
+    /// A barrier was sent back, and so stands behind all of it: which, how often it had come, and how many
+    /// looked like it since. Barriers that come before it does are sent behind it.
+    Behind(Uuid, u32, u8),
+    /// All has come.
+    All,
+}
+
+/// Copies of one barrier in a queue at most: each lost confirm makes one. An end in case that a broker does
+/// not count.
+const COPIES_MAX: u8 = 100;
+
+impl Returned {
+    /// Whether a barrier that has come so often, this time included, has to go back.
+    pub(super) fn sends_back(&mut self, barrier: Uuid, received: u32) -> bool {
+        match self {
+            Self::All => return false,
+            Self::Unknown if received > 1 => *self = Self::Behind(barrier, received, 0),
+            Self::Behind(first, before, alike) if *first == barrier => {
+                *alike += 1;
+                if received > *before || *alike > COPIES_MAX {
+                    *self = Self::All;
+                }
+            }
+            Self::Behind(..) => {}
+            // Nobody received it: the broker has nothing left that was given back.
+            Self::Unknown => *self = Self::All,
+        }
+        *self != Self::All
+    }
+}
+
 impl<T> Line<T> {
     pub(super) fn new(place: Place) -> Self {
         Self {
@@ -75,7 +114,7 @@ impl<T> Line<T> {
             window: None,
             epoch: 0,
             fresh: false,
-            sent_back: HashSet::new(),
+            returned: Returned::Unknown,
             size: 1,
             unsure_until: None,
         }
@@ -112,7 +151,7 @@ impl<T> Line<T> {
     /// this one is done.
     pub(super) fn is_used_up(&self, now: Instant) -> bool {
         let kept = |held: &Held<T>| match held.state {
-            State::Ready => false,
+            State::Ready | State::Back => false,
             State::Hand | State::Done => true,
             State::Resting(due) => due > now,
         };
@@ -133,7 +172,7 @@ impl<T> Line<T> {
     pub(super) fn free(&self, now: Instant) -> impl Iterator<Item = (u64, u32)> {
         let is_free = move |held: &Held<T>| match held.state {
             State::Ready => true,
-            State::Hand | State::Done => false,
+            State::Hand | State::Back | State::Done => false,
             State::Resting(due) => due <= now,
         };
         let mut barriers_only = true;

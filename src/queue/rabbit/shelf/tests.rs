@@ -27,7 +27,7 @@ fn arrive(shelf: &mut Shelf<()>, line: usize, tag: u64, (attempt, is_barrier): (
     let fetched = Fetched {
         tag,
         attempt,
-        is_barrier,
+        barrier: is_barrier.then(|| (Uuid::from_u128(tag.into()), 1)),
         bytes: 10,
         item: (),
     };
@@ -67,7 +67,7 @@ async fn large_messages_make_a_small_window_and_one_always_fits() {
     let large = Fetched {
         tag: 1,
         attempt: 1,
-        is_barrier: false,
+        barrier: None,
         bytes: 5_000,
         item: (),
     };
@@ -75,7 +75,7 @@ async fn large_messages_make_a_small_window_and_one_always_fits() {
     let middle = Fetched {
         tag: 2,
         attempt: 1,
-        is_barrier: false,
+        barrier: None,
         bytes: 100,
         item: (),
     };
@@ -250,17 +250,63 @@ async fn what_is_in_hand_is_not_innocent_and_all_else_is() {
     assert_eq!(shelf.oldest(), Some(now));
 }
 
+/// A watermark's message, as often received.
+fn barrier(shelf: &mut Shelf<()>, tag: u64, (id, received): (u128, u32)) {
+    let epoch = shelf.lines[LIVE].epoch;
+    let fetched = Fetched {
+        tag,
+        attempt: 1,
+        barrier: Some((Uuid::from_u128(id), received)),
+        bytes: 10,
+        item: (),
+    };
+    shelf.fetched((LIVE, epoch), fetched, Instant::now());
+}
+
+/// The last of those that go back, which are sent.
+fn send_back(shelf: &mut Shelf<()>) -> Option<(u64, usize)> {
+    let (last, _) = shelf.to_send_back()?;
+    Some((last, shelf.sent_back(last).len()))
+}
+
 #[tokio::test(start_paused = true)]
-async fn a_barrier_is_sent_back_once_in_each_subscription() {
+async fn a_barrier_that_was_fetched_before_goes_back_and_all_after_it_until_it_comes_again() {
     let (mut shelf, now) = (shelf(), Instant::now());
-    let [one, other] = [1, 2].map(Uuid::from_u128);
     subscribe(&mut shelf, 64, now);
-    assert!(shelf.sends_back(LIVE, one));
-    assert!(shelf.sends_back(LIVE, other));
-    assert!(!shelf.sends_back(LIVE, one));
-    arrive(&mut shelf, LIVE, 1, (1, false));
-    shelf.choose(64, now);
-    settle(&mut shelf, &[1], now);
+    barrier(&mut shelf, 1, (1, 2));
+    barrier(&mut shelf, 2, (2, 2));
+    barrier(&mut shelf, 3, (3, 1));
+    // The same once more: its confirm was lost.
+    barrier(&mut shelf, 4, (1, 2));
+    assert_eq!(shelf.holds(), [0].into());
+    assert_eq!(shelf.choose(64, now + SILENCE), [0; 0]);
+    assert_eq!(send_back(&mut shelf), Some((4, 4)));
+    assert_eq!(send_back(&mut shelf), None);
+    arrive(&mut shelf, LIVE, 5, (1, false));
+    for (tag, id, received) in [(6, 1, 3), (7, 2, 3), (8, 3, 2), (9, 1, 3)] {
+        barrier(&mut shelf, tag, (id, received));
+    }
+    assert_eq!(send_back(&mut shelf), None);
+    assert_eq!(shelf.choose(64, now + SILENCE), [5], "it comes before them");
+    settle(&mut shelf, &[5], now);
+    assert_eq!(shelf.choose(64, now + SILENCE), [6, 7, 8, 9]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_barrier_that_nobody_fetched_before_shows_that_nothing_was_given_back() {
+    let (mut shelf, now) = (shelf(), Instant::now());
     subscribe(&mut shelf, 64, now);
-    assert!(shelf.sends_back(LIVE, one), "others may have come and gone");
+    barrier(&mut shelf, 1, (1, 1));
+    barrier(&mut shelf, 2, (2, 2));
+    assert_eq!(send_back(&mut shelf), None);
+    assert_eq!(shelf.choose(64, now + SILENCE), [1, 2]);
+}
+
+#[test]
+fn a_broker_that_does_not_count_holds_no_barrier_for_ever() {
+    let mut returned = Returned::Unknown;
+    let one = Uuid::from_u128(1);
+    let times = (0..1_000).take_while(|_| returned.sends_back(one, 2));
+    let times = times.count();
+    assert!(times > 1 && times < 1_000, "{times}");
 }

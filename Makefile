@@ -12,7 +12,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 export LOCKSTEP_TEST_MODEL ?= $(TARGET)/lockstep-model/all-MiniLM-L6-v2
 
 .PHONY: help run stop test test-api test-metrics test-rolling test-services check format lint docs deny advisories structure model setup setup-test \
-	install-tools test-crash local-start local-stop local-ingest-data local-test-retriever bench-runtimes bench-extraction bench-retrieval \
+	install-tools test-crash local-start local-stop local-remove local-ingest-data local-test-retriever bench-runtimes bench-extraction bench-retrieval \
 	bench-crawl fuzz-extraction clean-data
 
 help: ## List the targets
@@ -114,6 +114,9 @@ local-start: ## Start everything in containers with Docker Compose (docs/deploym
 
 local-stop: ## Stop the containers; their data stays
 	@scripts/local stop
+
+local-remove: ## Remove the containers, their data, the image and the token
+	@scripts/local remove
 
 local-ingest-data: ## Have the containers crawl the links of LINKS=, one a line
 	@scripts/local ingest "$${LINKS:-}"

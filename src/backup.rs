@@ -28,14 +28,15 @@
 mod manifest;
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Read as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
-use crate::folder::{read_whole, sync, write_whole};
+use crate::folder::{make_private, read_whole, sync, write_whole};
 use crate::token::hex;
 use crate::{Error, Result};
 
@@ -67,10 +68,14 @@ impl Writing {
             let error = io::Error::other("it is there already: name another folder, or remove it");
             return Err(unusable(&path, &error));
         }
-        let folder = tempfile::Builder::new()
-            .prefix(".lockstep-backup-")
-            .tempdir_in(parent(&path))
-            .map_err(|error| unusable(&path, &error))?;
+        // For its owner alone, as the data folder is: it holds what that holds.
+        let folder = make_private(parent(&path)).and_then(|()| {
+            tempfile::Builder::new()
+                .prefix(".lockstep-backup-")
+                .permissions(Permissions::from_mode(0o700))
+                .tempdir_in(parent(&path))
+        });
+        let folder = folder.map_err(|error| unusable(&path, &error))?;
         Ok(Self { folder, path })
     }
 
@@ -234,6 +239,14 @@ mod tests {
         fs::write(writing.file(VECTORS), "vectors").unwrap();
         writing.finish(about()).unwrap();
         path
+    }
+
+    #[test]
+    fn a_backup_is_its_owners_alone_and_makes_the_folder_that_it_is_in() {
+        let home = tempfile::tempdir().unwrap();
+        let path = made(&home.path().join("backups"));
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
     }
 
     #[test]

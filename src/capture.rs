@@ -120,7 +120,8 @@ pub struct Request {
     /// Which.
     pub what: Resync,
     /// Answered when the changes are confirmed (or, for a type, its snapshot is planned), with how
-    /// many there were; or with why the source does not give them. Dropped where capture ended first.
+    /// many there were; or with why the source does not give them. Dropped where capture ended first; a session that
+    /// failed hands it on to the next.
     pub done: oneshot::Sender<Result<u64>>,
 }
 
@@ -152,6 +153,7 @@ pub async fn run<S: Source, C: Checkpoints, Q: Generations>(
     let mut backoff = Backoff::jittered(settings.jitter);
     // What the last session found of lost history, which a watch may tell only after it was opened.
     let mut lost = None;
+    let mut unanswered = None;
     loop {
         // It may wait for workers, and a fenced-off predecessor may have begun another generation.
         let settled = tokio::select! {
@@ -164,15 +166,18 @@ pub async fn run<S: Source, C: Checkpoints, Q: Generations>(
             Err(error) => Err(error),
         };
         let error = match opened {
-            Ok(mut session) => match session.run(&mut requests, shutdown.as_mut()).await {
-                Ok(()) => return Ok(()),
-                Err(error) => {
-                    if session.has_progressed() {
-                        backoff.reset();
-                    }
-                    error
+            Ok(mut session) => {
+                let asked = unanswered.take();
+                let ran = session.run(asked, &mut requests, shutdown.as_mut());
+                let Err(error) = ran.await else {
+                    return Ok(());
+                };
+                if session.has_progressed() {
+                    backoff.reset();
                 }
-            },
+                unanswered = session.unanswered();
+                error
+            }
             Err(error @ Error::HistoryLost { .. }) => return Err(error),
             Err(error) => error,
         };

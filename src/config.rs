@@ -223,7 +223,7 @@ impl Default for Log {
             // the AMQP client says, we say with the cause and the fix.
             filter: "error,lapin=off,lockstep=info".into(),
             // For a person at a terminal.
-            format: LogFormat::Text,
+            format: LogFormat::Auto,
         }
     }
 }
@@ -232,6 +232,8 @@ impl Default for Log {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    Auto,
     /// One line an event, for people.
     Text,
     /// One JSON object an event, for machines.

@@ -19,6 +19,7 @@ use crate::source::Source;
 use crate::vector::{Manifest, Select, VectorStore};
 use crate::verify::{Difference, Ports, compare_document};
 
+pub(crate) use find::meant;
 pub(crate) use find::spelled;
 pub use find::{find_key, find_keys};
 

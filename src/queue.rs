@@ -190,10 +190,15 @@ pub trait Consumer: Send {
     /// A message received before (`attempt` above 1) comes alone, so that a crash it causes is
     /// charged to it.
     ///
-    /// An empty answer says that the generation is over, as [`Generations`] has it: consume anew.
+    /// An empty answer says that the generation is over, as [`Generations`] has it: consume anew. Behind
+    /// [`Consumer::leave`] it says that nothing is left.
     ///
     /// Cancel safe: what was not handed out is handed out by the next call.
     fn receive(&mut self, limit: usize) -> impl Future<Output = Result<Vec<Delivery>>> + Send;
+
+    /// Fetches nothing more: what was fetched is still handed out, and then nothing. Who drops a consumer without it
+    /// gives that back, to come again alone, as if it had failed once.
+    fn leave(&mut self);
 
     /// Acknowledges for good. Settling again is harmless. On an error they may come again. That an `end`
     /// barrier is settled is recorded durably before it is gone.

@@ -1,6 +1,9 @@
 //! How long to wait before trying again.
 
+use std::future::pending;
 use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
 
 /// Doubles the pause with each attempt, up to a limit.
 ///
@@ -40,6 +43,14 @@ impl Backoff {
     /// Something worked: the next pause is the first one again.
     pub fn reset(&mut self) {
         self.attempts = 0;
+    }
+}
+
+/// Ends then; never where there is no such moment.
+pub(crate) async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => pending().await,
     }
 }
 

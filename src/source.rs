@@ -110,6 +110,11 @@ pub trait Source: Send + Sync + 'static {
     /// The types that have documents, sorted.
     fn kinds(&self) -> impl Future<Output = Result<Vec<String>>> + Send;
 
+    /// The types whose changes a watch shows; none where it shows those of every type.
+    fn watched(&self) -> Option<BTreeSet<String>> {
+        None
+    }
+
     /// Opens the change log after this position, or at its end. A `Dropped` type, like every
     /// edit, is an event; nothing between position and end is skipped.
     ///
@@ -146,6 +151,10 @@ pub struct Checkpoint {
     pub snapshot: SnapshotPlan,
     /// Every type that was ever sent: those that vanish in a gap are found by it.
     pub kinds: BTreeSet<String>,
+    /// The types whose changes the position speaks of, none for every type: of those that are watched since, nobody
+    /// knows what happened before.
+    #[serde(default)]
+    pub watched: Option<BTreeSet<String>>,
     /// Resets for lost history since the last snapshot that came to its end.
     pub resets: u32,
 }

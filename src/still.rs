@@ -311,6 +311,10 @@ impl Consumer for Never {
         match *self {}
     }
 
+    fn leave(&mut self) {
+        match *self {}
+    }
+
     async fn settle(&mut self, _: Vec<Tag>) -> Result<()> {
         match *self {}
     }

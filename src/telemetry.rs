@@ -1,5 +1,6 @@
 //! What the process says about itself: its log, and the counters that a status reads.
 
+use std::io::IsTerminal as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
@@ -71,9 +72,15 @@ pub fn start(log: &Log) -> Result<()> {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_target(false);
-    let started = match log.format {
-        LogFormat::Text => subscriber.with_ansi(colour()).try_init(),
-        LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
+    let is_json = match log.format {
+        LogFormat::Auto => !std::io::stderr().is_terminal(),
+        LogFormat::Text => false,
+        LogFormat::Json => true,
+    };
+    let started = if is_json {
+        subscriber.json().flatten_event(true).try_init()
+    } else {
+        subscriber.with_ansi(colour()).try_init()
     };
     // Only a second start in one process fails, and then a log is being written already.
     drop(started);

@@ -15,7 +15,7 @@ use super::pipeline::{Pipeline, Room};
 use super::record::Record;
 use super::{Frontier, Ports, Request, Settings, Step, messages};
 use crate::Result;
-use crate::change::{DocumentKey, Mark, Version};
+use crate::change::{DocumentKey, Mark, Message, Version};
 use crate::document::Document;
 use crate::queue::{Outgoing, Queue};
 use crate::source::{Body, Checkpoints, Event, Reading, Source, Watch};
@@ -131,12 +131,17 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
         self.progressed
     }
 
-    /// Runs until `shutdown` or an error; what is on its way at a shutdown is still confirmed.
+    /// Runs until `shutdown` or an error; what is on its way at a shutdown is still confirmed. `unanswered` is what
+    /// the session before was asked for.
     pub(super) async fn run(
         &mut self,
+        unanswered: Option<Request>,
         requests: &mut mpsc::Receiver<Request>,
         mut shutdown: Pin<&mut (impl Future<Output = ()> + Send)>,
     ) -> Result<()> {
+        if let Some(request) = unanswered {
+            self.begin_again(request).await?;
+        }
         let mut ticks = interval(self.settings.tick);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -206,7 +211,7 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
             changes: batch.len(),
             replaced,
         };
-        self.pipeline.push(self.redacted(batch), then);
+        self.pipeline.push(self.sent(batch), then);
         self.page_is_next = true;
         Ok(())
     }
@@ -266,12 +271,17 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
             self.page_due = Instant::now() + Duration::from_secs(rows.into()) / rate.get();
         }
         self.paging = true;
-        self.pipeline.push(self.redacted(batch), then);
+        self.pipeline.push(self.sent(batch), then);
         Ok(())
     }
 
-    /// Without what the queue is not to carry.
-    fn redacted(&self, batch: Vec<Outgoing>) -> Vec<Outgoing> {
+    /// Without what the queue is not to carry; and told, so that a change can be followed by its id.
+    fn sent(&self, batch: Vec<Outgoing>) -> Vec<Outgoing> {
+        for Outgoing { message, .. } in &batch {
+            if let Message::Change(change) = message {
+                tracing::debug!(id = %change.message_id, key = %change.key, version = %change.version, "sends a change");
+            }
+        }
         messages::redacted(batch, &self.settings.types)
     }
 

@@ -46,6 +46,7 @@ pub(super) fn of(response: &Response) -> Exit {
         Response::Search(answer) if answer.hits.is_empty() => Exit::Nothing,
         Response::Delete(deleted) if deleted.documents.is_empty() => Exit::Nothing,
         Response::Verify(report) if !report.clean => Exit::Differs,
+        Response::Crawl(report) if report.is_failure() => Exit::Failed,
         _ => Exit::Done,
     }
 }

@@ -138,7 +138,7 @@ impl<R: Rooms> Commands<R> {
     }
 
     /// Every document that the text names; a repository may be stored in parts.
-    pub(super) async fn find(&self, target: &str) -> Result<Vec<DocumentKey>> {
+    pub(super) async fn find(&self, target: &str) -> Result<BTreeSet<DocumentKey>> {
         let open = self.searched().await?;
         let index = &open.current;
         let with = (&*index.embedder, &*self.types);
@@ -150,7 +150,7 @@ impl<R: Rooms> Commands<R> {
                 what: target.to_owned(),
             });
         }
-        Ok(keys.into_iter().collect())
+        Ok(keys)
     }
 
     fn ports<'a>(

@@ -20,7 +20,7 @@ use crate::queue::Generations;
 use crate::reindex::{Editions, Searched};
 use crate::source::{Checkpoints, Source};
 use crate::vector::VectorStore;
-use crate::{Error, Result, author, crawl, verify};
+use crate::{Error, Result, author, crawl, explain, verify};
 
 use super::answer::{Deleted, Dropped, ParkedList, Response, Resynced, Retried};
 use super::reindex::Driving;
@@ -279,7 +279,7 @@ impl<R: Rooms> Commands<R> {
     }
 
     async fn delete(&self, target: &str) -> Result<Deleted> {
-        let keys = self.find(target).await?;
+        let keys = explain::meant(target, self.find(target).await?)?;
         let documents = keys.iter().map(ToString::to_string).collect();
         self.source.delete(keys).await?;
         Ok(Deleted {
@@ -294,7 +294,7 @@ impl<R: Rooms> Commands<R> {
             self.read_again(Resync::Kind(target.to_owned())).await?;
             return Ok(None);
         }
-        let keys = self.find(target).await?;
+        let keys = self.find(target).await?.into_iter().collect();
         self.read_again(Resync::Keys(keys)).await.map(Some)
     }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::change::DocumentKey;
-use crate::document::Fields;
+use crate::document::{Fields, kind};
 use crate::queue::Queue;
 use crate::source::Source;
 use crate::vector::{Select, VectorStore};
@@ -52,6 +52,25 @@ pub async fn find_keys<S: Source, Q: Queue, V: VectorStore, E>(
         }
     }
     scan(ports, &Wanted::new(text)).await
+}
+
+/// Of what a text names, what it means where something is done to it: one document, or all parts of one repository.
+///
+/// # Errors
+/// [`Error::NotFound`] and [`Error::Config`] as [`find_key`] has them.
+pub(crate) fn meant(text: &str, found: BTreeSet<DocumentKey>) -> Result<Vec<DocumentKey>> {
+    if !found.is_empty() && found.iter().all(|key| key.kind == kind::REPOSITORIES) {
+        return Ok(found.into_iter().collect());
+    }
+    // A comment has the link of the post that it is about.
+    let own = crawl::keys_of(text.trim());
+    let crawled: BTreeSet<_> = found
+        .iter()
+        .filter(|key| own.contains(key))
+        .cloned()
+        .collect();
+    let found = if crawled.is_empty() { found } else { crawled };
+    only(text, found).map(|key| vec![key])
 }
 
 /// Every key that `<type>/<id>` may spell.
@@ -195,6 +214,25 @@ fn normal_link(link: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_link_means_what_a_crawl_of_it_makes_and_not_what_is_said_of_it() {
+        let link = "https://example.org/feed/1";
+        let own: BTreeSet<_> = crawl::keys_of(link).into_iter().take(1).collect();
+        let about = DocumentKey::text("posts", "a comment");
+        let both = own.iter().cloned().chain([about.clone()]).collect();
+        assert_eq!(meant(link, both).unwrap(), Vec::from_iter(own));
+        assert_eq!(
+            meant(link, [about.clone()].into()).unwrap(),
+            [about.clone()]
+        );
+        // Where it is neither, nobody knows which.
+        let other = DocumentKey::text("posts", "another comment");
+        let error = meant(link, [about, other].into()).unwrap_err().to_string();
+        assert!(error.contains("say which"), "{error}");
+        let parts = ["1", "2"].map(|part| DocumentKey::text(kind::REPOSITORIES, part));
+        assert_eq!(meant(link, parts.clone().into()).unwrap(), parts);
+    }
 
     fn shown(keys: &[DocumentKey]) -> Vec<&str> {
         keys.iter().map(|key| key.id.as_str()).collect()

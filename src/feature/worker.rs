@@ -18,7 +18,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use futures_util::future::maybe_done;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
 use super::collect;
 use super::ledger::Ledger;
@@ -27,7 +28,7 @@ use crate::clock::Clock;
 use crate::metrics::Stages;
 use crate::queue::{Consumer, Generations, Tag};
 use crate::reindex::{self, Editions, Index, Standing};
-use crate::retry::Backoff;
+use crate::retry::{Backoff, until};
 use crate::vector::VectorStore;
 use crate::{Error, Recovery, Result};
 
@@ -106,6 +107,10 @@ pub struct Ports<'a, Q, T> {
     pub counters: &'a Counters,
 }
 
+/// How long a worker that is to stop finishes what was fetched. The rest is given back, and comes to others one
+/// by one, since it might be what the last worker died of.
+const LEAVE: Duration = Duration::from_secs(10);
+
 /// Why a session ended well.
 enum Ended {
     Stopped,
@@ -113,7 +118,7 @@ enum Ended {
     Generation,
 }
 
-/// Works until `shutdown` is ready; what is in hand then is finished first. `share` says which of so many
+/// Works until `shutdown` is ready; what was fetched then is finished first, as far as [`LEAVE`] allows. `share` says which of so many
 /// partitions are ours; it is asked anew for every generation of queues.
 ///
 /// # Errors
@@ -124,6 +129,8 @@ pub async fn run<Q: Generations, T: Editions>(
     share: impl Fn(u32) -> Vec<u32> + Send + Sync,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<()> {
+    // Once it was ready it stays so, for whoever asks after a session that failed while it ended.
+    let shutdown = maybe_done(shutdown);
     tokio::pin!(shutdown);
     let mut backoff = Backoff::default();
     loop {
@@ -150,7 +157,7 @@ pub async fn run<Q: Generations, T: Editions>(
         tokio::select! {
             biased;
             () = shutdown.as_mut() => return Ok(()),
-            () = tokio::time::sleep(pause) => {}
+            () = sleep(pause) => {}
         }
     }
 }
@@ -202,14 +209,25 @@ impl<Q: Generations, T: Editions> Worker<'_, Q, T> {
         backoff: &mut Backoff,
     ) -> Result<Ended> {
         let mut failing_since = None;
+        let mut leaves_until = None;
         loop {
             let deliveries = tokio::select! {
                 biased;
-                () = shutdown.as_mut() => return Ok(Ended::Stopped),
+                () = shutdown.as_mut(), if leaves_until.is_none() => {
+                    consumer.leave();
+                    leaves_until = Some(Instant::now() + LEAVE);
+                    continue;
+                }
+                () = until(leaves_until) => return Ok(Ended::Stopped),
                 deliveries = consumer.receive(self.settings.batch) => deliveries?,
             };
             if deliveries.is_empty() {
-                return Ok(Ended::Generation);
+                let stops = leaves_until.is_some();
+                return Ok(if stops {
+                    Ended::Stopped
+                } else {
+                    Ended::Generation
+                });
             }
             let tags = deliveries.iter().map(|delivery| delivery.tag).collect();
             let ledger = Ledger::sort(deliveries, self.settings.attempts_max);
@@ -221,6 +239,10 @@ impl<Q: Generations, T: Editions> Worker<'_, Q, T> {
             let Recovery::Retry(pause) = error.recovery() else {
                 return Err(error);
             };
+            if leaves_until.is_some() {
+                tracing::warn!(error = %error.chain(), "what was fetched is given back");
+                return Ok(Ended::Stopped);
+            }
             // The same consumer goes on: giving it up would charge every message that it has
             // fetched with an attempt, and an outage of the store is no fault of theirs.
             let pause = backoff.next(pause);
@@ -233,7 +255,7 @@ impl<Q: Generations, T: Editions> Worker<'_, Q, T> {
             tokio::select! {
                 biased;
                 () = shutdown.as_mut() => return Ok(Ended::Stopped),
-                () = tokio::time::sleep(pause) => {}
+                () = sleep(pause) => {}
             }
         }
     }
@@ -269,7 +291,8 @@ impl<Q: Generations, T: Editions> Worker<'_, Q, T> {
             match self.collect().await {
                 Ok(()) => {}
                 // Nobody waits for it.
-                Err(error) if matches!(error.recovery(), Recovery::Retry(_)) => {
+                // Nobody waits for it, and one point that is none of ours is no reason to stop.
+                Err(error) if !matches!(error.recovery(), Recovery::Stop) => {
                     tracing::warn!(error = %error.chain(), "what nobody needs is collected later");
                 }
                 Err(error) => return error,

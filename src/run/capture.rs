@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::observe::{self, Window};
 use super::patience::{random, tried};
@@ -30,6 +30,9 @@ use crate::source::mongo::{Asked, Lease, MongoSource};
 use crate::{Error, Recovery, Result};
 
 pub(super) use super::patience::patiently;
+
+/// Producers that were heard for so long are heard again at once.
+const QUIET: Duration = Duration::from_secs(60);
 
 /// Between two looks for requests and for a pause.
 const LOOK: Duration = Duration::from_secs(1);
@@ -167,7 +170,9 @@ impl Service {
     async fn run(&self) -> Result<()> {
         let owner = owner();
         loop {
-            if let Some(active) = self.source.standing().await?.owner {
+            // For people alone: the lease is waited for, whatever the source says now.
+            let standing = self.source.standing().await.ok();
+            if let Some(active) = standing.and_then(|standing| standing.owner) {
                 tracing::info!(active, "standing by");
             }
             self.metrics.captures(false);
@@ -240,6 +245,7 @@ impl Service {
         };
         let mut backoff = Backoff::jittered(Some(random()));
         loop {
+            let begun = Instant::now();
             let taken = self.queue.take_in(queue, clean, pending());
             let Err(error) = taken.await else {
                 return pending().await;
@@ -247,6 +253,9 @@ impl Service {
             let Recovery::Retry(pause) = error.recovery() else {
                 return error;
             };
+            if begun.elapsed() > QUIET {
+                backoff.reset();
+            }
             tracing::warn!(error = %error.chain(), queue, "producers are heard again soon");
             sleep(backoff.next(pause)).await;
         }

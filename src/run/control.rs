@@ -90,10 +90,10 @@ pub async fn control(config: &Config, order: Order) -> Result<Stance> {
             source.replace_checkpoint(Some(&fresh)).await?;
         }
         Order::Rewind { to } => {
-            let position = MongoSource::position_at(&to)?;
             let saved = source.checkpoint().await?.ok_or_else(|| Error::NotFound {
                 what: "a saved position".into(),
             })?;
+            let position = MongoSource::position_before(&saved.position, &to)?;
             let back = Checkpoint { position, ..saved };
             source.replace_checkpoint(Some(&back)).await?;
         }
@@ -160,6 +160,7 @@ mod tests {
             position: crate::change::Position(Vec::new()),
             snapshot: crate::capture::SnapshotPlan::default(),
             kinds: ["posts".to_owned()].into(),
+            watched: None,
             resets: 0,
         };
         // Without names in the settings everything is watched, and what was met is known.

@@ -44,7 +44,7 @@ pub async fn schedule(
         source = patiently(&config, open) => Arc::new(source?),
     };
     let temporary = services::Temporary::new(&config);
-    let settings = config.crawl.settings(temporary.path());
+    let settings = config.crawling(temporary.path());
     let mut roles = Roles::new();
     roles.keep(temporary);
     start(&mut roles, &config, source, settings);

@@ -58,10 +58,14 @@ pub(super) fn next_ask(asked: usize, got: usize, documents: usize, wanted: usize
     }
 }
 
-/// The documents of these points, best first, by what the points say of them.
+/// The documents of these points, best first, by what the points say of them. Their manifests are the judges of the
+/// question's conditions, but reading those of thousands that the points rule out would take too long.
 pub(super) fn documents(question: &Question<'_>, scored: &[Scored]) -> Vec<DocumentKey> {
     let mut best: HashMap<&DocumentKey, f32> = HashMap::new();
-    for Scored { point, score, .. } in scored {
+    let admitted = scored
+        .iter()
+        .filter(|one| question.query.admits(&one.point.metadata));
+    for Scored { point, score, .. } in admitted {
         let score = with_title(question, *score, &point.metadata);
         let held = best.entry(&point.key).or_insert(score);
         *held = held.max(score);

@@ -126,6 +126,10 @@ async fn crawled<H: Handler>(handler: &H, what: crawl::Request, report: Reporter
     let link = what.target.clone();
     let request = Request::Crawl { what, wait: false };
     match handler.handle(request, report).await {
+        Ok(Response::Crawl(report)) if report.is_failure() => {
+            let first = report.skipped.first();
+            Err(first.map_or_else(String::new, |left| format!("{}: {}", left.what, left.why)))
+        }
         Ok(Response::Crawl(report)) => Ok(Counts::from(report)),
         Ok(_) => Err("the crawl gave another answer".to_owned()),
         Err(error) => {

@@ -231,6 +231,11 @@ impl Source for MongoSource {
         self.server.page(kind, after, limit).await
     }
 
+    fn watched(&self) -> Option<BTreeSet<String>> {
+        let kinds = &self.server.settings.kinds;
+        (!kinds.is_empty()).then(|| kinds.iter().cloned().collect())
+    }
+
     async fn kinds(&self) -> Result<Vec<String>> {
         let mut filled = BTreeSet::new();
         for kind in self.server.collections().await? {

@@ -67,6 +67,7 @@ macro_rules! suite {
             again: a_released_message_rests_and_the_others_go_on,
             again: a_dropped_call_loses_nothing_and_charges_nobody,
             again: two_consumers_of_a_partition_get_each_message_once,
+            again: who_leaves_gets_what_was_fetched_and_then_nothing,
             barrier: a_barrier_waits_for_all_before_it,
             barrier: a_barrier_waits_for_what_was_released_and_for_a_dropped_consumer,
             barrier: a_barrier_waits_for_what_consumers_dropped_one_after_the_other_had,

@@ -8,11 +8,12 @@ use std::thread::{Builder, JoinHandle};
 use lockstep::serve::Client;
 
 /// Settings that make a test quick: any free port, and nothing that needs a model.
-const SETTINGS: [(&str, &str); 4] = [
+const SETTINGS: [(&str, &str); 5] = [
     ("LOCKSTEP_MODEL_BACKEND", "hash"),
     ("LOCKSTEP_SERVE_LISTEN", "127.0.0.1:0"),
     ("LOCKSTEP_CAPTURE_TICK_MS", "20"),
     ("LOCKSTEP_FEATURE_BATCH_SIZE", "16"),
+    ("LOCKSTEP_LOG_FORMAT", "text"),
 ];
 
 /// How a command ended.

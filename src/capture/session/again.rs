@@ -29,34 +29,41 @@ pub(super) struct Again {
 impl<S: Source, C: Checkpoints, Q: Queue> Session<'_, S, C, Q> {
     /// Takes a request: a type is planned at once, documents are read part by part.
     pub(super) async fn begin_again(&mut self, request: Request) -> Result<()> {
-        let mut left = VecDeque::new();
-        match &request.what {
-            Resync::Keys(keys) => left.extend(keys.iter().cloned()),
+        let what = request.what.clone();
+        // Before anything can fail: whoever comes after this session begins it anew.
+        let again = self.again.insert(Again {
+            request,
+            left: VecDeque::new(),
+            sent: 0,
+            is_under_way: false,
+        });
+        match what {
+            Resync::Keys(keys) => {
+                again.left.extend(keys);
+                return Ok(());
+            }
             Resync::Kind(kind) => {
                 let (_, time) = self.watch.here();
                 let checkpoint = &mut self.record.checkpoint;
                 checkpoint.kinds.insert(kind.clone());
                 let floor = Version::floor(checkpoint.epoch, time);
-                checkpoint.snapshot.add(kind.clone(), floor);
+                checkpoint.snapshot.add(kind, floor);
             }
             Resync::Fill(Some(edition)) => {
                 let mut kinds = self.record.checkpoint.kinds.clone();
                 kinds.extend(self.ports.source.kinds().await?);
-                self.record.checkpoint.snapshot.fill(*edition, kinds);
+                self.record.checkpoint.snapshot.fill(edition, kinds);
             }
             Resync::Fill(None) => self.record.checkpoint.snapshot.give_up_filling(),
         }
-        if !matches!(request.what, Resync::Keys(_)) {
-            let position = self.confirmed.position.clone();
-            self.record.save_at(position).await?;
-        }
-        self.again = Some(Again {
-            request,
-            left,
-            sent: 0,
-            is_under_way: false,
-        });
-        Ok(())
+        let position = self.confirmed.position.clone();
+        self.record.save_at(position).await
+    }
+
+    /// What was asked of a session that has failed and was not answered; to be asked of the next one. What was sent
+    /// of it is sent again, which is harmless.
+    pub(in crate::capture) fn unanswered(self) -> Option<Request> {
+        self.again.map(|again| again.request)
     }
 
     /// Whether a part may be read now, or the request be answered.
@@ -89,8 +96,7 @@ impl<S: Source, C: Checkpoints, Q: Queue> Session<'_, S, C, Q> {
         let epoch = self.record.checkpoint.epoch;
         let batch = messages::of_resync(keys, reading, epoch, self.ports.queue.partitions());
         let sent = batch.len() as u64;
-        self.pipeline
-            .push(self.redacted(batch), Then::Again { sent });
+        self.pipeline.push(self.sent(batch), Then::Again { sent });
         Ok(())
     }
 

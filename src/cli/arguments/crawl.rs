@@ -23,10 +23,10 @@ pub(in crate::cli) struct Crawl {
     #[arg(long, value_name = "NAME", required_unless_present_any = ["links", "list", "schedule"])]
     author: Option<String>,
     /// Read it as this, instead of what it looks like
-    #[arg(long = "as", value_name = "KIND", value_parser = PossibleValuesParser::new(crawl::kinds()))]
+    #[arg(long = "as", value_name = "KIND", conflicts_with_all = ["list", "schedule"], value_parser = PossibleValuesParser::new(crawl::kinds()))]
     as_kind: Option<String>,
     /// The branch, tag or commit of a repository, instead of its default branch
-    #[arg(long = "ref", value_name = "NAME")]
+    #[arg(long = "ref", value_name = "NAME", requires = "link")]
     reference: Option<String>,
     /// Open pages in a headless Chromium, so that text is there which scripts build
     #[arg(long, requires = "link")]

@@ -19,6 +19,7 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 
 use super::devtools::DevTools;
+use crate::folder::make_private;
 use crate::{Error, Result};
 
 /// What it is called on Debian, elsewhere, and as Google's own.
@@ -122,10 +123,12 @@ impl Process {
         proxy: SocketAddr,
         agent: &str,
     ) -> Result<Self> {
-        let profile = tempfile::Builder::new()
-            .prefix("chromium-")
-            .tempdir_in(tmp)
-            .map_err(Error::unavailable("the browser's profile", "make"))?;
+        // On services there is no such folder before something is put there.
+        let profile = make_private(tmp).and_then(|()| {
+            let mut builder = tempfile::Builder::new();
+            builder.prefix("chromium-").tempdir_in(tmp)
+        });
+        let profile = profile.map_err(Error::unavailable("the browser's profile", "make"))?;
         let mut command = Command::new("sh");
         command
             .args(["-c", GUARD, "sh"])

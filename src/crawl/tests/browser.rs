@@ -228,15 +228,17 @@ async fn without_a_browser_the_command_that_installs_it_is_told() {
 #[tokio::test]
 async fn nothing_is_left_of_a_browser_that_is_not_needed_any_more() {
     let server = site([("/app", built(&paragraphs(4)))]).await;
-    let tmp = tempfile::tempdir().unwrap();
+    let home = tempfile::tempdir().unwrap();
+    // On services it is made when something is put there.
+    let tmp = home.path().join("tmp");
     let settings = Settings {
-        tmp: tmp.path().to_owned(),
+        tmp: tmp.clone(),
         ..always()
     };
     let fetcher = crate::crawl::fetch::Fetcher::new(&settings).unwrap();
     let url = url::Url::parse(&format!("{}/app", server.origin)).unwrap();
     fetcher.window.open(&url).await.unwrap();
-    let running = processes(tmp.path());
+    let running = processes(&tmp);
     assert!(!running.is_empty(), "it runs until then");
     drop(fetcher);
     for process in running {

@@ -92,6 +92,9 @@ impl<Q: Generations, T: Editions> Worker<'_, Q, T> {
         let tags = works.iter().flat_map(Work::tags).collect();
         consumer.settle(tags).await?;
         self.took(Stage::Settle, begun.elapsed());
+        for Work { change, .. } in works {
+            tracing::debug!(id = %change.message_id, key = %change.key, version = %change.version, "done with a change");
+        }
         Ok(())
     }
 
@@ -120,26 +123,26 @@ impl<Q: Generations, T: Editions> Worker<'_, Q, T> {
             }
         }
         self.took(Stage::Prepare, begun.elapsed());
-        self.count(plans.len(), works.len() - plans.len());
+        let (stored, overtaken) = (plans.len(), works.len() - plans.len());
         // A worker may have died over this very change, after its points and before its sweep.
         store::sweep(store, remains).await?;
         if !plans.is_empty() {
             let begun = Instant::now();
-            let stored = store::store(store, index.embedder.as_ref(), plans).await?;
-            self.ports
-                .counters
+            let written = store::store(store, index.embedder.as_ref(), plans).await?;
+            let counters = self.ports.counters;
+            counters
                 .embedded
-                .fetch_add(stored.embedded as u64, Ordering::Relaxed);
-            self.ports
-                .counters
+                .fetch_add(written.embedded as u64, Ordering::Relaxed);
+            counters
                 .kept
-                .fetch_add(stored.kept as u64, Ordering::Relaxed);
-            self.took(Stage::Embed, stored.embedding);
+                .fetch_add(written.kept as u64, Ordering::Relaxed);
+            self.took(Stage::Embed, written.embedding);
             self.took(
                 Stage::Write,
-                begun.elapsed().saturating_sub(stored.embedding),
+                begun.elapsed().saturating_sub(written.embedding),
             );
         }
+        self.count(stored, overtaken);
         Ok(())
     }
 

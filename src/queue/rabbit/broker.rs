@@ -66,7 +66,7 @@ impl Broker {
 
     /// A new connection; `purpose` is its name in the broker's own lists.
     ///
-    /// Dropped, it closes itself. Its `close` is not to be waited for: now and then that has no end
+    /// Dropped, it closes itself. Its `close` is not to be waited for without a bound: now and then that has no end
     /// (seen in lapin 4.12.3, with the socket closed already).
     pub(super) async fn connect(&self, purpose: &'static str) -> Result<Connection> {
         let name = format!("lockstep {purpose}");
@@ -96,7 +96,10 @@ impl Broker {
 
     /// An error after the connection was there: it may pass, unless the broker says that it will not.
     pub(super) fn fault(&self, action: &'static str, error: lapin::Error) -> Error {
-        if let Some(AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)) = protocol_error(&error) {
+        let refused =
+            protocol_error(&error) == Some(AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED));
+        // The same code says that somebody else consumes the queue alone, which passes.
+        if refused && !error.to_string().contains("exclusive") {
             let user = &self.uri.authority.userinfo.username;
             let fix = format!("give the user {user} configure, write and read on our queues");
             return self.refused(error.to_string(), fix);

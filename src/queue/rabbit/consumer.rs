@@ -18,6 +18,7 @@
 //! consumer is served at once, past what the cancelled one still has. So a consumer goes by closing
 //! its connection, and cancels only lines that it has nothing of.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +40,7 @@ use super::wire;
 use super::{Shared, declare, generation, over, parked};
 use crate::clock::Clock;
 use crate::queue::{Consumer, Delivery, Tag};
+use crate::retry::until;
 use crate::{Error, Result};
 
 /// What one stream of deliveries said: of which line and subscription; none at its end.
@@ -66,6 +68,7 @@ pub struct RabbitConsumer {
     /// A step under way: kept when `receive` is dropped, so that the next call goes on with it.
     stepping: Option<(Step, Stepping)>,
     over: Over,
+    leaves: bool,
 }
 
 impl std::fmt::Debug for RabbitConsumer {
@@ -108,6 +111,7 @@ impl RabbitConsumer {
             arrivals: SelectAll::new(),
             stepping: None,
             over: Over::default(),
+            leaves: false,
         })
     }
 
@@ -125,7 +129,7 @@ impl RabbitConsumer {
                 let barriers = barriers.into_iter().map(|one| one.acker.clone());
                 let sending = step::send_back(barriers.collect());
                 self.stepping = Some((Step::SendBack(last), sending));
-            } else if let Some((line, done)) = self.shelf.next_leave() {
+            } else if let Some((line, done)) = self.shelf.next_leave(Instant::now()) {
                 self.stepping = Some((Step::Leave, self.subscriptions.leave(line, done)));
             } else if let Some(next) = self.shelf.next_subscription(limit, Instant::now()) {
                 self.stepping = Some((Step::Subscribe(next), self.subscribe(next)));
@@ -296,10 +300,17 @@ impl Consumer for RabbitConsumer {
                 return Ok(Vec::new());
             }
             let generation = self.generation();
-            let wanted = self.part.wanted(generation);
+            let wanted = if self.leaves {
+                BTreeSet::new()
+            } else {
+                self.part.wanted(generation)
+            };
             self.shelf.want(&wanted);
             self.advance(limit)?;
             self.part.hold(self.shelf.holds());
+            if self.leaves && self.shelf.holds().is_empty() {
+                return Ok(Vec::new());
+            }
             let now = Instant::now();
             let kept_until = self.shelf.oldest().map(|oldest| oldest + KEPT_MAX);
             if kept_until.is_some_and(|until| until <= now) {
@@ -325,10 +336,14 @@ impl Consumer for RabbitConsumer {
                         self.stepped(step, done)?;
                     }
                 }
-                () = self.part.changed(generation, &wanted) => {}
+                () = self.part.changed(generation, &wanted), if !self.leaves => {}
                 () = until(due) => {}
             }
         }
+    }
+
+    fn leave(&mut self) {
+        self.leaves = true;
     }
 
     async fn settle(&mut self, tags: Vec<Tag>) -> Result<()> {
@@ -377,13 +392,6 @@ impl Drop for RabbitConsumer {
 async fn or_never<F: Future + Unpin>(future: Option<&mut F>) -> F::Output {
     match future {
         Some(future) => future.await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn until(due: Option<Instant>) {
-    match due {
-        Some(due) => tokio::time::sleep_until(due).await,
         None => std::future::pending().await,
     }
 }

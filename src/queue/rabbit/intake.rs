@@ -46,8 +46,18 @@ pub(super) async fn run(
     let channel = declare::channel(broker, &connection).await?;
     let qos = channel.basic_qos(BATCH, BasicQosOptions::default());
     qos.await.map_err(fault)?;
-    let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
-    let consume = channel.basic_consume(queue.into(), "intake".into(), options, none);
+    // What has no version is ordered by arrival, so that two who move it would mix it up: a capture that was fenced
+    // off and does not know it yet, say. The next one waits until it is gone.
+    let options = BasicConsumeOptions {
+        exclusive: true,
+        ..BasicConsumeOptions::default()
+    };
+    let consume = channel.basic_consume(
+        queue.into(),
+        "intake".into(),
+        options,
+        FieldTable::default(),
+    );
     let mut deliveries = consume.await.map_err(fault)?;
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
@@ -85,6 +95,10 @@ async fn move_on(
             Ok(Message::Change(mut change)) => {
                 if change.committed_ms == 0 {
                     change.committed_ms = clock.now_ms();
+                }
+                if let Some(why) = wire::unsendable(&change.key) {
+                    set_aside(publisher, clock, &delivery, &why).await?;
+                    continue;
                 }
                 clean(&mut change);
                 changes.push(change);

@@ -89,6 +89,8 @@ pub(super) fn look<T: Send + 'static>(
 }
 
 pub(super) fn is_end(message: &Message) -> bool {
-    let decoded = wire::decode(&message.properties, &message.data);
-    matches!(decoded, Ok(Carried::Barrier(Barrier::End { .. })))
+    let decoded = || wire::decode(&message.properties, &message.data);
+    // A change is not read once more, which may have megabytes.
+    wire::is_barrier(&message.properties)
+        && matches!(decoded(), Ok(Carried::Barrier(Barrier::End { .. })))
 }

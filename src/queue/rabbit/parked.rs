@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _};
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicConsumeOptions};
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel};
 use uuid::Uuid;
@@ -31,10 +31,12 @@ const MARKER_KIND: &str = "marker";
 const MARKED_HEADER: &str = "lockstep-marked-ms";
 /// A marker older than this belongs to a listing that died.
 const MARKER_AGE_MAX_MS: u64 = 600_000;
+/// Messages that one listing reads: as many as the protocol lets a consumer have without acknowledging them.
+const LISTED_MAX: u16 = u16::MAX;
 /// A listing that gets nothing for so long waits for another one that does not end.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
-/// A header has to fit into one frame, together with the others.
-const REASON_CHARS_MAX: usize = 8_192;
+/// Bytes of a reason as JSON: all headers have to fit into one frame.
+const REASON_BYTES_MAX: usize = 8 << 10;
 
 /// The record of a change.
 pub(super) fn of_change(
@@ -98,9 +100,9 @@ pub(super) fn unreadable(
 /// version is read again from the source, never replayed.
 pub(super) fn encode(parked: &Parked, body: Vec<u8>) -> Envelope {
     let mut record = parked.clone();
-    if record.reason.len() > REASON_CHARS_MAX {
-        record.reason = record.reason.chars().take(REASON_CHARS_MAX).collect();
-    }
+    record.reason = shortened(&record.reason);
+    // A floor waits for whatever has no key.
+    record.key = record.key.filter(|key| wire::unsendable(key).is_none());
     let mut headers = FieldTable::default();
     let json = serde_json::to_string(&record).unwrap_or_default();
     headers.insert(PARKED_HEADER.into(), text(json));
@@ -110,6 +112,22 @@ pub(super) fn encode(parked: &Parked, body: Vec<u8>) -> Envelope {
         body
     };
     Envelope::new("parked", record.id, headers, body)
+}
+
+/// As much of the beginning as fits; counted as JSON writes it.
+fn shortened(reason: &str) -> String {
+    let mut left = REASON_BYTES_MAX;
+    let fits = |one: &char| {
+        let written = match one {
+            '"' | '\\' => 2,
+            one if one.is_control() => 6,
+            one => one.len_utf8(),
+        };
+        let fits = written <= left;
+        left = left.saturating_sub(written);
+        fits
+    };
+    reason.chars().take_while(fits).collect()
 }
 
 /// The record of a message in the parked queue: ours, or one that the broker gave up itself.
@@ -198,6 +216,10 @@ pub(super) async fn list(
     publisher
         .park(Envelope::new(MARKER_KIND, marker, headers, Vec::new()))
         .await?;
+    // Nothing is acknowledged while it is read, and without a number of its own a quorum queue sends 2,000.
+    let qos = channel.basic_qos(LISTED_MAX, BasicQosOptions::default());
+    qos.await
+        .map_err(|error| broker.fault("list parked messages", error))?;
     let queue = publisher.link.topology.parked();
     let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
     let consume = channel
@@ -233,7 +255,8 @@ impl Listing {
         let (broker, topology) = (&publisher.link.broker, &publisher.link.topology);
         let fault = |error| broker.fault("list parked messages", error);
         let mut listed: BTreeMap<Uuid, Parked> = BTreeMap::new();
-        loop {
+        let mut kept = 0;
+        while kept < LISTED_MAX {
             let next = tokio::time::timeout(SILENCE_MAX, self.deliveries.next()).await;
             let next =
                 next.map_err(Error::unavailable(broker.service(), "list parked messages"))?;
@@ -262,6 +285,7 @@ impl Listing {
             } else if forgotten.contains(&id) {
                 ack().await?;
             } else {
+                kept += 1;
                 let record = decode(&delivery, topology);
                 match listed.get(&record.id) {
                     Some(other) if other.parked_ms > record.parked_ms => {}
@@ -269,10 +293,31 @@ impl Listing {
                 }
             }
         }
+        let queue = topology.parked();
+        Err(broker.refused(
+            format!("more than {LISTED_MAX} messages are set aside, and it hands out no more at once"),
+            format!("find in the logs why, mend that, purge the queue {queue}, and read the types again: `lockstep snapshot`"),
+        ))
     }
 }
 
 fn is_marker(properties: &BasicProperties) -> bool {
     let kind = properties.kind().as_ref();
     kind.is_some_and(|kind| kind.as_str() == MARKER_KIND)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_as_long_as_a_header_may_be() {
+        assert_eq!(shortened("it failed"), "it failed");
+        for one in ["\"", "\\", "\n", "\u{1}", "é", "語", "x"] {
+            let kept = shortened(&one.repeat(2 * REASON_BYTES_MAX));
+            let written = serde_json::to_string(&kept).unwrap().len() - 2;
+            assert!(written <= REASON_BYTES_MAX, "{one:?} {written}");
+            assert!(3 * written > REASON_BYTES_MAX - 6, "{one:?} {written}");
+        }
+    }
 }

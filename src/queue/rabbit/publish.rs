@@ -94,13 +94,18 @@ impl Publisher {
         names: &mut BTreeMap<Place, ShortString>,
     ) -> Vec<(ShortString, Envelope)> {
         let Outgoing { place, message } = outgoing;
-        let envelope = wire::encode(message, outgoing.bytes());
-        let limit = self.limit.load(Ordering::Relaxed);
         let change = as_change(message);
+        let unsendable = |change: &Change| wire::unsendable(&change.key);
+        if let Some((change, why)) = change.and_then(|it| Some((it, unsendable(it)?))) {
+            return vec![self.stub(change, *place, why)];
+        }
+        let envelope = wire::encode(message, outgoing.bytes());
+        let (size, limit) = (envelope.body.len(), self.limit.load(Ordering::Relaxed));
         // What has no version has no other source than its body, and came out of this broker.
-        let large = change.filter(|change| change.version.is_some() && envelope.body.len() > limit);
+        let large = change.filter(|change| change.version.is_some() && size > limit);
         if let Some(change) = large {
-            return vec![self.stub(change, *place, (envelope.body.len(), limit))];
+            let why = too_large(&change.key.to_string(), size, limit).to_string();
+            return vec![self.stub(change, *place, why)];
         }
         let mut envelopes = Vec::with_capacity(2);
         let seed_consumers = self.link.topology.seed_consumers.as_ref();
@@ -115,17 +120,10 @@ impl Publisher {
         envelopes
     }
 
-    /// What is parked for a change that the broker would not take.
-    fn stub(
-        &self,
-        change: &Change,
-        place: Place,
-        (size, limit): (usize, usize),
-    ) -> (ShortString, Envelope) {
-        let (key, version) = (&change.key, change.version);
-        tracing::warn!(%key, %version, size, limit, "too large for the broker, parked by key and version");
-        let reason = too_large(&change.key.to_string(), size, limit).to_string();
-        let stub = parked::of_change(change, place, (reason, 0), self.clock.now_ms());
+    /// What is parked for a change that the broker would not take: its key and version, as far as they go.
+    fn stub(&self, change: &Change, place: Place, why: String) -> (ShortString, Envelope) {
+        tracing::warn!(why, version = %change.version, "parked without its body");
+        let stub = parked::of_change(change, place, (why, 0), self.clock.now_ms());
         let queue = self.link.topology.parked().into();
         (queue, parked::encode(&stub, Vec::new()))
     }

@@ -179,10 +179,12 @@ impl Sharing {
     ) -> Result<()> {
         let mut air = self.connect().await?;
         self.share.connected(Instant::now());
-        self.share.hold(self.held.holds());
+        // What changes from here on is news, also while the greeting is on its way.
+        let mut holds = self.held.holds.subscribe();
+        let held = holds.borrow_and_update().clone();
+        self.share.hold(held);
         self.say(&air, Says::Hello).await?;
         self.backoff.reset();
-        let mut holds = self.held.holds.subscribe();
         let mut ticks = interval(BEAT_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

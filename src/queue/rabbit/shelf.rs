@@ -104,9 +104,8 @@ impl<T> Shelf<T> {
     }
 
     /// The next line that is drained, and what is acknowledged once its subscription is cancelled.
-    pub(super) fn next_leave(&mut self) -> Option<(usize, Vec<T>)> {
-        let drained = |line: &Line<T>| line.post == Post::Leaving && line.held.is_empty();
-        let index = self.lines.iter().position(drained)?;
+    pub(super) fn next_leave(&mut self, now: Instant) -> Option<(usize, Vec<T>)> {
+        let index = self.lines.iter().position(|line| line.is_drained(now))?;
         let line = self.lines.get_mut(index)?;
         line.post = if line.wanted { Post::Here } else { Post::Away };
         line.window = None;
@@ -312,7 +311,7 @@ impl<T> Shelf<T> {
             let held = line.held.get(&tag);
             held.is_some_and(|held| held.state == State::Hand)
         })?;
-        if line.is_full() {
+        if line.is_full() && line.post != Post::Leaving {
             // There is room again, and what comes next may be on its way.
             line.unsure_until = Some(now + SILENCE);
         }

@@ -72,12 +72,30 @@ pub(super) fn encode(message: &Message, size: usize) -> Envelope {
     }
 }
 
+/// Bytes of a key as JSON. All headers of a message go into one frame of the protocol, which a broker refuses
+/// together with the whole connection where it is longer than was agreed on, and a parked record has a key, too.
+const KEY_BYTES_MAX: usize = 8 << 10;
+
+/// Why a document of this key cannot be sent, in words; none for nearly all of them.
+pub(super) fn unsendable(key: &DocumentKey) -> Option<String> {
+    let bytes = key_text(key).len();
+    (bytes > KEY_BYTES_MAX).then(|| {
+        let begins: String = key.to_string().chars().take(80).collect();
+        format!(
+            "a document whose type and _id take {bytes} bytes as JSON, where a message holds {KEY_BYTES_MAX}: {begins}…"
+        )
+    })
+}
+
+fn key_text(key: &DocumentKey) -> String {
+    serde_json::to_string(key).expect("a key should be JSON: it is two texts")
+}
+
 fn encode_change(change: &Change, size: usize) -> Envelope {
     let (body, own) = body::encode(&change.key, change.fields.as_ref(), size);
     let mut headers = FieldTable::default();
-    let key = serde_json::to_string(&change.key).expect("a key should be JSON: it is two texts");
     let committed_ms = i64::try_from(change.committed_ms).unwrap_or(i64::MAX);
-    headers.insert(KEY_HEADER.into(), text(key));
+    headers.insert(KEY_HEADER.into(), text(key_text(&change.key)));
     headers.insert(VERSION_HEADER.into(), text(change.version.to_string()));
     headers.insert(SCHEMA_HEADER.into(), AMQPValue::LongLongInt(SCHEMA));
     headers.insert(

@@ -32,6 +32,7 @@ pub struct SqliteConsumer {
     ready: VecDeque<Delivery>,
     /// Deliveries since the last one of a backfill lane.
     since_backfill: u32,
+    leaves: bool,
 }
 
 struct Taken {
@@ -66,6 +67,7 @@ impl SqliteConsumer {
             taking: None,
             ready: VecDeque::new(),
             since_backfill: 0,
+            leaves: false,
         }
     }
 
@@ -135,6 +137,9 @@ impl Consumer for SqliteConsumer {
         let limit = limit.max(1);
         while self.ready.is_empty() {
             if self.taking.is_none() {
+                if self.leaves {
+                    return Ok(Vec::new());
+                }
                 // Before the look, so that what comes meanwhile is seen by the next one.
                 self.woken.borrow_and_update();
                 self.taking = Some(Box::pin(self.take(limit)));
@@ -147,7 +152,7 @@ impl Consumer for SqliteConsumer {
             let taken = taken?;
             self.since_backfill = taken.since_backfill;
             self.ready.extend(taken.rows.iter().map(delivery));
-            if self.ready.is_empty() {
+            if self.ready.is_empty() && !self.leaves {
                 let places = [self.places(Lane::Live), self.places(Lane::Backfill)].concat();
                 let due = self.queue.hands().next_due(&places);
                 wait(&mut self.woken, due).await;
@@ -155,6 +160,10 @@ impl Consumer for SqliteConsumer {
         }
         let count = limit.min(self.ready.len());
         Ok(self.ready.drain(..count).collect())
+    }
+
+    fn leave(&mut self) {
+        self.leaves = true;
     }
 
     async fn settle(&mut self, tags: Vec<Tag>) -> Result<()> {

@@ -22,6 +22,7 @@ pub struct ConsumerModel {
     id: u64,
     generation: u32,
     partitions: Vec<u32>,
+    leaves: bool,
 }
 
 impl ConsumerModel {
@@ -35,6 +36,7 @@ impl ConsumerModel {
             id,
             generation,
             partitions,
+            leaves: false,
         }
     }
 
@@ -124,7 +126,8 @@ impl Consumer for ConsumerModel {
         loop {
             let queue = self.queue.clone();
             let changed = queue.shared.changed.notified();
-            if queue.generation() != self.generation {
+            // Nothing is fetched before it is handed out.
+            if self.leaves || queue.generation() != self.generation {
                 return Ok(Vec::new());
             }
             let deliveries = self.take(limit);
@@ -146,6 +149,10 @@ impl Consumer for ConsumerModel {
                 () = tokio::time::sleep_until(later) => {}
             }
         }
+    }
+
+    fn leave(&mut self) {
+        self.leaves = true;
     }
 
     async fn settle(&mut self, tags: Vec<Tag>) -> Result<()> {

@@ -39,6 +39,9 @@ enum Meaning {
 /// Two first writers of one `_id` at a time: one of them is told so.
 pub(super) const DUPLICATE_KEY: i32 = 11000;
 
+/// A document that the collection's validator refuses.
+const DOCUMENT_REFUSED: i32 = 121;
+
 /// The label by which servers say that no stream can go on from here.
 const NOT_RESUMABLE: &str = "NonResumableChangeStreamError";
 
@@ -103,13 +106,29 @@ pub(super) fn fault(service: &str, action: &'static str) -> impl FnOnce(DriverEr
             Meaning::HistoryLost => Error::HistoryLost {
                 why: error.kind.to_string(),
             },
-            other => {
-                let (why, fix) = reason(other);
-                let said = error.kind.to_string();
-                refused(service, &format!("{why} ({said})"), fix)
-            }
+            other => lasting(service, other, &error.kind.to_string()),
         }
     }
+}
+
+/// What one document's error is for us, which a server says within a reply that is otherwise good.
+pub(super) fn unwritten(service: &str, action: &'static str, code: i32, said: &str) -> Error {
+    match meaning(code, |_| false) {
+        Meaning::Lasting if code == DOCUMENT_REFUSED => refused(
+            service,
+            &format!("a document does not pass the rules of its collection ({said})"),
+            "change the collection's validator, or leave that document out",
+        ),
+        Meaning::Passing | Meaning::HistoryLost => {
+            Error::unavailable(service.to_owned(), action)(said.to_owned())
+        }
+        other => lasting(service, other, said),
+    }
+}
+
+fn lasting(service: &str, meaning: Meaning, said: &str) -> Error {
+    let (why, fix) = reason(meaning);
+    refused(service, &format!("{why} ({said})"), fix)
 }
 
 /// A service that will not serve us as it is.
@@ -258,6 +277,15 @@ mod tests {
             }
         }
         assert!(reason(Meaning::Lasting).1.contains("source.url"));
+    }
+
+    #[test]
+    fn a_document_that_was_not_written_is_judged_by_the_same_table() {
+        let told = |code| unwritten("MongoDB", "save documents", code, "said").to_string();
+        assert!(told(DOCUMENT_REFUSED).contains("validator"));
+        assert!(told(13).contains("grant"));
+        let error = unwritten("MongoDB", "save documents", 64, "said");
+        assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
     }
 
     #[test]

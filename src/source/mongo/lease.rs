@@ -82,11 +82,16 @@ impl Lease {
         }
     }
 
-    /// Lets the next one take over at once. A lease that was taken over already is no error.
+    /// Lets the next one take over at once. A lease that was taken over already is no error, nor is a server that
+    /// is away: then it ends by itself.
     pub async fn release(self) -> Result<()> {
         let free = doc! { "owner": Bson::Null, "expires": NEVER };
         match self.write(free).await {
             Err(Error::Fenced { .. }) => Ok(()),
+            Err(error) if matches!(error.recovery(), Recovery::Retry(_)) => {
+                tracing::warn!(error = %error.chain(), "the lease is not given back, and will expire");
+                Ok(())
+            }
             other => other,
         }
     }

@@ -19,6 +19,9 @@ use crate::{Error, Result};
 /// The collection of requests.
 pub(super) const REQUESTS: &str = "requests";
 
+/// An answer is kept for so long for somebody to read it.
+const ANSWERED_SECONDS: i64 = 24 * 60 * 60;
+
 /// Requests taken at a time.
 const TAKEN_MAX: i64 = 100;
 
@@ -41,6 +44,10 @@ impl MongoSource {
     pub async fn ask(&self, what: &Resync) -> Result<u64> {
         let server = &self.server;
         let (requests, id) = (server.state(REQUESTS), ObjectId::new());
+        // Who asked for these went before the answer came.
+        let old = doc! { "_id": { "$lt": made_before(id) }, "done": { "$exists": true } };
+        let removed = requests.delete_many(old).await;
+        removed.map_err(fault(&server.service, "remove old requests"))?;
         let mut request = doc! { "_id": id, "database": server.state_id() };
         match what {
             Resync::Kind(kind) => request.insert("kind", kind),
@@ -90,7 +97,7 @@ impl MongoSource {
 }
 
 impl Lease {
-    /// The oldest requests that are not done. One that cannot be read is answered with 0.
+    /// The oldest requests that are not done. One that cannot be read is refused.
     pub async fn take_requests(&self) -> Result<Vec<Asked>> {
         let server = &self.server;
         let open = doc! { "database": server.state_id(), "done": { "$exists": false } };
@@ -112,7 +119,12 @@ impl Lease {
             };
             match what(&request) {
                 Some(what) => asked.push(Asked { id, what }),
-                None => self.answer_with(id, doc! { "done": 0_i64 }).await?,
+                None => {
+                    let why =
+                        "it does not know what is asked; another version of lockstep asked it";
+                    self.answer_with(id, doc! { "done": 0_i64, "failed": why })
+                        .await?;
+                }
             }
         }
         Ok(asked)
@@ -137,6 +149,13 @@ impl Lease {
         answered.map_err(fault(&self.server.service, "answer a request"))?;
         Ok(())
     }
+}
+
+/// The least id of a request that is at most a day older than this one.
+fn made_before(id: ObjectId) -> ObjectId {
+    let seconds = id.timestamp().timestamp_millis() / 1_000 - ANSWERED_SECONDS;
+    let seconds = u32::try_from(seconds).unwrap_or_default();
+    ObjectId::from_parts(seconds, [0; 5], [0; 3])
 }
 
 fn written(keys: &[DocumentKey]) -> Vec<BsonDocument> {

@@ -113,11 +113,12 @@ impl MongoSource {
         }
     }
 
-    /// The position just before this moment, RFC 3339.
+    /// The position just before this moment, RFC 3339, which is before the saved one: going forward would
+    /// leave out what is between.
     ///
     /// # Errors
     /// [`Error::Config`] for what is no such time.
-    pub fn position_at(moment: &str) -> Result<Position> {
+    pub fn position_before(saved: &Position, moment: &str) -> Result<Position> {
         let bad = |why: String| Error::Config {
             setting: "--to".to_owned(),
             why,
@@ -131,6 +132,13 @@ impl MongoSource {
             seconds: seconds.saturating_sub(1),
             increment: u32::MAX,
         };
+        // Of another source's position no time is known; capture says so when it starts.
+        let is_ahead = |place: Place| place.time() < before;
+        if Place::read(saved).is_ok_and(is_ahead) {
+            let why = "it is after the saved position, and what is between would be left out; \
+                `lockstep position show` says where that is";
+            return Err(bad(why.to_owned()));
+        }
         Ok(Place::after_time(before).position())
     }
 
@@ -166,14 +174,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_is_the_place_before_its_second() {
-        let position = MongoSource::position_at("1970-01-02T00:00:00Z").unwrap();
-        let time = Place::read(&position).unwrap().time();
-        assert_eq!((time.seconds, time.increment), (86_399, u32::MAX));
-        let error = MongoSource::position_at("yesterday").unwrap_err();
-        assert!(
-            error.to_string().contains("2026-01-31T12:00:00Z"),
-            "{error}"
-        );
+    fn a_moment_is_the_place_before_its_second_and_never_ahead_of_the_saved_one() {
+        let at = |seconds, increment| Place::after_time(Time { seconds, increment }).position();
+        let back = |saved: &Position, to| MongoSource::position_before(saved, to);
+        let midnight = "1970-01-02T00:00:00Z";
+        for saved in [at(86_400, 1), at(86_399, u32::MAX), at(90_000, 0)] {
+            assert_eq!(back(&saved, midnight).unwrap(), at(86_399, u32::MAX));
+        }
+        let ahead = back(&at(86_399, 5), midnight).unwrap_err().to_string();
+        assert!(ahead.contains("after the saved position"), "{ahead}");
+        let error = back(&at(1, 0), "yesterday").unwrap_err().to_string();
+        assert!(error.contains("2026-01-31T12:00:00Z"), "{error}");
     }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use bson::{Bson, Document as BsonDocument, doc};
 
 use super::connect::Server;
-use super::fault::{DUPLICATE_KEY, fault};
+use super::fault::{DUPLICATE_KEY, fault, unwritten};
 use super::json;
 use crate::change::DocumentKey;
 use crate::document::Document;
@@ -77,14 +77,15 @@ impl Server {
             match first_error(&reply) {
                 None => return Ok(()),
                 Some((DUPLICATE_KEY, at, _)) => drop(updates.drain(..at.min(updates.len()))),
-                Some((.., said)) => return Err(self.unsaved(said)),
+                Some((code, _, said)) => {
+                    return Err(unwritten(&self.service, "save documents", code, &said));
+                }
             }
         }
-        Err(self.unsaved(format!("others keep writing the same ids of {kind}")))
-    }
-
-    fn unsaved(&self, said: String) -> Error {
-        Error::unavailable(self.service.clone(), "save documents")(said)
+        let why = format!("others keep writing the same ids of {kind}");
+        Err(Error::unavailable(self.service.clone(), "save documents")(
+            why,
+        ))
     }
 
     /// Deletes the documents; how many were there.

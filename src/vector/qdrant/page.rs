@@ -7,7 +7,7 @@ use super::guard::{KEY_ID, KIND, range};
 use super::name::Family;
 use super::order::{self, FIELDS, Region};
 use super::payload::Reader;
-use super::read::{count, payloads, scroll};
+use super::read::{count, parts, scroll};
 use crate::change::DocumentKey;
 use crate::vector::Manifest;
 use crate::{Error, Result};
@@ -105,7 +105,7 @@ impl QdrantStore {
 
     /// Every id of a region whose words are all shared.
     async fn ids_in(&self, name: &str, region: &Region) -> Result<Vec<String>> {
-        let found = payloads(&self.server.link, name, filter(region)).await?;
+        let found = parts(&self.server.link, name, filter(region), key_only()).await?;
         found
             .into_iter()
             .map(|payload| id(Reader(payload)))
@@ -123,7 +123,7 @@ impl QdrantStore {
         let request = ScrollPoints {
             filter: Some(filter(region)),
             limit: Some(count(limit)),
-            with_payload: Some(WithPayloadSelector::from(vec![KIND, KEY_ID])),
+            with_payload: Some(key_only()),
             order_by: Some(OrderBy::from(field)),
             ..scroll(&self.server.link, name)
         };
@@ -133,6 +133,11 @@ impl QdrantStore {
             .map(|point| id(Reader(point.payload)))
             .collect()
     }
+}
+
+/// Without the texts, which a manifest has whole.
+fn key_only() -> WithPayloadSelector {
+    WithPayloadSelector::from(vec![KIND, KEY_ID])
 }
 
 fn id(mut payload: Reader) -> Result<String> {

@@ -29,6 +29,16 @@ const IDS_MAX: usize = 256;
 
 /// The payloads of everything that meets the filter.
 pub(super) async fn payloads(link: &Link, name: &str, filter: Filter) -> Result<Vec<Payload>> {
+    parts(link, name, filter, everything()).await
+}
+
+/// The same, as far as they are wanted.
+pub(super) async fn parts(
+    link: &Link,
+    name: &str,
+    filter: Filter,
+    wanted: WithPayloadSelector,
+) -> Result<Vec<Payload>> {
     let mut found = Vec::new();
     let mut offset = None;
     loop {
@@ -36,6 +46,7 @@ pub(super) async fn payloads(link: &Link, name: &str, filter: Filter) -> Result<
             filter: Some(filter.clone()),
             offset,
             limit: Some(PAGE),
+            with_payload: Some(wanted.clone()),
             ..scroll(link, name)
         };
         let page = link.client.scroll(request).await;

@@ -128,3 +128,33 @@ pub(crate) async fn two_consumers_of_a_partition_get_each_message_once<S: Subjec
     all.sort_unstable();
     assert_eq!(all, (0..40).collect::<Vec<_>>());
 }
+
+pub(crate) async fn who_leaves_gets_what_was_fetched_and_then_nothing<S: Subject>() {
+    let subject = S::open().await;
+    publish(&subject, LIVE, 0..20).await;
+    let mut first = consumer(&subject).await;
+    let mut all = Vec::new();
+    let got = receive(&mut first, 4).await;
+    all.extend(numbers(&got));
+    first.settle(tags(&got)).await.unwrap();
+    first.leave();
+    loop {
+        let got = first.receive(4).await.unwrap();
+        if got.is_empty() {
+            break;
+        }
+        all.extend(numbers(&got));
+        first.settle(tags(&got)).await.unwrap();
+    }
+    publish(&subject, LIVE, 20..24).await;
+    assert!(first.receive(4).await.unwrap().is_empty());
+    drop(first);
+    let mut second = consumer(&subject).await;
+    while all.len() < 24 {
+        let got = receive(&mut second, 1).await;
+        assert!(got.iter().all(|one| one.attempt == 1));
+        all.extend(numbers(&got));
+        second.settle(tags(&got)).await.unwrap();
+    }
+    assert_eq!(all, (0..24).collect::<Vec<_>>());
+}

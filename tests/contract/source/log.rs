@@ -158,6 +158,7 @@ pub(crate) async fn the_checkpoint_is_the_last_one_saved<S: Subject>() {
         position,
         snapshot: SnapshotPlan::all(["articles".to_owned()], Version::NONE),
         kinds: ["articles".to_owned()].into(),
+        watched: None,
         resets: 2,
     };
     let save = |checkpoint: &Checkpoint| Checkpoints::save(subject.source(), checkpoint.clone());

@@ -6,7 +6,9 @@ mod ids;
 mod lease;
 mod refused;
 mod stream;
+mod widened;
 
+use std::collections::BTreeSet;
 use std::future::Future;
 
 use lockstep::Result;
@@ -67,6 +69,10 @@ impl Source for Leased {
 
     fn kinds(&self) -> impl Future<Output = Result<Vec<String>>> + Send {
         self.source.kinds()
+    }
+
+    fn watched(&self) -> Option<BTreeSet<String>> {
+        self.source.watched()
     }
 
     fn watch(&self, from: Option<Position>) -> impl Future<Output = Result<MongoWatch>> + Send {

@@ -43,6 +43,7 @@ impl Subject for Embedded {
             position: watch.here().0,
             snapshot: lockstep::capture::SnapshotPlan::default(),
             kinds: std::collections::BTreeSet::new(),
+            watched: None,
             resets: 0,
         };
         Checkpoints::save(&self.source, checkpoint).await.unwrap();

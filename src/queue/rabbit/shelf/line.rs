@@ -136,12 +136,19 @@ impl<T> Line<T> {
 
     /// The broker sends no more until something is acknowledged.
     pub(super) fn is_full(&self) -> bool {
-        let sent = self
-            .held
-            .values()
+        let unacknowledged = self.held.values().chain(&self.done);
+        let sent = unacknowledged
             .filter(|held| held.epoch == self.epoch)
             .count();
         self.window.is_some_and(|window| sent >= window as usize)
+    }
+
+    /// It is being left, and nothing of it is here or may be on its way: what comes behind a cancellation is given back by the
+    /// broker itself, and counts as an attempt of somebody.
+    pub(super) fn is_drained(&self, now: Instant) -> bool {
+        let is_silent = || self.unsure_until.is_none_or(|until| until <= now);
+        let is_quiet = || self.window.is_none() || self.is_full() || is_silent();
+        self.post == Post::Leaving && self.held.is_empty() && is_quiet()
     }
 
     /// Full of what the caller keeps in hand or gave back, so that nothing could come any more.

@@ -183,14 +183,14 @@ async fn a_line_that_is_given_up_hands_out_what_it_has_and_acknowledges_when_all
     let mut shelf = filled(&[1, 2], now);
     assert_eq!(shelf.choose(1, now), [1]);
     shelf.want(&BTreeSet::new());
-    assert_eq!(shelf.next_leave(), None, "something is in hand");
+    assert_eq!(shelf.next_leave(now), None, "something is in hand");
     assert_eq!(shelf.remove(1, now).unwrap().2, None, "it is kept");
-    assert_eq!(shelf.next_leave(), None, "something was fetched");
+    assert_eq!(shelf.next_leave(now), None, "something was fetched");
     assert_eq!(shelf.next_subscription(4, now), None);
     assert_eq!(shelf.choose(4, now), [2]);
     shelf.remove(2, now).unwrap();
     assert_eq!(shelf.holds(), BTreeSet::from([0]));
-    assert_eq!(shelf.next_leave(), Some((LIVE, vec![(), ()])));
+    assert_eq!(shelf.next_leave(now), Some((LIVE, vec![(), ()])));
     assert_eq!(shelf.holds(), BTreeSet::from([0]), "more may be on its way");
     shelf.ended(LIVE);
     assert_eq!(shelf.holds(), BTreeSet::new());
@@ -212,7 +212,10 @@ async fn what_comes_while_a_subscription_is_cancelled_is_handed_out_and_still_he
     let now = Instant::now();
     let mut shelf = filled(&[], now);
     shelf.want(&BTreeSet::new());
-    assert_eq!(shelf.next_leave(), Some((LIVE, Vec::new())));
+    assert_eq!(shelf.next_leave(now), None, "its window has room");
+    let silent = now + SILENCE;
+    assert_eq!(shelf.next_due(now), Some(silent));
+    assert_eq!(shelf.next_leave(silent), Some((LIVE, Vec::new())));
     arrive(&mut shelf, LIVE, 1, (1, false));
     shelf.ended(LIVE);
     assert_eq!(shelf.holds(), BTreeSet::from([0]));
@@ -234,7 +237,7 @@ async fn a_line_that_is_wanted_again_is_left_before_it_is_taken() {
     assert_eq!(shelf.next_subscription(4, now), None);
     assert_eq!(shelf.choose(4, now), [1]);
     shelf.remove(1, now).unwrap();
-    assert_eq!(shelf.next_leave(), Some((LIVE, vec![()])));
+    assert_eq!(shelf.next_leave(now), Some((LIVE, vec![()])));
     assert!(shelf.next_subscription(4, now).is_some());
 }
 

@@ -6,6 +6,8 @@ use lockstep::Error;
 use lockstep::capture::{Resync, SnapshotPlan};
 use lockstep::change::{DocumentKey, Position};
 use lockstep::source::{Checkpoint, Checkpoints as _};
+use mongodb::bson::oid::ObjectId;
+use mongodb::bson::{Document, doc};
 
 use crate::support::mongo::Home;
 
@@ -15,6 +17,7 @@ fn checkpoint(epoch: u32) -> Checkpoint {
         position: Position(vec![1]),
         snapshot: SnapshotPlan::default(),
         kinds: ["$articles".to_owned()].into(),
+        watched: None,
         resets: 0,
     }
 }
@@ -90,6 +93,12 @@ async fn a_request_is_answered_by_the_active_capture() {
     let home = Home::new();
     let (asker, active) = (home.open().await, home.open().await);
     let lease = active.acquire("active").await.unwrap();
+    // An answer that nobody came back for.
+    let database = home.database().await;
+    let state = database.client().database(&home.settings.state_database);
+    let requests = state.collection::<Document>("requests");
+    let old = doc! { "_id": ObjectId::from_parts(1, [0; 5], [0; 3]), "done": 1_i64 };
+    requests.insert_one(old).await.unwrap();
     let keys = Resync::Keys(vec![DocumentKey::text("articles", "$a")]);
     let kind = Resync::Kind("articles".to_owned());
     let answered = async {
@@ -109,6 +118,7 @@ async fn a_request_is_answered_by_the_active_capture() {
     let (seen, counts) = tokio::join!(answered, asking);
     assert_eq!((seen, counts), (vec![keys.clone(), kind.clone()], (7, 8)));
     assert!(lease.take_requests().await.unwrap().is_empty());
+    assert_eq!(requests.count_documents(doc! {}).await.unwrap(), 0);
 }
 
 #[tokio::test]

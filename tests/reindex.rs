@@ -234,6 +234,10 @@ async fn edits_searches_and_kills_under_a_reindex_lose_nothing() {
         "{done:?}"
     );
     found_or_gone(&client, &pages).await;
+    // The old one is removed when nobody asks it any more, which is after the answer.
+    while editions_on_disk(data.path()).len() > 1 {
+        found_or_gone(&client, &pages).await;
+    }
     up.kill();
 
     let verified = run_with(data.path(), &["verify", "--vectors"], &other_setting());

@@ -64,6 +64,7 @@ impl Backlog {
                 position,
                 snapshot: SnapshotPlan::all([], lockstep::change::Version::floor(1, start)),
                 kinds: [kind.to_owned()].into(),
+                watched: source.watched(),
                 resets: 0,
             },
             start,

@@ -70,13 +70,12 @@ async fn widened<S: Source, C: Checkpoints, Q: Queue>(
     if saved.watched == watched {
         return Ok(saved);
     }
-    let wanted = match &watched {
-        Some(watched) => watched.clone(),
-        None => {
-            // Those that are gone are found by what was sent of them.
-            let sent = saved.kinds.iter().cloned();
-            sent.chain(ports.source.kinds().await?).collect()
-        }
+    let wanted = if let Some(watched) = &watched {
+        watched.clone()
+    } else {
+        // Those that are gone are found by what was sent of them.
+        let sent = saved.kinds.iter().cloned();
+        sent.chain(ports.source.kinds().await?).collect()
     };
     let floor = Version::floor(saved.epoch, here);
     for kind in unwatched(saved.watched.as_ref(), wanted) {

@@ -222,10 +222,8 @@ mod tests {
         let about = DocumentKey::text("posts", "a comment");
         let both = own.iter().cloned().chain([about.clone()]).collect();
         assert_eq!(meant(link, both).unwrap(), Vec::from_iter(own));
-        assert_eq!(
-            meant(link, [about.clone()].into()).unwrap(),
-            [about.clone()]
-        );
+        let alone = meant(link, [about.clone()].into()).unwrap();
+        assert!(alone.iter().eq([&about]));
         // Where it is neither, nobody knows which.
         let other = DocumentKey::text("posts", "another comment");
         let error = meant(link, [about, other].into()).unwrap_err().to_string();

@@ -32,7 +32,7 @@ use crate::{Error, Recovery, Result};
 pub(super) use super::patience::patiently;
 
 /// Producers that were heard for so long are heard again at once.
-const QUIET: Duration = Duration::from_secs(60);
+const QUIET: Duration = Duration::from_mins(1);
 
 /// Between two looks for requests and for a pause.
 const LOOK: Duration = Duration::from_secs(1);

@@ -117,15 +117,13 @@ impl Lease {
             let Ok(id) = request.get_object_id("_id") else {
                 continue;
             };
-            match what(&request) {
-                Some(what) => asked.push(Asked { id, what }),
-                None => {
-                    let why =
-                        "it does not know what is asked; another version of lockstep asked it";
-                    self.answer_with(id, doc! { "done": 0_i64, "failed": why })
-                        .await?;
-                }
+            if let Some(what) = what(&request) {
+                asked.push(Asked { id, what });
+                continue;
             }
+            let why = "it does not know what is asked; another version of lockstep asked it";
+            let failed = doc! { "done": 0_i64, "failed": why };
+            self.answer_with(id, failed).await?;
         }
         Ok(asked)
     }

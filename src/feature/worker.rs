@@ -118,7 +118,7 @@ enum Ended {
     Generation,
 }
 
-/// Works until `shutdown` is ready; what was fetched then is finished first, as far as [`LEAVE`] allows. `share` says which of so many
+/// Works until `shutdown` is ready; what was fetched then is finished first, for ten seconds at most. `share` says which of so many
 /// partitions are ours; it is asked anew for every generation of queues.
 ///
 /// # Errors

@@ -99,7 +99,7 @@ impl Broker {
         let refused =
             protocol_error(&error) == Some(AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED));
         // The same code says that somebody else consumes the queue alone, which passes.
-        if refused && !error.to_string().contains("exclusive") {
+        if refused && !error.to_string().contains("in exclusive use") {
             let user = &self.uri.authority.userinfo.username;
             let fix = format!("give the user {user} configure, write and read on our queues");
             return self.refused(error.to_string(), fix);

@@ -73,7 +73,8 @@ pub(crate) async fn measure(places: &Places) -> Result<Value> {
     let book = book::read(&places.book).await?;
     let documents: Vec<Document> = book.into_iter().step_by(STEP).collect();
     let mut fp32 = Way::open(places, Precision::Fp32)?;
-    let mut int8 = Way::open(places, Precision::Int8)?;
+    // Not every processor has products of 8 bits; the figures are none then.
+    let mut int8 = Way::open(places, Precision::Int8).ok();
     let texts = backlog::texts(&documents, fp32.embedder.as_ref())?;
     let mut python = match &places.python {
         Some(python) => Some(Python::start(python, &places.model)?),
@@ -85,12 +86,14 @@ pub(crate) async fn measure(places: &Places) -> Result<Value> {
         if let Some(python) = &mut python {
             theirs.push(python.seconds(&texts)?);
         }
-        int8.round(&documents, &texts).await?;
+        if let Some(int8) = &mut int8 {
+            int8.round(&documents, &texts).await?;
+        }
     }
     let chunks = texts.len();
     Ok(json!({
         "documents": documents.len(), "chunks": chunks, "rounds": ROUNDS,
-        "fp32": fp32.report(chunks, &theirs), "int8": int8.report(chunks, &theirs),
+        "fp32": fp32.report(chunks, &theirs), "int8": int8.map(|int8| int8.report(chunks, &theirs)),
         "documents_per_second": two(documents.len() as f64 / median(&fp32.seconds.worker)),
         "sentence_transformers_chunks_per_second":
             (!theirs.is_empty()).then(|| two(chunks as f64 / median(&theirs))),

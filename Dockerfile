@@ -1,6 +1,7 @@
 # syntax=docker/dockerfile:1
 # One small image for every role: `up`, `capture`, `feature`, `serve`. Built in a first stage, run by
-# nobody in particular in a second. docs/deployment.md says what was tried of it.
+# nobody in particular in a second. `--target crawler` is the same with a Chromium, for whoever crawls pages that are
+# built by scripts. docs/deployment.md says what was tried of it.
 
 FROM rust:1.95-bookworm AS build
 RUN apt-get update \
@@ -15,7 +16,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
     cargo build --locked --release && cp target/release/lockstep /lockstep
 
-FROM debian:bookworm-slim
+FROM debian:bookworm-slim AS lockstep
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
@@ -36,3 +37,17 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["lockstep"]
 CMD ["up"]
+
+FROM lockstep AS crawler
+USER 0
+# One font is enough: letters are read, not seen. Without chromium-sandbox: its helper is of use to nobody who may
+# gain no privileges, and the sandbox is one of user namespaces.
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends chromium fonts-liberation \
+    && rm -rf /var/lib/apt/lists/*
+# The user has no home; the browser puts caches there.
+ENV HOME=/tmp
+USER 10001
+
+# What is built where no target is named: the small one.
+FROM lockstep

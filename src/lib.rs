@@ -50,3 +50,4 @@ pub mod vector;
 pub mod verify;
 
 pub use error::{Error, Recovery, Result};
+pub use serve::Client;

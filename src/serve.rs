@@ -42,6 +42,8 @@ use crate::command::Library;
 use crate::shutdown::Shutdown;
 use crate::token::{Tokens, digest};
 
+pub use api::documents::{Chunk, Document};
+pub use api::status::{Index, Reindex, Status};
 pub use client::{Client, Exporting};
 pub use figures::tell;
 use guard::Access;
@@ -138,7 +140,10 @@ fn router<L: Library>(shared: &Arc<Shared<L>>, readiness: Arc<Readiness>) -> Rou
         )
         .route("/v1/authors", get(api::authors::authors::<L>))
         .route("/v1/crawl", post(api::crawl::order::<L>))
-        .route("/v1/crawl/{job}", get(api::crawl::job::<L>))
+        .route(
+            "/v1/crawl/{job}",
+            get(api::crawl::job::<L>).delete(api::crawl::cancel::<L>),
+        )
         .route("/v1/status", get(api::status::status::<L>))
         .route("/v1/parked", get(api::parked::parked::<L>))
         .route_layer(from_fn_with_state(state(), guard::timed::<L>));

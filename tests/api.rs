@@ -1,8 +1,10 @@
 //! The HTTP API over loopback: every route, every refusal, and what a stop does.
 
+mod blank;
 mod crawling;
 mod exporting;
 mod limits;
+mod retrieving;
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -261,6 +263,11 @@ async fn nobody_is_let_in_without_a_token_and_a_revoked_one_is_none() {
     for path in ["/v1/search", "/v1/crawl", SEED] {
         stranger.post(path, &json!({})).await.problem(401);
     }
+    let job = "/v1/crawl/00000000-0000-4000-8000-000000000000";
+    let cancel = |caller: &Caller| send(caller.request(Method::DELETE, job));
+    cancel(&stranger).await.problem(401);
+    cancel(&forged).await.problem(401);
+    cancel(&friend).await.problem(404);
     // A token opens the API; commands on the folder are its owner's.
     let status = |caller: &Caller| send(caller.request(Method::POST, "/internal/status"));
     assert_eq!(status(&friend).await.status, 401);

@@ -1,32 +1,49 @@
-//! Asks the running process.
+//! Asks a process that answers over HTTP: the one that has a data folder, or one elsewhere.
+//!
+//! ```text
+//! find(folder) ──> own token ──┬─ /internal/…  every command, as the command line has it
+//! at(address, token) ──────────┴─ /v1/…        search, documents, authors, status, exports
+//! ```
+
+mod answer;
+mod export;
+mod retrieval;
 
 use std::path::Path;
 use std::time::Duration;
 
-use reqwest::header;
-use serde::Deserialize;
-use url::Url;
+use reqwest::{StatusCode, header};
+use url::{Host, Url};
 
 use crate::command::{Handler, Reporter, Request, Response};
-use crate::export::{Selection, Summary};
 use crate::folder::Endpoint;
-use crate::moment::rfc3339;
 use crate::{Error, Result};
 
-use super::api::export::Last;
 use super::health::GREETING;
 use super::wire::{Line, NDJSON};
+use answer::Peer;
+
+pub use export::Exporting;
 
 /// How long a process may take to say that it is there; it does nothing else for that answer.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a process elsewhere may take to be reached.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long it may say nothing in the middle of an answer: an export looks at many documents that are not wanted.
+const SILENCE_TIMEOUT: Duration = Duration::from_mins(11);
 /// Longest line of an answer: a list of hits with their texts.
 const LINE_BYTES_MAX: usize = 256 << 20;
 
-/// Talks to the process that has a data folder.
+/// Talks to the process that has a data folder, or to one elsewhere.
+///
+/// What the HTTP API gives is the same from both. Commands, which [`Handler`] has, are answered only to who was found
+/// by the folder.
 #[derive(Debug)]
 pub struct Client {
     http: reqwest::Client,
     endpoint: Endpoint,
+    /// Whom errors name.
+    peer: Peer,
 }
 
 impl Client {
@@ -42,13 +59,55 @@ impl Client {
         Ok(client.answers().await.then_some(client))
     }
 
+    /// A process elsewhere, `lockstep up` or `lockstep serve`, at its address, as `https://search.example.org`, with a
+    /// token that `lockstep token create` made there. Nothing is asked yet.
+    ///
+    /// Redirects are not followed: what is shown here is for nobody else. Over plain http, whoever is on the way can
+    /// read it.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for what can be no address, and for what can be no token.
+    pub fn at(address: &str, token: &str) -> Result<Self> {
+        let url = parsed(address)?;
+        let token = token.trim();
+        if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Error::Config {
+                setting: "the token".to_owned(),
+                why: "it is none: give one that `lockstep token create` has shown".to_owned(),
+            });
+        }
+        let mut http = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(SILENCE_TIMEOUT);
+        if is_loopback(&url) {
+            http = http.no_proxy();
+        }
+        let address = url.as_str().trim_end_matches('/').to_owned();
+        Self::over(
+            http,
+            Peer::elsewhere(&address),
+            Endpoint {
+                token: token.to_owned(),
+                address,
+            },
+        )
+    }
+
     /// A client of this endpoint; nothing is asked yet.
     pub(super) fn new(endpoint: Endpoint) -> Result<Self> {
         // A proxy of the environment has no business with loopback, and would see the token.
         let http = reqwest::Client::builder().no_proxy();
+        Self::over(http, Peer::running(), endpoint)
+    }
+
+    fn over(http: reqwest::ClientBuilder, peer: Peer, endpoint: Endpoint) -> Result<Self> {
         let http = http.redirect(reqwest::redirect::Policy::none()).build();
         let http = http.map_err(Error::unavailable("the HTTP client", "start"))?;
-        Ok(Self { http, endpoint })
+        Ok(Self {
+            http,
+            endpoint,
+            peer,
+        })
     }
 
     async fn answers(&self) -> bool {
@@ -66,123 +125,6 @@ impl Client {
     }
 }
 
-impl Client {
-    /// Exports through the running process: hands each line on, with its end, and gives the manifest.
-    ///
-    /// Cancel safe: nothing is changed.
-    ///
-    /// # Errors
-    /// What the process refuses, that it stopped before the end, or what `take` says.
-    pub async fn export(
-        &self,
-        selection: &Selection,
-        take: &mut (dyn FnMut(&[u8]) -> Result<()> + Send),
-    ) -> Result<Summary> {
-        let mut export = self.exporting(selection).await?;
-        while let Some(lines) = export.next().await? {
-            take(&lines)?;
-        }
-        export.summary()
-    }
-
-    /// Begins an export through the running process; dropped, it is given up.
-    ///
-    /// # Errors
-    /// What the process refuses.
-    pub async fn exporting(&self, selection: &Selection) -> Result<Exporting> {
-        let answer = self
-            .http
-            .get(self.export_link(selection)?)
-            .bearer_auth(&self.endpoint.token)
-            .send()
-            .await
-            .map_err(lost)?;
-        if !answer.status().is_success() {
-            let text = answer.text().await.map_err(lost)?;
-            let problem: Refused = serde_json::from_str(&text).unwrap_or(Refused { detail: text });
-            return Err(Error::Remote {
-                message: problem.detail,
-            });
-        }
-        Ok(Exporting {
-            answer,
-            kept: Vec::new(),
-            whole: 0,
-        })
-    }
-
-    fn export_link(&self, selection: &Selection) -> Result<Url> {
-        let link = format!("{}/v1/export", self.endpoint.address);
-        let mut link = Url::parse(&link)
-            .map_err(|error| Error::malformed("endpoint.json", error.to_string()))?;
-        let mut pairs = link.query_pairs_mut();
-        pairs.append_pair("what", selection.what.name());
-        pairs.append_pair("manifest", "true");
-        for kind in &selection.types {
-            pairs.append_pair("type", kind);
-        }
-        if let Some(author) = &selection.author {
-            pairs.append_pair("author", author);
-        }
-        if let Some(since) = selection.since_ms {
-            pairs.append_pair("since", &rfc3339(since));
-        }
-        drop(pairs);
-        Ok(link)
-    }
-}
-
-/// An export that comes from the running process.
-#[derive(Debug)]
-pub struct Exporting {
-    answer: reqwest::Response,
-    /// The last whole line, which may be the manifest, and what has come of the next.
-    kept: Vec<u8>,
-    /// Bytes of that line.
-    whole: usize,
-}
-
-impl Exporting {
-    /// The next whole lines; none at the end.
-    ///
-    /// # Errors
-    /// That the process does not answer any more.
-    pub async fn next(&mut self) -> Result<Option<Vec<u8>>> {
-        while let Some(chunk) = self.answer.chunk().await.map_err(lost)? {
-            let before = self.kept.len();
-            self.kept.extend_from_slice(&chunk);
-            let mut ends = (0..chunk.len()).rev().filter(|at| chunk[*at] == b'\n');
-            let Some(end) = ends.next() else { continue };
-            let start = ends.next().map_or(self.whole, |at| before + at + 1);
-            self.whole = before + end + 1 - start;
-            if start > 0 {
-                let last = self.kept.split_off(start);
-                return Ok(Some(std::mem::replace(&mut self.kept, last)));
-            }
-        }
-        Ok(None)
-    }
-
-    /// The manifest, which is the last line.
-    ///
-    /// # Errors
-    /// [`Error::Stopped`] where the export was broken off.
-    pub fn summary(self) -> Result<Summary> {
-        match serde_json::from_slice(&self.kept) {
-            Ok(Last { manifest }) if self.whole == self.kept.len() => Ok(manifest),
-            _ => Err(Error::Stopped {
-                part: "the running process",
-            }),
-        }
-    }
-}
-
-/// What a problem says.
-#[derive(Deserialize)]
-struct Refused {
-    detail: String,
-}
-
 impl Handler for Client {
     async fn handle(&self, request: Request, report: Reporter) -> Result<Response> {
         let (command, arguments) = split(&request)?;
@@ -194,9 +136,12 @@ impl Handler for Client {
             .json(&arguments)
             .send()
             .await
-            .map_err(lost)?;
+            .map_err(|error| self.peer.lost(error))?;
+        if answer.status() == StatusCode::UNAUTHORIZED {
+            return Err(self.peer.no_commands());
+        }
         let mut waiting = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(lost)? {
+        while let Some(chunk) = (answer.chunk().await).map_err(|error| self.peer.lost(error))? {
             waiting.extend_from_slice(&chunk);
             while let Some(end) = waiting.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = waiting.drain(..=end).collect();
@@ -226,8 +171,35 @@ impl Handler for Client {
     }
 }
 
-fn lost(error: reqwest::Error) -> Error {
-    Error::unavailable("the running process", "answer")(error)
+/// The address of a process; what stands behind it in a path is a proxy's.
+fn parsed(address: &str) -> Result<Url> {
+    let bad = |why: &str| Error::Config {
+        setting: "the address".to_owned(),
+        why: format!("{why}: write it as https://search.example.org or http://127.0.0.1:7411"),
+    };
+    let url = Url::parse(address.trim()).map_err(|error| bad(&error.to_string()))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(bad("it is none of http or https"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(bad(
+            "a name or password stands in it, and only a token is asked for",
+        ));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(bad("a question stands in it"));
+    }
+    Ok(url)
+}
+
+/// A proxy of the environment has no business there.
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
 }
 
 fn parse(line: &[u8]) -> Result<Line> {
@@ -354,7 +326,7 @@ mod tests {
         let (roles, client) = served("wrong").await;
         assert!(client.answers().await);
         let asked = client.handle(search(), Reporter::new().0).await;
-        assert!(matches!(asked, Err(Error::Malformed { .. })), "{asked:?}");
+        assert!(matches!(asked, Err(Error::Refused { .. })), "{asked:?}");
         roles.stop(Duration::from_secs(5)).await.unwrap();
     }
 
@@ -369,5 +341,37 @@ mod tests {
         })
         .unwrap();
         assert!(!client.answers().await);
+    }
+
+    #[test]
+    fn what_can_be_no_address_or_no_token_is_refused_before_anything_is_asked() {
+        let refused = |address: &str, token: &str| {
+            let error = Client::at(address, token).unwrap_err();
+            let Error::Config { setting, why } = error else {
+                panic!("{error}")
+            };
+            (setting, why)
+        };
+        for address in [
+            "",
+            "search.example.org",
+            "ftp://a.example",
+            "https://a.example/?q=b",
+            "https://ada:secret@a.example",
+        ] {
+            let (setting, why) = refused(address, "a");
+            assert_eq!(setting, "the address", "{address}");
+            assert!(!why.contains("secret") && why.contains("7411"), "{why}");
+        }
+        for token in ["", " \n", "two words", "\u{fc}"] {
+            let (setting, why) = refused("https://a.example", token);
+            assert_eq!(setting, "the token", "{token:?}");
+            assert!(why.contains("lockstep token create"), "{why}");
+        }
+        // A proxy may have it below a path, and a file gives a token with its line's end.
+        let client = Client::at(" https://a.example/lockstep/ ", "secret\n").unwrap();
+        assert_eq!(client.endpoint.address, "https://a.example/lockstep");
+        assert_eq!(client.endpoint.token, "secret");
+        assert!(!format!("{client:?}").contains("secret"));
     }
 }

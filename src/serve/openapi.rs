@@ -27,6 +27,7 @@ const TOKEN: &str = "token";
         authors::authors,
         crawl::order,
         crawl::job,
+        crawl::cancel,
         seed::invoke,
         status::status,
         parked::parked,
@@ -82,7 +83,10 @@ impl Modify for Common {
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    item.get.iter_mut().chain(item.post.iter_mut())
+    let PathItem {
+        get, post, delete, ..
+    } = item;
+    get.iter_mut().chain(post).chain(delete)
 }
 
 #[cfg(test)]
@@ -95,6 +99,7 @@ mod tests {
         assert_eq!(text["openapi"], "3.1.0");
         let paths = text["paths"].as_object().unwrap();
         assert_eq!(paths.len(), 9);
+        assert!(paths["/v1/crawl/{job}"]["delete"].is_object());
         for (path, item) in paths {
             for (method, operation) in item.as_object().unwrap() {
                 assert!(

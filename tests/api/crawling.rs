@@ -3,11 +3,15 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::api::{Caller, SEED, config, send};
+use crate::support::api::{Answer, Caller, SEED, config, send};
 use crate::support::app::App;
 use crate::support::site::Site;
 
 const SUCCESS: &str = r#"{"statusCode":200,"body":"Link processed successfully"}"#;
+
+async fn cancel(caller: &Caller, location: &str) -> Answer {
+    send(caller.request(Method::DELETE, location)).await
+}
 
 /// The job when it has ended; it is polled as its clients do.
 async fn ended(caller: &Caller, location: &str) -> Value {
@@ -68,6 +72,84 @@ async fn a_crawl_is_a_job_that_is_polled_to_its_end() {
     let unknown = "/v1/crawl/00000000-0000-4000-8000-000000000000";
     caller.get(unknown).await.problem(404);
     caller.get("/v1/crawl/1").await.problem(404);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_crawl_that_is_cancelled_is_over_when_that_is_answered() {
+    let (data, site) = (tempfile::tempdir().unwrap(), Site::start().await);
+    let mut config = config(data.path());
+    config.serve.crawls_at_once = 1;
+    let app = App::start_with(config).await;
+    let caller = Caller::of(data.path());
+    let order = json!({"user": "Ada", "link": site.link("/held")});
+    let accepted = caller.post("/v1/crawl", &order).await;
+    let location = accepted.header("location").to_owned();
+    site.is_asked().await;
+    let job = cancel(&caller, &location).await.good();
+    assert_eq!(job["state"], "cancelled", "{job}");
+    assert!(
+        job["started_at"].is_string() && job["ended_at"].is_string(),
+        "{job}"
+    );
+    assert_eq!(
+        (&job["counts"], &job["reason"]),
+        (&Value::Null, &Value::Null)
+    );
+    assert_eq!(caller.get(&location).await.good(), job);
+    let late = cancel(&caller, &location).await.problem(409);
+    assert!(late.contains("ended already"), "{late}");
+    // The turn is free, and so is the link: nobody is told that it is being crawled.
+    let again = caller.post("/v1/crawl", &order).await;
+    site.is_asked().await;
+    // The site may not have noticed yet that nobody waits for its first answer.
+    site.release();
+    site.release();
+    let job = ended(&caller, again.header("location")).await;
+    assert_eq!(
+        (&job["state"], &job["counts"]["saved"]),
+        (&json!("done"), &json!(1)),
+        "{job}"
+    );
+    let late = cancel(&caller, again.header("location")).await;
+    late.problem(409);
+    for unknown in ["00000000-0000-4000-8000-000000000000", "1"] {
+        let answer = cancel(&caller, &format!("/v1/crawl/{unknown}")).await;
+        assert!(answer.problem(404).contains(unknown));
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_waiting_crawl_that_is_cancelled_asks_nobody() {
+    let (data, site) = (tempfile::tempdir().unwrap(), Site::start().await);
+    let mut config = config(data.path());
+    (config.serve.crawls_at_once, config.serve.crawls_waiting_max) = (1, 1);
+    let app = App::start_with(config).await;
+    let caller = Caller::of(data.path());
+    let ask = async |path: &str| {
+        let order = json!({"user": "Ada", "link": site.link(path)});
+        caller.post("/v1/crawl", &order).await
+    };
+    let first = ask("/held").await;
+    site.is_asked().await;
+    // It would ask for the same page.
+    let second = ask("/held?again").await;
+    ask("/open").await.problem(429);
+    let job = cancel(&caller, second.header("location")).await.good();
+    assert_eq!(
+        (&job["state"], &job["started_at"]),
+        (&json!("cancelled"), &Value::Null),
+        "{job}"
+    );
+    // Its place in the queue is free.
+    let third = ask("/open").await;
+    site.release();
+    for job in [&first, &third] {
+        let job = ended(&caller, job.header("location")).await;
+        assert_eq!(job["state"], "done", "{job}");
+    }
+    assert_eq!(site.held_count(), 1);
     app.stop().await;
 }
 

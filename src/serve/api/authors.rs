@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::super::Shared;
@@ -14,13 +14,13 @@ use crate::author;
 use crate::command::{Library, Request, Response};
 
 /// Everybody who is stored, by name.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Authors {
     authors: Vec<Author>,
 }
 
 /// Somebody whose documents are stored.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Author {
     /// What their documents carry as `author_id` or `owner_id`.
     id: String,
@@ -60,6 +60,21 @@ impl From<author::Author> for Author {
             name: author.full_name,
             former_names: author.former_names,
             documents: author.documents,
+        }
+    }
+}
+
+/// The same at whoever asked.
+impl From<Authors> for author::List {
+    fn from(Authors { authors }: Authors) -> Self {
+        let authors = authors.into_iter().map(|author| author::Author {
+            id: author.id,
+            full_name: author.name,
+            former_names: author.former_names,
+            documents: author.documents,
+        });
+        Self {
+            authors: authors.collect(),
         }
     }
 }

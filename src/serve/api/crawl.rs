@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::super::Shared;
 use super::super::extract::{Body, Segments};
-use super::super::jobs::{self, Counts, Refused, State as JobState};
+use super::super::jobs::{self, Counts, Kept, Refused, State as JobState};
 use super::super::problem::Problem;
 use super::said;
 use crate::command::Library;
@@ -72,6 +72,7 @@ pub(crate) enum Stage {
     Running,
     Done,
     Failed,
+    Cancelled,
 }
 
 /// How far a crawl is.
@@ -139,6 +140,38 @@ pub(crate) async fn job<L: Library>(
     Ok(Json(Job::new(id, job)))
 }
 
+/// Cancels a crawl; what it has saved stays. One that waits is taken out of the queue, one that runs is cut off. The
+/// answer comes when it is over: then its link may be crawled again.
+#[utoipa::path(
+    delete,
+    path = "/v1/crawl/{job}",
+    tag = "crawl",
+    params(("job" = String, Path, format = "uuid", description = "The id that the order was answered with")),
+    responses(
+        (status = OK, description = "It is over", body = Job),
+        (status = NOT_FOUND, description = "It is not remembered any more, or never was", body = Problem,
+            content_type = "application/problem+json"),
+        (status = CONFLICT, description = "It had ended already", body = Problem,
+            content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn cancel<L: Library>(
+    State(shared): State<Arc<Shared<L>>>,
+    Segments(text): Segments<String>,
+) -> Result<Json<Job>, Problem> {
+    let id = Uuid::parse_str(&text).map_err(|_| unknown(&text))?;
+    let over = shared.jobs.cancel(id).map_err(|kept| match kept {
+        Kept::Unknown => unknown(&text),
+        Kept::Over => too_late(id),
+    })?;
+    let job = over.await.map_err(|_| unknown(&text))?;
+    if job.state == JobState::Cancelled {
+        Ok(Json(Job::new(id, job)))
+    } else {
+        Err(too_late(id))
+    }
+}
+
 /// What the crawl is asked; never a file of this machine, which is the owner's to give.
 pub(super) fn what(user: &str, link: &str) -> Result<crawl::Request, Problem> {
     bounded("user", user, USER_LENGTH_MAX)?;
@@ -187,6 +220,13 @@ fn unknown(id: &str) -> Problem {
     Problem::new(StatusCode::NOT_FOUND, detail)
 }
 
+fn too_late(id: Uuid) -> Problem {
+    let detail = format!(
+        "crawl job {id} has ended already, and nothing is cancelled; GET /v1/crawl/{id} says how it ended"
+    );
+    Problem::new(StatusCode::CONFLICT, detail)
+}
+
 impl Job {
     fn new(id: Uuid, job: jobs::Job) -> Self {
         let (state, counts, reason) = match job.state {
@@ -194,6 +234,7 @@ impl Job {
             JobState::Running => (Stage::Running, None, None),
             JobState::Done(counts) => (Stage::Done, Some(counts), None),
             JobState::Failed(why) => (Stage::Failed, None, Some(why)),
+            JobState::Cancelled => (Stage::Cancelled, None, None),
         };
         Self {
             id: id.to_string(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
@@ -14,40 +14,40 @@ use super::super::problem::Problem;
 use crate::command::{Held, Library};
 
 /// A document as the index holds it.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Document {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Document {
     /// Its type.
     #[serde(rename = "type")]
-    kind: String,
+    pub kind: String,
     /// Its `_id` as extended JSON.
-    id: String,
+    pub id: String,
     /// Its `_id` for people.
-    entry_id: String,
+    pub entry_id: String,
     /// The version that the index holds: four numbers.
-    version: String,
+    pub version: String,
     /// When the source committed it: milliseconds since 1970, UTC.
-    committed_ms: u64,
+    pub committed_ms: u64,
     /// Of the cleaner, chunker and model that made the chunks.
-    fingerprint: String,
+    pub fingerprint: String,
     /// What every chunk carries.
     #[schema(value_type = Object)]
-    metadata: Value,
+    pub metadata: Value,
     /// The cleaned text.
-    text: String,
+    pub text: String,
     /// In the order of the text.
-    chunks: Vec<Chunk>,
+    pub chunks: Vec<Chunk>,
 }
 
 /// A part of a document that was embedded.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Chunk {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Chunk {
     /// The point.
     #[schema(format = "uuid")]
-    id: String,
+    pub id: String,
     /// Its place in the document: grows with the text.
-    rank: i64,
+    pub rank: i64,
     /// The text as it was embedded.
-    content: String,
+    pub content: String,
 }
 
 /// A document with its chunks.

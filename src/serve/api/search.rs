@@ -6,19 +6,22 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::super::Shared;
 use super::super::extract::{Body, Parameters};
 use super::super::problem::Problem;
 use super::ask;
+use crate::change::DocumentKey;
 use crate::command::{Library, Request, Response};
-use crate::search::{self, Awaited};
-use question::Question;
+use crate::search::{self, Awaited, Mode};
+use crate::{Error, Result};
+
+pub(crate) use question::Question;
 
 /// What was found.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Found {
     /// Documents, best first.
     hits: Vec<Hit>,
@@ -35,7 +38,7 @@ pub(crate) struct Found {
 }
 
 /// What became of a version that was waited for.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Standing {
     /// Everything up to it is in the answer.
@@ -47,7 +50,7 @@ pub(crate) enum Standing {
 }
 
 /// A document that answers.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Hit {
     /// Its type.
     #[serde(rename = "type")]
@@ -69,7 +72,7 @@ pub(crate) struct Hit {
 }
 
 /// A part of a document.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Passage {
     /// The text as it was embedded.
     content: String,
@@ -139,6 +142,52 @@ impl From<search::Answer> for Found {
             }),
             note: answer.note,
         }
+    }
+}
+
+impl Found {
+    /// The same at whoever asked, who knows what the documents were compared by.
+    pub(crate) fn answer(self, mode: Mode) -> Result<search::Answer> {
+        let hits = self.hits.into_iter().map(search::Hit::try_from);
+        Ok(search::Answer {
+            hits: hits.collect::<Result<_>>()?,
+            as_of_ms: self.as_of_ms,
+            parked: self.parked,
+            at_least: self.at_least.map(|standing| match standing {
+                Standing::Reached => Awaited::Reached,
+                Standing::NotYet => Awaited::NotYet,
+                Standing::Parked => Awaited::Parked,
+            }),
+            mode,
+            note: self.note,
+        })
+    }
+}
+
+impl TryFrom<Hit> for search::Hit {
+    type Error = Error;
+
+    fn try_from(hit: Hit) -> Result<Self> {
+        let passages = hit.passages.into_iter().map(|passage| search::Passage {
+            content: passage.content,
+            text: passage.text,
+            score: passage.score,
+            cosine: passage.cosine,
+            rank: passage.rank,
+        });
+        Ok(Self {
+            version: hit.version.parse()?,
+            key: DocumentKey {
+                kind: hit.kind.clone(),
+                id: hit.id,
+            },
+            kind: hit.kind,
+            score: hit.score,
+            title: hit.title,
+            link: hit.link,
+            author: hit.author,
+            passages: passages.collect(),
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::super::Shared;
@@ -14,57 +14,60 @@ use super::ask;
 use crate::command::{self, Library, Request, Response};
 
 /// What is there and on its way; counts of a moment.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Status {
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Status {
     /// The version that answers.
-    version: String,
+    pub version: String,
     /// The configured embedding model.
-    model: String,
-    index: Index,
+    pub model: String,
+    /// The edition of the index that is searched.
+    pub index: Index,
     /// The edition that is being filled beside it.
-    reindex: Option<Reindex>,
+    pub reindex: Option<Reindex>,
     /// Documents of the source, by type.
-    documents: BTreeMap<String, u64>,
+    pub documents: BTreeMap<String, u64>,
     /// Documents that the index holds.
-    indexed: u64,
+    pub indexed: u64,
     /// Stored vectors.
-    points: u64,
+    pub points: u64,
     /// Remembered deletes.
-    tombstones: u64,
+    pub tombstones: u64,
     /// Changes on their way to the index.
-    pending: u64,
+    pub pending: u64,
     /// Whether there are more of them than were counted.
-    pending_more: bool,
+    pub pending_more: bool,
     /// Seconds between the commit of the oldest change that is pending and now; 0 without any.
-    lag_seconds: f64,
+    pub lag_seconds: f64,
     /// Changes set aside.
-    parked: u64,
+    pub parked: u64,
 }
 
 /// The edition of the index that is searched.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Index {
-    edition: u32,
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Index {
+    /// Its number.
+    pub edition: u32,
     /// The model of its vectors.
-    model: String,
+    pub model: String,
     /// Values a vector.
-    dimension: usize,
+    pub dimension: usize,
     /// What a person should know of it.
-    note: Option<String>,
+    pub note: Option<String>,
 }
 
 /// An edition that is being filled.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Reindex {
-    edition: u32,
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Reindex {
+    /// Its number.
+    pub edition: u32,
     /// The model of its vectors.
-    model: String,
+    pub model: String,
     /// Documents that it holds.
-    documents: u64,
+    pub documents: u64,
     /// Documents of the source.
-    of: u64,
+    pub of: u64,
     /// Why it does not go on, where it does not.
-    trouble: Option<String>,
+    pub trouble: Option<String>,
 }
 
 /// What is there and on its way.

@@ -13,6 +13,8 @@ use crate::crawl;
 
 /// What a crawl left out that is told one by one.
 const SKIPPED_MAX: usize = 20;
+/// What whoever waits for a crawl is told when somebody cancels it.
+const CANCELLED: &str = "the crawl was cancelled; what it had saved stays";
 
 /// How far a job has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +23,8 @@ pub(crate) enum State {
     Running,
     Done(Counts),
     Failed(String),
+    /// Somebody has taken it back.
+    Cancelled,
 }
 
 /// What a crawl changed in the source.
@@ -59,6 +63,15 @@ pub(crate) enum Refused {
     Stopping,
 }
 
+/// Why a job is not cancelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// It is not remembered, or never was.
+    Unknown,
+    /// It is over already.
+    Over,
+}
+
 /// What bounds the table.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
@@ -73,6 +86,8 @@ pub(super) struct Table {
     jobs: HashMap<Uuid, Entry>,
     waiting: VecDeque<Uuid>,
     running: usize,
+    /// Those that run, and that somebody has cancelled.
+    unwanted: Vec<Uuid>,
     /// Those that have ended, the oldest first.
     ended: VecDeque<Uuid>,
     /// Nobody takes the next job any more.
@@ -84,6 +99,8 @@ struct Entry {
     job: Job,
     progress: Option<watch::Receiver<Progress>>,
     told: Option<oneshot::Sender<Outcome>>,
+    /// Who has cancelled it, and is told when it is over.
+    cancelling: Vec<oneshot::Sender<Job>>,
 }
 
 impl Table {
@@ -93,6 +110,7 @@ impl Table {
             jobs: HashMap::new(),
             waiting: VecDeque::new(),
             running: 0,
+            unwanted: Vec::new(),
             ended: VecDeque::new(),
             is_closed: false,
         }
@@ -124,6 +142,7 @@ impl Table {
             job,
             progress: None,
             told: Some(told),
+            cancelling: Vec::new(),
         };
         self.jobs.insert(id, entry);
         self.waiting.push_back(id);
@@ -150,7 +169,35 @@ impl Table {
         }
     }
 
-    pub(super) fn end(&mut self, id: Uuid, outcome: Outcome, now_ms: u64) {
+    /// Cancels a job, and tells when it is over, and how: one that runs may come to its end before it is cut off.
+    pub(super) fn cancel(&mut self, id: Uuid, now_ms: u64) -> Result<oneshot::Receiver<Job>, Kept> {
+        let entry = self.jobs.get_mut(&id).ok_or(Kept::Unknown)?;
+        let is_queued = match entry.job.state {
+            State::Queued => true,
+            State::Running => false,
+            State::Done(_) | State::Failed(_) | State::Cancelled => return Err(Kept::Over),
+        };
+        let (told, over) = oneshot::channel();
+        // Whoever asked before may have hung up.
+        entry.cancelling.retain(|before| !before.is_closed());
+        entry.cancelling.push(told);
+        if is_queued {
+            self.waiting.retain(|waiting| *waiting != id);
+            self.close(id, None, Some(now_ms));
+        } else {
+            // It has its turn until nothing of it runs any more.
+            self.unwanted.push(id);
+        }
+        Ok(over)
+    }
+
+    /// Those that are to be cut off; each is given out once.
+    pub(super) fn unwanted(&mut self) -> Vec<Uuid> {
+        std::mem::take(&mut self.unwanted)
+    }
+
+    /// A running job has ended; without an outcome it was cut off.
+    pub(super) fn end(&mut self, id: Uuid, outcome: Option<Outcome>, now_ms: u64) {
         self.running = self.running.saturating_sub(1);
         self.close(id, outcome, Some(now_ms));
     }
@@ -159,7 +206,7 @@ impl Table {
     pub(super) fn give_up(&mut self, why: &str) {
         self.is_closed = true;
         for id in std::mem::take(&mut self.waiting) {
-            self.close(id, Err(why.to_owned()), None);
+            self.close(id, Some(Err(why.to_owned())), None);
         }
     }
 
@@ -172,19 +219,24 @@ impl Table {
         })
     }
 
-    fn close(&mut self, id: Uuid, outcome: Outcome, now_ms: Option<u64>) {
+    fn close(&mut self, id: Uuid, outcome: Option<Outcome>, now_ms: Option<u64>) {
         let Some(entry) = self.jobs.get_mut(&id) else {
             return;
         };
         entry.progress = None;
         entry.job.ended_ms = now_ms;
         entry.job.state = match &outcome {
-            Ok(counts) => State::Done(counts.clone()),
-            Err(why) => State::Failed(why.clone()),
+            Some(Ok(counts)) => State::Done(counts.clone()),
+            Some(Err(why)) => State::Failed(why.clone()),
+            None => State::Cancelled,
         };
         // Whoever asked need not wait for it.
         if let Some(told) = entry.told.take() {
+            let outcome = outcome.unwrap_or_else(|| Err(CANCELLED.to_owned()));
             told.send(outcome).ok();
+        }
+        for told in entry.cancelling.drain(..) {
+            told.send(entry.job.clone()).ok();
         }
         self.ended.push_back(id);
         while self.ended.len() > self.limits.kept {
@@ -211,81 +263,4 @@ impl From<crawl::Report> for Counts {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn table(waiting_max: usize, kept: usize) -> Table {
-        Table::new(Limits {
-            at_once: 1,
-            waiting_max,
-            kept,
-        })
-    }
-
-    fn ask(table: &mut Table, number: u128) -> Result<oneshot::Receiver<Outcome>, Refused> {
-        let what = crawl::Request {
-            target: format!("https://example.org/{number}"),
-            author: "Ada".into(),
-            as_kind: None,
-            reference: None,
-            browser: false,
-        };
-        let (told, outcome) = oneshot::channel();
-        table.ask(
-            Uuid::from_u128(number),
-            what,
-            (u64::try_from(number).unwrap(), told),
-        )?;
-        Ok(outcome)
-    }
-
-    fn state(table: &Table, number: u128) -> Option<State> {
-        table.get(Uuid::from_u128(number)).map(|job| job.state)
-    }
-
-    #[test]
-    fn jobs_have_their_turn_in_order_and_so_many_at_once() {
-        let mut table = table(5, 5);
-        let mut first = ask(&mut table, 1).unwrap();
-        let _second = ask(&mut table, 2).unwrap();
-        let (id, what) = table.begin(10).unwrap();
-        assert_eq!(
-            (id, what.target.as_str()),
-            (Uuid::from_u128(1), "https://example.org/1")
-        );
-        assert!(table.begin(10).is_none());
-        assert_eq!(state(&table, 2), Some(State::Queued));
-        table.end(id, Ok(Counts::default()), 11);
-        assert_eq!(first.try_recv().unwrap(), Ok(Counts::default()));
-        let job = table.get(id).unwrap();
-        assert_eq!((job.started_ms, job.ended_ms), (Some(10), Some(11)));
-        assert_eq!(table.begin(12).unwrap().0, Uuid::from_u128(2));
-    }
-
-    #[test]
-    fn no_more_wait_than_may_and_the_oldest_that_ended_is_forgotten() {
-        let mut table = table(1, 2);
-        let _keep: Vec<_> = (1..=2)
-            .map(|number| ask(&mut table, number).unwrap())
-            .collect();
-        assert_eq!(ask(&mut table, 3).unwrap_err(), Refused::Full);
-        for number in 1..=3 {
-            let (id, _) = table.begin(0).unwrap();
-            table.end(id, Err("no".into()), 0);
-            ask(&mut table, number + 10).unwrap();
-        }
-        assert_eq!(state(&table, 1), None);
-        assert_eq!(state(&table, 2), Some(State::Failed("no".into())));
-    }
-
-    #[test]
-    fn a_stop_tells_those_whose_turn_did_not_come() {
-        let mut table = table(5, 5);
-        let mut asked = ask(&mut table, 1).unwrap();
-        table.give_up("stopped");
-        assert_eq!(asked.try_recv().unwrap(), Err("stopped".into()));
-        assert!(table.begin(0).is_none());
-        // Who comes later hears that, and not that there is no room.
-        assert_eq!(ask(&mut table, 2).unwrap_err(), Refused::Stopping);
-    }
-}
+mod tests;

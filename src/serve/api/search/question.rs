@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::super::extract::Parameters;
@@ -15,7 +15,7 @@ use crate::search::{Mode, Query, WAIT_MS};
 const SEARCHING: Duration = Duration::from_secs(2);
 
 /// A question.
-#[derive(Debug, Deserialize, ToSchema, IntoParams)]
+#[derive(Debug, Serialize, Deserialize, ToSchema, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Question {
@@ -106,6 +106,28 @@ fn version(text: &str) -> Result<Version, Problem> {
     version.ok_or_else(|| Problem::bad(format!("at_least: {text:?} {why}")))
 }
 
+/// As a client of ours asks it.
+impl From<&Query> for Question {
+    fn from(query: &Query) -> Self {
+        let wait = query.wait_ms.unwrap_or(WAIT_MS).div_ceil(1_000);
+        Self {
+            q: query.text.clone(),
+            mode: query.mode,
+            author: query.author.clone(),
+            types: query.kinds.clone(),
+            platforms: query.platforms.clone(),
+            languages: query.languages.clone(),
+            since: query.since.clone(),
+            until: query.until.clone(),
+            link: query.link.clone(),
+            diverse: query.diverse,
+            at_least: query.at_least.map(|version| version.to_string()),
+            wait: usize::try_from(wait).unwrap_or(usize::MAX),
+            limit: query.limit,
+        }
+    }
+}
+
 impl Question {
     /// Takes its parameters from a link.
     pub(super) fn of(given: &mut Parameters) -> Result<Self, Problem> {
@@ -157,5 +179,44 @@ impl Question {
             wait_ms: Some(wait_ms),
             ..query
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_condition_comes_through_as_it_was_asked() {
+        let words =
+            |words: &[&str]| -> Vec<String> { words.iter().copied().map(str::to_owned).collect() };
+        let asked = Query {
+            text: "how do I share state".to_owned(),
+            mode: Mode::Words,
+            author: Some("Ada Lovelace".to_owned()),
+            kinds: words(&["posts", "articles"]),
+            platforms: words(&["medium"]),
+            languages: words(&["fi", "sv"]),
+            since: Some("2024-01-01".to_owned()),
+            until: Some("2024-02-01T00:00:00Z".to_owned()),
+            link: Some("https://example.org/".to_owned()),
+            diverse: true,
+            at_least: Some("1.1731920000.7.0".parse().unwrap()),
+            wait_ms: Some(3_000),
+            limit: 3,
+        };
+        let body = serde_json::to_vec(&Question::from(&asked)).unwrap();
+        let question: Question = serde_json::from_slice(&body).unwrap();
+        let patience = Duration::from_mins(1);
+        assert_eq!(question.query(patience).unwrap(), asked);
+        let plain = Query {
+            text: "how".to_owned(),
+            limit: 1,
+            ..Query::default()
+        };
+        let question = Question::from(&plain).query(patience).unwrap();
+        // A wait that nobody named is the one that both sides know.
+        let wait_ms = Some(WAIT_MS);
+        assert_eq!(question, Query { wait_ms, ..plain });
     }
 }

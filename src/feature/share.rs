@@ -15,6 +15,9 @@
 //! Shares are even: plain rendezvous hashing of four partitions leaves one of four workers idle
 //! most of the time. So the hash chooses only *which* partitions a worker gets, and each keeps what
 //! it has as long as its share allows: who joins or leaves moves no more than its own share.
+//!
+//! Nothing rests for somebody who would not consume it: one that has just begun has a share when it has listened, and
+//! one that cannot consume, its store being away, has none after a while, until it can.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,7 +33,8 @@ pub const BEAT_EVERY: Duration = Duration::from_secs(1);
 pub const DEAD_AFTER: Duration = Duration::from_secs(10);
 /// One that did not look for so long stood still itself, and knows nothing of the others.
 const STOOD_STILL: Duration = Duration::from_secs(5);
-/// How long one listens before it takes anything: every live worker has beaten by then.
+/// How long one listens before it takes anything: every live worker has beaten by then. Until then whoever has what
+/// will be its own keeps it.
 pub const LISTEN: Duration = Duration::from_secs(2);
 
 /// What a worker says of itself.
@@ -42,6 +46,10 @@ pub struct Beat {
     pub generation: u32,
     /// The partitions that it consumes, those included that it is about to give up.
     pub holds: BTreeSet<u32>,
+    /// Whether it would consume what it is given: not while it listens, nor while its store is away. One of an older
+    /// release always says so.
+    #[serde(default = "yes")]
+    pub ready: bool,
     /// Why it speaks.
     pub says: Says,
 }
@@ -65,6 +73,8 @@ pub struct Share {
     generation: u32,
     partitions: u32,
     holds: BTreeSet<u32>,
+    /// There is a consumer, whatever it holds.
+    consumes: bool,
     others: BTreeMap<Uuid, Other>,
     hearing: Hearing,
     /// When it last looked at the others.
@@ -75,6 +85,40 @@ pub struct Share {
 struct Other {
     heard: Instant,
     holds: BTreeSet<u32>,
+    standing: Standing,
+}
+
+/// Whether another worker would consume what it is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Ready,
+    /// It never said so.
+    New,
+    /// It said so before, until then.
+    Lost(Instant),
+}
+
+impl Standing {
+    fn next(before: Option<Self>, is_ready: bool, now: Instant) -> Self {
+        match before {
+            _ if is_ready => Self::Ready,
+            None | Some(Self::New) => Self::New,
+            Some(Self::Ready) => Self::Lost(now),
+            Some(lost @ Self::Lost(_)) => lost,
+        }
+    }
+}
+
+impl Other {
+    /// Whether it counts when partitions are shared out. One that holds something does until it has let go.
+    fn has_share(&self, now: Instant) -> bool {
+        match self.standing {
+            Standing::Ready => true,
+            Standing::New => !self.holds.is_empty(),
+            // What passes soon moves nothing; what does not is as good as death.
+            Standing::Lost(since) => !self.holds.is_empty() || now < since + DEAD_AFTER,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,6 +137,7 @@ impl Share {
             generation,
             partitions,
             holds: BTreeSet::new(),
+            consumes: false,
             others: BTreeMap::new(),
             hearing: Hearing::Deaf,
             looked: None,
@@ -121,9 +166,12 @@ impl Share {
         match beat.says {
             Says::Gone => drop(self.others.remove(&beat.worker)),
             Says::Hello | Says::Alive => {
+                let before = self.others.get(&beat.worker);
+                let before = before.map(|other| other.standing);
                 let other = Other {
                     heard: now,
                     holds: beat.holds,
+                    standing: Standing::next(before, beat.ready, now),
                 };
                 self.others.insert(beat.worker, other);
             }
@@ -133,13 +181,20 @@ impl Share {
 
     /// Our consumer holds these now; true where that is news for the others.
     pub fn hold(&mut self, holds: BTreeSet<u32>) -> bool {
-        let is_news = self.holds != holds;
-        self.holds = holds;
+        let is_news = self.holds != holds || !self.consumes;
+        (self.holds, self.consumes) = (holds, true);
         is_news
     }
 
-    /// What to say.
-    pub fn beat(&self, says: Says) -> Beat {
+    /// There is no consumer now, so that nothing is held; true where that is news for the others.
+    pub fn let_go(&mut self) -> bool {
+        let is_news = self.consumes;
+        (self.holds, self.consumes) = (BTreeSet::new(), false);
+        is_news
+    }
+
+    /// What to say now.
+    pub fn beat(&self, says: Says, now: Instant) -> Beat {
         let holds = match says {
             Says::Gone => BTreeSet::new(),
             Says::Hello | Says::Alive => self.holds.clone(),
@@ -148,7 +203,15 @@ impl Share {
             worker: self.me,
             generation: self.generation,
             holds,
+            ready: self.consumes && self.has_listened(now),
             says,
+        }
+    }
+
+    fn has_listened(&self, now: Instant) -> bool {
+        match self.hearing {
+            Hearing::Deaf => false,
+            Hearing::Since(since) => since + LISTEN <= now,
         }
     }
 
@@ -160,16 +223,17 @@ impl Share {
         {
             self.connected(now);
         }
-        let Hearing::Since(since) = self.hearing else {
+        if self.hearing == Hearing::Deaf {
             return self.holds.clone();
-        };
+        }
         self.others
             .retain(|_, other| now < other.heard + DEAD_AFTER);
-        if now < since + LISTEN {
+        if !self.has_listened(now) || !self.consumes {
             return self.holds.clone();
         }
         let others = self.others.iter();
         let view = others
+            .filter(|(_, other)| other.has_share(now))
             .map(|(worker, other)| (*worker, other.holds.clone()))
             .chain([(self.me, self.holds.clone())])
             .collect();
@@ -193,6 +257,10 @@ impl Share {
             .chain([(self.me, self.holds.clone())])
             .collect()
     }
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// An owner for every partition, from who lives and what each holds: the same for everybody with
@@ -266,5 +334,7 @@ fn mix(mut bits: u64) -> u64 {
     bits ^ (bits >> 31)
 }
 
+#[cfg(test)]
+mod crowd;
 #[cfg(test)]
 mod tests;

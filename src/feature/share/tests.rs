@@ -1,4 +1,4 @@
-//! Tables of single moments, and seeded runs of many workers that hear each other late.
+//! Tables of single moments.
 
 use fastrand::Rng;
 
@@ -6,11 +6,11 @@ use super::*;
 
 type View = BTreeMap<Uuid, BTreeSet<u32>>;
 
-fn id(number: u128) -> Uuid {
+pub(super) fn id(number: u128) -> Uuid {
     Uuid::from_u128(number << 64 | 0x5eed ^ number)
 }
 
-fn set(partitions: &[u32]) -> BTreeSet<u32> {
+pub(super) fn set(partitions: &[u32]) -> BTreeSet<u32> {
     partitions.iter().copied().collect()
 }
 
@@ -35,6 +35,7 @@ fn alive(worker: u128, holds: &[u32]) -> Beat {
         worker: id(worker),
         generation: 1,
         holds: set(holds),
+        ready: true,
         says: Says::Alive,
     }
 }
@@ -43,6 +44,7 @@ fn alive(worker: u128, holds: &[u32]) -> Beat {
 fn listened(me: u128, partitions: u32) -> (Share, Instant) {
     let now = Instant::now();
     let mut share = Share::new(id(me), 1, partitions);
+    share.hold(set(&[]));
     share.connected(now);
     (share, now + LISTEN)
 }
@@ -136,6 +138,7 @@ fn of_two_that_hold_one_partition_everybody_takes_the_same_to_be_its_holder() {
 async fn a_joiner_takes_nothing_before_it_has_listened_and_nothing_that_another_holds() {
     let now = Instant::now();
     let mut share = Share::new(id(1), 1, 4);
+    share.hold(set(&[]));
     assert_eq!(share.wanted(now), set(&[]), "it hears nobody");
     share.connected(now);
     assert_eq!(share.wanted(now), set(&[]), "it has not listened yet");
@@ -160,10 +163,71 @@ async fn an_owner_drains_what_a_joiner_is_to_have_and_keeps_its_own_share() {
     let wanted = share.wanted(now);
     assert_eq!(wanted.len(), 2);
     // While it drains, it still holds them, and says so.
-    assert_eq!(share.beat(Says::Alive).holds.len(), 4);
+    assert_eq!(share.beat(Says::Alive, now).holds.len(), 4);
     assert_eq!(share.wanted(now), wanted);
     share.hold(wanted.clone());
     assert_eq!(share.wanted(now), wanted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_joiner_will_have_stays_where_it_is_until_it_is_ready() {
+    let (mut share, now) = listened(1, 4);
+    share.hold(set(&[0, 1, 2, 3]));
+    let (mut joiner, all) = (Share::new(id(2), 1, 4), set(&[0, 1, 2, 3]));
+    joiner.connected(now);
+    share.heard(joiner.beat(Says::Hello, now), now);
+    assert_eq!(share.wanted(now), all, "it listens");
+    let ready = now + LISTEN;
+    share.heard(joiner.beat(Says::Alive, ready), ready);
+    assert_eq!(share.wanted(ready), all, "it has no consumer");
+    joiner.hold(set(&[]));
+    share.heard(joiner.beat(Says::Alive, ready), ready);
+    assert_eq!(share.wanted(ready).len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_lives_and_cannot_consume_has_no_share_after_a_while_until_it_can() {
+    let (mut share, now) = listened(1, 4);
+    share.hold(set(&[0, 1]));
+    share.heard(alive(2, &[2, 3]), now);
+    let cannot = Beat {
+        ready: false,
+        ..alive(2, &[])
+    };
+    let mut then = now;
+    while then < now + DEAD_AFTER {
+        share.heard(cannot.clone(), then);
+        assert_eq!(share.wanted(then), set(&[0, 1]), "it may pass");
+        then += BEAT_EVERY;
+    }
+    share.heard(cannot.clone(), then);
+    assert_eq!(share.wanted(then), set(&[0, 1, 2, 3]));
+    share.hold(set(&[0, 1, 2, 3]));
+    share.heard(alive(2, &[]), then);
+    assert_eq!(share.wanted(then).len(), 2);
+    // Who cannot consume itself wants nothing, and what it let go is for the others.
+    assert!(share.let_go());
+    assert_eq!(share.wanted(then), set(&[]));
+    assert!(!share.beat(Says::Alive, then).ready);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_holds_something_keeps_its_share_though_it_listens_again() {
+    let (mut share, now) = listened(1, 4);
+    share.hold(set(&[0, 1]));
+    let deaf = Beat {
+        ready: false,
+        ..alive(2, &[2, 3])
+    };
+    share.heard(deaf, now);
+    assert_eq!(share.wanted(now), set(&[0, 1]));
+}
+
+#[test]
+fn a_beat_of_an_older_release_is_one_of_a_worker_that_is_ready() {
+    let beat = serde_json::json!({"worker": id(2), "generation": 1, "holds": [], "says": "alive"});
+    let beat: Beat = serde_json::from_value(beat).unwrap();
+    assert_eq!(beat, alive(2, &[]));
 }
 
 #[tokio::test(start_paused = true)]
@@ -230,154 +294,4 @@ async fn only_a_stranger_that_says_hello_is_answered() {
     };
     assert!(!share.heard(other, now));
     assert_eq!(share.workers().len(), 2);
-}
-
-/// Workers whose beats arrive late and out of step, and whose consumers drain when they like.
-struct Crowd {
-    workers: BTreeMap<Uuid, Share>,
-    /// Beats under way to each.
-    posted: Vec<(Uuid, Beat)>,
-    partitions: u32,
-    now: Instant,
-    random: Rng,
-}
-
-impl Crowd {
-    fn say(&mut self, beat: &Beat) {
-        let others = self.workers.keys().filter(|worker| **worker != beat.worker);
-        let posted = others.map(|worker| (*worker, beat.clone()));
-        self.posted.extend(posted.collect::<Vec<_>>());
-    }
-
-    fn join(&mut self, worker: Uuid) {
-        let mut share = Share::new(worker, 1, self.partitions);
-        share.connected(self.now);
-        let hello = share.beat(Says::Hello);
-        self.workers.insert(worker, share);
-        self.say(&hello);
-    }
-
-    /// Hands out some of what is under way, in the order of each sender.
-    fn deliver(&mut self, mut count: usize) {
-        while count > 0 && !self.posted.is_empty() {
-            let (to, from) = {
-                let (to, beat) = self.random.choice(self.posted.iter()).unwrap();
-                (*to, beat.worker)
-            };
-            let first = |(at, beat): &(Uuid, Beat)| *at == to && beat.worker == from;
-            let index = self.posted.iter().position(first).unwrap();
-            let (to, beat) = self.posted.remove(index);
-            if let Some(share) = self.workers.get_mut(&to)
-                && share.heard(beat, self.now)
-            {
-                let answer = share.beat(Says::Alive);
-                self.say(&answer);
-            }
-            count -= 1;
-        }
-    }
-
-    /// Each worker's consumer takes and, if it has drained, releases; then it beats.
-    fn act(&mut self, drained: bool) {
-        for worker in self.workers.keys().copied().collect::<Vec<_>>() {
-            let drained = drained || self.random.bool();
-            let share = self.workers.get_mut(&worker).unwrap();
-            let wanted = share.wanted(self.now);
-            let held: BTreeSet<u32> = if drained {
-                wanted
-            } else {
-                wanted.union(&share.holds).copied().collect()
-            };
-            share.hold(held);
-            let beat = share.beat(Says::Alive);
-            self.say(&beat);
-        }
-    }
-
-    fn turn(&mut self, drained: bool) {
-        self.now += BEAT_EVERY;
-        self.act(drained);
-    }
-
-    fn holders(&self, partition: u32) -> usize {
-        let workers = self.workers.values();
-        workers
-            .filter(|share| share.holds.contains(&partition))
-            .count()
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn whoever_comes_and_dies_each_partition_has_one_holder_when_views_agree() {
-    for seed in 0..200 {
-        let mut random = Rng::with_seed(seed);
-        let partitions = random.u32(1..12);
-        let mut crowd = Crowd {
-            workers: BTreeMap::new(),
-            posted: Vec::new(),
-            partitions,
-            now: Instant::now(),
-            random: random.fork(),
-        };
-        for number in 0..random.u128(5..40) {
-            match random.u8(0..4) {
-                0 => crowd.join(id(number)),
-                1 if crowd.workers.len() > 1 => {
-                    let gone = *random.choice(crowd.workers.keys()).unwrap();
-                    let share = crowd.workers.remove(&gone).unwrap();
-                    if random.bool() {
-                        crowd.say(&share.beat(Says::Gone));
-                    }
-                }
-                _ => crowd.turn(false),
-            }
-            crowd.deliver(random.usize(0..20));
-        }
-        if crowd.workers.is_empty() {
-            crowd.join(id(1_000));
-        }
-        // Everything arrives, the dead are given up, and what has to move moves.
-        for _ in 0..30 {
-            crowd.deliver(usize::MAX);
-            crowd.turn(true);
-        }
-        for partition in 0..partitions {
-            assert_eq!(crowd.holders(partition), 1, "seed {seed}, {partition}");
-        }
-        let sizes = crowd.workers.values().map(|share| share.holds.len());
-        let (least, most) = (sizes.clone().min().unwrap(), sizes.max().unwrap());
-        assert!(most - least <= 1, "seed {seed}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn no_partition_has_two_holders_while_every_beat_is_heard_at_once() {
-    for seed in 0..200 {
-        let mut random = Rng::with_seed(seed);
-        let mut crowd = Crowd {
-            workers: BTreeMap::new(),
-            posted: Vec::new(),
-            partitions: 8,
-            now: Instant::now(),
-            random: random.fork(),
-        };
-        for number in 0..60 {
-            if random.u8(0..6) == 0 {
-                crowd.join(id(number));
-                crowd.deliver(usize::MAX);
-            }
-            crowd.now += BEAT_EVERY;
-            for worker in crowd.workers.keys().copied().collect::<Vec<_>>() {
-                let share = crowd.workers.get_mut(&worker).unwrap();
-                let wanted = share.wanted(crowd.now);
-                share.hold(wanted);
-                let beat = share.beat(Says::Alive);
-                crowd.say(&beat);
-                crowd.deliver(usize::MAX);
-            }
-            for partition in 0..8 {
-                assert!(crowd.holders(partition) <= 1, "seed {seed}, {partition}");
-            }
-        }
-    }
 }

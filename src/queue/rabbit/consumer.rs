@@ -99,6 +99,8 @@ impl RabbitConsumer {
         let broker = &publisher.link.broker;
         let connection = broker.connect("consumer").await?;
         let channel = declare::channel(broker, &connection).await?;
+        // From here on it takes what it is given.
+        part.hold(BTreeSet::new());
         Ok(Self {
             publisher,
             topology,

@@ -5,7 +5,6 @@
 //! dropped ──> a line that is being left ──> acknowledge ──> close ──> its part is held by nobody
 //! ```
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,7 +75,7 @@ impl GoingOne {
 impl Drop for GoingOne {
     fn drop(&mut self) {
         // Before anybody else may hold it.
-        self.1.hold(BTreeSet::new());
+        self.1.let_go();
         self.0.0.send_modify(|count| *count -= 1);
     }
 }

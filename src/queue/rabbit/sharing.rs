@@ -49,13 +49,14 @@ pub(super) enum Part {
 pub(super) struct Held {
     /// Of which generation; a consumer of another one wants nothing.
     wanted: watch::Sender<(u32, BTreeSet<u32>)>,
-    holds: watch::Sender<BTreeSet<u32>>,
+    /// None while there is no consumer.
+    holds: watch::Sender<Option<BTreeSet<u32>>>,
 }
 
 impl Held {
     /// What the consumer holds.
     pub(super) fn holds(&self) -> BTreeSet<u32> {
-        self.holds.borrow().clone()
+        self.holds.borrow().clone().unwrap_or_default()
     }
 }
 
@@ -69,6 +70,15 @@ impl Part {
 
     /// The consumer holds these now.
     pub(super) fn hold(&self, holds: BTreeSet<u32>) {
+        self.becomes(Some(holds));
+    }
+
+    /// The consumer is gone.
+    pub(super) fn let_go(&self) {
+        self.becomes(None);
+    }
+
+    fn becomes(&self, holds: Option<BTreeSet<u32>>) {
         if let Self::Shared(held) = self {
             held.holds.send_if_modified(|before| {
                 let is_news = *before != holds;
@@ -182,7 +192,7 @@ impl Sharing {
         // What changes from here on is news, also while the greeting is on its way.
         let mut holds = self.held.holds.subscribe();
         let held = holds.borrow_and_update().clone();
-        self.share.hold(held);
+        self.hold(held);
         self.say(&air, Says::Hello).await?;
         self.backoff.reset();
         let mut ticks = interval(BEAT_EVERY);
@@ -197,7 +207,7 @@ impl Sharing {
                 }
                 _ = holds.changed() => {
                     let holds = holds.borrow_and_update().clone();
-                    self.share.hold(holds).then_some(Says::Alive)
+                    self.hold(holds).then_some(Says::Alive)
                 }
                 _ = ticks.tick() => Some(Says::Alive),
                 beat = air.beats.next() => self.hear(beat)?,
@@ -224,8 +234,17 @@ impl Sharing {
         self.number = number;
         self.share = Share::new(self.me, number, partitions);
         self.share.connected(Instant::now());
-        self.share.hold(self.held.holds());
+        let held = self.held.holds.borrow().clone();
+        self.hold(held);
         Some(Says::Hello)
+    }
+
+    /// True where it is news for the others.
+    fn hold(&mut self, holds: Option<BTreeSet<u32>>) -> bool {
+        match holds {
+            Some(holds) => self.share.hold(holds),
+            None => self.share.let_go(),
+        }
     }
 
     /// What to answer.
@@ -265,7 +284,7 @@ impl Sharing {
     }
 
     async fn say(&self, air: &Air, says: Says) -> Result<()> {
-        let body = serde_json::to_vec(&self.share.beat(says)).unwrap_or_default();
+        let body = serde_json::to_vec(&self.share.beat(says, Instant::now())).unwrap_or_default();
         let (exchange, properties) = (air.exchange.clone(), BasicProperties::default());
         let options = BasicPublishOptions::default();
         let publish =

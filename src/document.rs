@@ -37,8 +37,17 @@ pub struct Document {
     pub fields: Fields,
 }
 
-/// The field that names where a crawled document was found.
+/// The field that names where a crawled document was found: one link, or a list where one crawl's folder lies in
+/// another's.
 pub const CRAWL_ROOT: &str = "crawl_root";
+
+/// The links under which a document was found; none where no crawl brought it.
+pub fn crawl_roots(fields: &Fields) -> impl Iterator<Item = &str> {
+    let several = fields.get(CRAWL_ROOT).and_then(Value::as_array);
+    let one = fields.get(CRAWL_ROOT).and_then(Value::as_str);
+    let several = several.into_iter().flatten().filter_map(Value::as_str);
+    one.into_iter().chain(several)
+}
 
 /// The seed's types.
 pub mod kind {

@@ -4,6 +4,7 @@
 //! page: what was asked, its ETag and hash, the document it made, since when it is missing
 //! run:  what was crawled, for whom, when, when next, how it went
 //! claim: who crawls a link at this moment
+//! rooted: which documents a crawl found before
 //! ```
 //!
 //! [`page`] says when a page is read again and when its document is deleted. Nothing here is in
@@ -67,6 +68,14 @@ pub trait Logbook: Send + Sync + 'static {
 
     /// Saves a run.
     fn save_run(&self, run: Run) -> impl Future<Output = Result<()>> + Send;
+
+    /// The documents of a type that were found under this root, as [`crate::document::crawl_roots`] tells, in any order.
+    /// A document that the caller saved before is among them.
+    fn rooted(
+        &self,
+        kind: &str,
+        root: &str,
+    ) -> impl Future<Output = Result<Vec<DocumentKey>>> + Send;
 
     /// Takes the link for `owner` from now until then, or keeps it for as long, if it is free now
     /// or the owner's already; whether it is now. An end at or before now gives it back.

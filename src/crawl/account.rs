@@ -75,7 +75,14 @@ async fn entries(
         value.set_sensitive(true);
         headers.insert(AUTHORIZATION, value);
     }
-    let response = fetcher.query(at, headers).await.map_err(fail)?;
+    // Held until all of it is here.
+    let (response, _turn) = fetcher
+        .query(at, &headers)
+        .await
+        .map_err(|error| match error {
+            Error::Fetch { why, .. } => fail(why),
+            error => error,
+        })?;
     if !response.status().is_success() {
         let asked = Asked {
             thing: "nobody of this name",

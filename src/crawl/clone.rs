@@ -199,6 +199,11 @@ fn renewed(
     let Some(kept) = moved.filter(|_| received.is_err()) else {
         return received;
     };
+    if stop.load(Ordering::Relaxed) {
+        // Nobody waits for it any more, and its host is not asked again for nobody.
+        std::fs::rename(into, kept).ok();
+        return received;
+    }
     let aside = into.with_extension("aside");
     std::fs::rename(into, &aside).map_err(|error| error.to_string())?;
     let anew = obtain(asked, into, stop);

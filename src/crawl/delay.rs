@@ -71,7 +71,12 @@ pub(crate) fn retry_after(text: &str, now_ms: u64) -> Option<u64> {
         let at = date.duration_since(UNIX_EPOCH).ok()?.as_millis();
         u64::try_from(at).ok()?
     };
-    Some(at.min(now_ms.saturating_add(DAY_MS.into())))
+    Some(soon(at, now_ms))
+}
+
+/// A time that a host named, or a day from now, whichever is first: milliseconds since 1970.
+pub(crate) fn soon(at_ms: u64, now_ms: u64) -> u64 {
+    at_ms.min(now_ms.saturating_add(DAY_MS.into()))
 }
 
 /// Until when a host wants to be left alone that answers so; none where it does not say so.
@@ -79,7 +84,8 @@ pub(crate) fn busy(status: u16, retry_after: Option<&str>, now_ms: u64) -> Optio
     let asked = retry_after.and_then(|text| self::retry_after(text, now_ms));
     match status {
         429 => Some(asked.unwrap_or_else(|| now_ms.saturating_add(BUSY_MS))),
-        503 => asked,
+        // GitHub answers 403 where others have 429.
+        403 | 503 => asked,
         _ => None,
     }
 }

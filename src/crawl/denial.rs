@@ -53,7 +53,6 @@ pub(crate) fn why(status: StatusCode, headers: &HeaderMap, asked: Asked<'_>) -> 
 
 /// When there is more to be had, if the answer is that there were too many requests.
 fn limited(status: StatusCode, headers: &HeaderMap) -> Option<String> {
-    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
     let is_limit = status == StatusCode::TOO_MANY_REQUESTS;
     if !is_limit && status != StatusCode::FORBIDDEN {
         return None;
@@ -69,13 +68,23 @@ fn limited(status: StatusCode, headers: &HeaderMap) -> Option<String> {
             |seconds| format!("in {seconds} s"),
         ));
     }
-    if number(REMAINING) == Some(0)
-        && let Some(reset) = number(RESET)
-    {
-        let at = UNIX_EPOCH + Duration::from_secs(reset.min(SECONDS_MAX));
+    if let Some(reset_ms) = spent(status, headers) {
+        let at = UNIX_EPOCH + Duration::from_millis(reset_ms);
         return Some(format!("after {}", httpdate::fmt_http_date(at)));
     }
     is_limit.then(|| "later".to_owned())
+}
+
+/// When an interface takes requests again that says that none is left: milliseconds since 1970.
+pub(crate) fn spent(status: StatusCode, headers: &HeaderMap) -> Option<u64> {
+    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
+    let is_refused = matches!(
+        status,
+        StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS
+    );
+    let is_spent = is_refused && number(REMAINING) == Some(0);
+    let reset = number(RESET).filter(|_| is_spent)?;
+    Some(reset.min(SECONDS_MAX) * 1_000)
 }
 
 /// A header's text without what has no place on one line, and not endless.

@@ -156,8 +156,9 @@ impl Fetcher {
             self.obey(&url).await.map_err(fail)?;
             // What is known holds for where it stood; elsewhere is another page.
             let known = known.filter(|known| known.at == url.as_str());
-            let (step, _turn) = self.ask_in_turn(&url, known).await.map_err(fail)?;
-            match step {
+            let asked = self.ask_in_turn(&url, &conditions(known)).await;
+            let (response, mut turn) = asked.map_err(fail)?;
+            match step(response, &url, known.is_some()).map_err(fail)? {
                 Step::Moved(next, for_good) => {
                     moved_from.push(std::mem::replace(&mut url, next));
                     // What is elsewhere for now may be back tomorrow.
@@ -168,7 +169,9 @@ impl Fetcher {
                     let charset = accept(&response, kinds).map_err(fail)?;
                     let (etag, last_modified) =
                         (named(&response, &ETAG), named(&response, &LAST_MODIFIED));
-                    let bytes = read(response, self.page_bytes_max, start).await?;
+                    let bytes = read(response, self.page_bytes_max, start).await;
+                    turn.ends(!matches!(bytes, Err(Error::Fetch { .. })));
+                    let bytes = bytes?;
                     return Ok(Some(Fetched {
                         url,
                         moved_from: Some(moved_from).filter(|_| is_for_good).unwrap_or_default(),
@@ -185,14 +188,28 @@ impl Fetcher {
         ))))
     }
 
-    /// Asks an interface for programs, to which robots.txt does not apply; follows no redirect.
+    /// Asks an interface for programs, to which robots.txt does not apply, when it is its host's turn; follows no
+    /// redirect. Nobody else asks the host while the turn is held.
     ///
     /// # Errors
-    /// Why there is no answer. What the answer is worth is for the caller to judge.
-    pub(crate) async fn query(&self, url: &Url, headers: HeaderMap) -> Result<Response, String> {
-        self.guard.permit(url)?;
-        let request = self.client.get(url.clone()).headers(headers);
-        request.send().await.map_err(said)
+    /// [`Error::Later`] for a host that asked for more patience than we have, [`Error::Fetch`] for none that answers.
+    /// What an answer is worth is for the caller to judge: also one that says that there were too many requests.
+    pub(crate) async fn query(&self, url: &Url, headers: &HeaderMap) -> Result<(Response, Turn)> {
+        let fail = |stop: Stop| stop.of(url);
+        self.guard.permit(url).map_err(|why| fail(Stop::Why(why)))?;
+        let mut asked = 0;
+        loop {
+            let (response, turn) = self.ask(url, headers).await.map_err(fail)?;
+            asked += 1;
+            let now_ms = self.manners.clock().now_ms();
+            let Some(until_ms) = busy(&response, now_ms) else {
+                return Ok((response, turn));
+            };
+            self.manners.leave_until(url, until_ms);
+            if asked == ATTEMPTS_MAX || until_ms.saturating_sub(now_ms) > self.wait_ms_max {
+                return Ok((response, turn));
+            }
+        }
     }
 
     /// The body of such an answer, within the limit for pages.
@@ -225,8 +242,8 @@ impl Fetcher {
         let (mut robots, mut delay_ms) = (Robots::allow_all(), 0);
         for _ in 0..=REDIRECTS_MAX {
             self.guard.permit(&at).map_err(Stop::Why)?;
-            let (step, _turn) = self.ask_in_turn(&at, None).await?;
-            match step {
+            let (response, _turn) = self.ask_in_turn(&at, &HeaderMap::new()).await?;
+            match step(response, &at, false)? {
                 Step::Moved(next, _) => at = next,
                 Step::Same => break,
                 Step::Arrived(response) => {
@@ -253,19 +270,13 @@ impl Fetcher {
 
     /// Asks when it is the host's turn, and again where it asks for patience; nobody else asks it while
     /// the turn is held.
-    async fn ask_in_turn(&self, url: &Url, known: Option<&Page>) -> Result<(Step, Turn), Stop> {
+    async fn ask_in_turn(&self, url: &Url, headers: &HeaderMap) -> Result<(Response, Turn), Stop> {
         let mut until_ms = 0;
         for _ in 0..ATTEMPTS_MAX {
-            let turn = self.manners.turn(url, self.wait_ms_max).await;
-            let turn = turn.map_err(Stop::Later)?;
-            let step = self.step(url, known).await.map_err(Stop::Why)?;
+            let (response, turn) = self.ask(url, headers).await?;
             let now_ms = self.manners.clock().now_ms();
-            let busy = match &step {
-                Step::Arrived(response) => busy(response, now_ms),
-                Step::Moved(..) | Step::Same => None,
-            };
-            let Some(until) = busy else {
-                return Ok((step, turn));
+            let Some(until) = busy(&response, now_ms) else {
+                return Ok((response, turn));
             };
             self.manners.leave_until(url, until);
             until_ms = until;
@@ -273,31 +284,35 @@ impl Fetcher {
         Err(Stop::Later(until_ms))
     }
 
-    async fn step(&self, url: &Url, known: Option<&Page>) -> Result<Step, String> {
-        let mut request = self.client.get(url.clone());
-        for (name, value) in conditions(known) {
-            request = request.header(name, value);
-        }
-        let response = request.send().await.map_err(said)?;
-        if known.is_some() && response.status() == StatusCode::NOT_MODIFIED {
-            return Ok(Step::Same);
-        }
-        let status = response.status();
-        if !status.is_redirection() {
-            return Ok(Step::Arrived(response));
-        }
-        let for_good = matches!(
-            status,
-            StatusCode::MOVED_PERMANENTLY | StatusCode::PERMANENT_REDIRECT
-        );
-        let to = response
-            .headers()
-            .get(LOCATION)
-            .and_then(|to| to.to_str().ok());
-        let next = to.and_then(|to| url.join(to).ok());
-        next.map(|next| Step::Moved(next, for_good))
-            .ok_or_else(|| "it was redirected to nowhere".to_owned())
+    /// Asks once, when it is the host's turn.
+    async fn ask(&self, url: &Url, headers: &HeaderMap) -> Result<(Response, Turn), Stop> {
+        let turn = self.manners.turn(url, self.wait_ms_max).await;
+        let mut turn = turn.map_err(Stop::Later)?;
+        let request = self.client.get(url.clone()).headers(headers.clone());
+        let response = request.send().await;
+        turn.ends(response.is_ok());
+        let response = response.map_err(|error| Stop::Why(said(error)))?;
+        Ok((response, turn))
     }
+}
+
+/// What an answer means for what is asked next; `is_known` says whether it was asked on conditions.
+fn step(response: Response, url: &Url, is_known: bool) -> Result<Step, Stop> {
+    let status = response.status();
+    if is_known && status == StatusCode::NOT_MODIFIED {
+        return Ok(Step::Same);
+    }
+    if !status.is_redirection() {
+        return Ok(Step::Arrived(response));
+    }
+    let for_good = matches!(
+        status,
+        StatusCode::MOVED_PERMANENTLY | StatusCode::PERMANENT_REDIRECT
+    );
+    let to = named(&response, &LOCATION);
+    let next = to.and_then(|to| url.join(&to).ok());
+    next.map(|next| Step::Moved(next, for_good))
+        .ok_or_else(|| Stop::Why("it was redirected to nowhere".to_owned()))
 }
 
 enum Step {
@@ -309,14 +324,20 @@ enum Step {
 }
 
 /// The conditions under which a page is wanted: only if it is not as it is known.
-fn conditions(known: Option<&Page>) -> impl Iterator<Item = (HeaderName, &str)> {
-    let named = known.map(|known| {
-        let etag = known.etag.as_deref().map(|etag| (IF_NONE_MATCH, etag));
-        // Where there is both, the server goes by the ETag (RFC 9110).
-        let changed = known.last_modified.as_deref();
-        [etag, changed.map(|time| (IF_MODIFIED_SINCE, time))]
-    });
-    named.into_iter().flatten().flatten()
+fn conditions(known: Option<&Page>) -> HeaderMap {
+    let Some(known) = known else {
+        return HeaderMap::new();
+    };
+    // Where there is both, the server goes by the ETag (RFC 9110).
+    let named = [
+        (IF_NONE_MATCH, known.etag.as_deref()),
+        (IF_MODIFIED_SINCE, known.last_modified.as_deref()),
+    ];
+    // It came as a header, and is one again.
+    let header = |(name, value): (HeaderName, Option<&str>)| {
+        Some((name, HeaderValue::try_from(value?).ok()?))
+    };
+    named.into_iter().filter_map(header).collect()
 }
 
 pub(crate) fn user_agent(contact: Option<&str>) -> String {

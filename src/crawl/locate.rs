@@ -50,7 +50,11 @@ pub(crate) async fn locate(start: &Url, fetcher: &Fetcher, settings: &Settings) 
     let mut moves = 0;
     loop {
         let headers = headers(at.authorization.as_ref());
-        let asked = fetcher.query(&refs(&at.url), headers).await.map_err(fail)?;
+        let asked = fetcher.query(&refs(&at.url), &headers).await;
+        let (asked, _turn) = asked.map_err(|error| match error {
+            Error::Fetch { why, .. } => fail(why),
+            error => error,
+        })?;
         let shown = at.authorization.is_some();
         match step(asked.status(), asked.headers(), shown, &at.url).map_err(fail)? {
             Step::There => return Ok(at),

@@ -4,6 +4,7 @@
 //! ```text
 //! request ──> the host's turn ──> its pause over? ──> ask ──> the pause begins anew
 //!                                  └─ longer than we wait ──> come again later
+//!                                                     └─ no answer, again and again ──> a long pause
 //! ```
 
 use std::collections::{HashMap, HashSet};
@@ -21,6 +22,10 @@ use crate::clock::Clock;
 const HOSTS_MAX: usize = 1_024;
 /// How long a robots.txt is good; RFC 9309 allows a day.
 const ROBOTS_MS: u64 = 3_600_000;
+/// Requests in a row without an answer after which a host is taken for down, and how long it is left alone then:
+/// each costs all the patience that we have for one, and a publication has thousands of pages.
+const UNANSWERED_MAX: u32 = 5;
+const DOWN_MS: u64 = 600_000;
 
 /// What all crawls of a process share. Clones are the same.
 #[derive(Clone)]
@@ -48,12 +53,16 @@ struct Pace {
     next_ms: u64,
     /// What it allows, and when it said so.
     robots: Option<(Arc<Robots>, u64)>,
+    /// Requests in a row that had no answer.
+    unanswered: u32,
 }
 
 /// The host may be asked by nobody else while this is held; its pause begins when it is dropped.
 pub(crate) struct Turn {
     host: Arc<Host>,
     clock: Clock,
+    /// Whether the request had an answer, none where nobody knows.
+    is_answered: Option<bool>,
     _alone: OwnedMutexGuard<()>,
 }
 
@@ -103,6 +112,7 @@ impl Manners {
         Ok(Turn {
             host,
             clock: self.0.clock.clone(),
+            is_answered: None,
             _alone: turn,
         })
     }
@@ -162,11 +172,29 @@ impl Host {
     }
 }
 
+impl Turn {
+    /// The request had an answer, or none or not all of one. One that is cut off says nothing of its host.
+    pub(crate) fn ends(&mut self, is_answered: bool) {
+        self.is_answered = Some(is_answered);
+    }
+}
+
 impl Drop for Turn {
     fn drop(&mut self) {
         let now = self.clock.now_ms();
         let mut pace = self.host.pace();
-        pace.next_ms = pace.next_ms.max(now.saturating_add(pace.delay_ms));
+        let mut pause_ms = pace.delay_ms;
+        match self.is_answered {
+            Some(true) => pace.unanswered = 0,
+            Some(false) => {
+                pace.unanswered = pace.unanswered.saturating_add(1);
+                if pace.unanswered >= UNANSWERED_MAX {
+                    pause_ms = pause_ms.max(DOWN_MS);
+                }
+            }
+            None => {}
+        }
+        pace.next_ms = pace.next_ms.max(now.saturating_add(pause_ms));
     }
 }
 
@@ -223,6 +251,33 @@ mod tests {
         assert_eq!(clock.now_ms(), 6_000);
         let later = manners.turn(&here, 4_999).await.err();
         assert_eq!((later, clock.now_ms()), (Some(11_000), 6_000));
+    }
+
+    #[tokio::test]
+    async fn a_host_that_answers_nothing_is_left_alone_and_asked_once_after_a_while() {
+        let clock = Clock::manual(0);
+        let manners = Manners::new(clock.clone());
+        let (here, there) = (url("https://a.example/1"), url("https://b.example/1"));
+        let ask = async |is_answered| {
+            let turn = manners.turn(&here, 9).await;
+            turn.map(|mut turn| turn.ends(is_answered))
+        };
+        for _ in 1..UNANSWERED_MAX {
+            ask(false).await.unwrap();
+        }
+        ask(true).await.unwrap();
+        for _ in 0..UNANSWERED_MAX {
+            ask(false).await.unwrap();
+        }
+        assert_eq!(ask(true).await, Err(DOWN_MS));
+        assert!(manners.turn(&there, 0).await.is_ok(), "others are asked");
+        clock.wait(DOWN_MS).await;
+        ask(false).await.unwrap();
+        assert_eq!(ask(true).await, Err(2 * DOWN_MS), "it is still down");
+        clock.wait(DOWN_MS).await;
+        for is_answered in [true, false, true] {
+            ask(is_answered).await.unwrap();
+        }
     }
 
     #[tokio::test]

@@ -1,11 +1,8 @@
-//! What was found against what is stored: what to write, and what has vanished. Pure.
-
-use std::collections::HashSet;
+//! What was found against what is stored: what to write, and of which crawls it is. Pure.
 
 use serde_json::Value;
 
-use crate::change::DocumentKey;
-use crate::document::{CRAWL_ROOT, Document, Fields};
+use crate::document::{CRAWL_ROOT, Document, Fields, crawl_roots};
 
 /// Whether a found document must be written over what is stored under its key.
 ///
@@ -16,30 +13,25 @@ pub(crate) fn differs(stored: Option<&Fields>, found: &Document) -> bool {
 }
 
 /// A page crawled by itself stays a page of the folder that it was found in before.
-pub(crate) fn keep_root(stored: Option<&Fields>, found: &mut Document) {
-    if let Some(root) = stored.and_then(|fields| fields.get(CRAWL_ROOT)) {
-        found.fields.insert(CRAWL_ROOT.to_owned(), root.clone());
+pub(crate) fn keep_roots(stored: Option<&Fields>, found: &mut Document) {
+    if let Some(roots) = stored.and_then(|fields| fields.get(CRAWL_ROOT)) {
+        found.fields.insert(CRAWL_ROOT.to_owned(), roots.clone());
     }
 }
 
-/// The keys of a page of stored documents that were found under one of `roots` once and are there no
-/// more.
-///
-/// `present` holds what the walk came by, whether or not it could be read. Only a complete walk
-/// may ask: what was not looked at has not vanished.
-pub(crate) fn vanished(
-    stored: &[Document],
-    roots: &[String],
-    present: &HashSet<DocumentKey>,
-) -> Vec<DocumentKey> {
-    stored
-        .iter()
-        .filter(|document| {
-            let root = document.fields.get(CRAWL_ROOT).and_then(Value::as_str);
-            roots.iter().any(|one| Some(one.as_str()) == root) && !present.contains(&document.key)
-        })
-        .map(|document| document.key.clone())
-        .collect()
+/// A document found in a folder within a folder is one of both: whichever is walked whole tells that it is gone.
+pub(crate) fn join_roots(stored: Option<&Fields>, found: &mut Document) {
+    let known: Vec<&str> = stored.into_iter().flat_map(crawl_roots).collect();
+    if known.is_empty() {
+        return;
+    }
+    let new = crawl_roots(&found.fields).filter(|root| !known.contains(root));
+    let roots: Vec<&str> = known.iter().copied().chain(new).collect();
+    let roots = match roots.as_slice() {
+        [one] => Value::from(*one),
+        several => Value::from(several),
+    };
+    found.fields.insert(CRAWL_ROOT.to_owned(), roots);
 }
 
 #[cfg(test)]
@@ -47,6 +39,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::change::DocumentKey;
 
     fn document(id: &str, root: &str, title: &str) -> Document {
         let Value::Object(fields) = json!({"crawl_root": root, "title": title}) else {
@@ -68,21 +61,31 @@ mod tests {
     }
 
     #[test]
-    fn only_what_the_root_no_longer_has_is_gone() {
-        let stored = [
-            document("kept", "r", ""),
-            document("gone", "r", ""),
-            document("elsewhere", "r2", ""),
-        ];
-        let present = HashSet::from([stored[0].key.clone()]);
-        let roots = ["r".to_owned()];
-        assert_eq!(vanished(&stored, &roots, &present), [stored[1].key.clone()]);
+    fn a_page_crawled_by_itself_keeps_its_folder() {
+        let mut found = document("a", "file:///a", "new");
+        keep_roots(Some(&document("a", "folder", "old").fields), &mut found);
+        assert_eq!(found.fields["crawl_root"], "folder");
     }
 
     #[test]
-    fn a_page_crawled_by_itself_keeps_its_folder() {
-        let mut found = document("a", "file:///a", "new");
-        keep_root(Some(&document("a", "folder", "old").fields), &mut found);
-        assert_eq!(found.fields["crawl_root"], "folder");
+    fn a_page_of_a_folder_within_a_folder_is_one_of_both_and_settles() {
+        let (inner, outer) = ("file:///a/b", "file:///a");
+        let mut found = document("a", inner, "");
+        join_roots(None, &mut found);
+        assert_eq!(found.fields["crawl_root"], inner);
+        join_roots(Some(&document("a", outer, "").fields), &mut found);
+        assert_eq!(found.fields["crawl_root"], json!([outer, inner]));
+        for root in [inner, outer] {
+            let mut again = document("a", root, "");
+            join_roots(Some(&found.fields), &mut again);
+            assert!(!differs(Some(&found.fields), &again), "{root}");
+        }
+    }
+
+    #[test]
+    fn a_document_that_no_crawl_brought_has_the_root_of_the_one_that_found_it() {
+        let mut found = document("a", "r", "");
+        join_roots(Some(&Fields::new()), &mut found);
+        assert_eq!(found.fields["crawl_root"], "r");
     }
 }

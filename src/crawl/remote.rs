@@ -47,10 +47,18 @@ pub(crate) async fn account<S: Source + Logbook, P: Progress>(
             .take(Found::Unseen(Skipped::one(list.as_str(), why)))
             .await?;
     }
-    writer.take(Found::Total(held.places.len())).await?;
+    let total = held.places.len();
+    writer.take(Found::Total(total)).await?;
     let mut roots = Vec::new();
-    for url in held.places {
+    for (done, url) in held.places.into_iter().enumerate() {
         match read(&mut writer, (&url, None), &fetcher, context).await {
+            // The others stand on the same host.
+            Err(error @ Error::Later { until_ms, .. }) => {
+                let (what, why, count) = (url.to_string(), error.to_string(), total - done);
+                writer.miss(Skipped { what, why, count });
+                writer.later(until_ms);
+                break;
+            }
             Ok(read) => roots.extend(read),
             Err(Error::Fetch { link, why }) => writer.miss(Skipped::one(&link, why)),
             Err(error @ Error::TooLarge { .. }) => {
@@ -77,7 +85,9 @@ async fn read<S: Source + Logbook, P: Progress>(
     // What is elsewhere for now is still the one that was asked for.
     let own = if place.has_moved { &place.url } else { url };
     let root = repository_link(own);
+    let turn = fetcher.turn(&place.url).await?;
     let clone = clone::fetch(&place, reference, settings).await?;
+    drop(turn);
     let platform = platform::of_repository(&place.url, settings);
     let repository = Repository {
         identity: platform::repository_identity(own),

@@ -6,23 +6,17 @@
 //!
 //! One file too many must not turn pages into source code, whose crawl would take all of them for vanished.
 
-use serde_json::Value;
-
 use super::{Kind, Request};
 use crate::Result;
-use crate::document::{CRAWL_ROOT, kind};
-use crate::logbook::Run;
-use crate::source::Source;
-
-/// Documents a page when looking for what is stored; few, since one may have 12 MiB.
-const PAGE_DOCUMENTS: usize = 16;
+use crate::document::kind;
+use crate::logbook::{Logbook, Run};
 
 /// What a folder is to be read as, none for what is no folder; `looks` is what most of its files are.
 ///
 /// # Errors
 /// The source's own.
-pub(crate) async fn kind<S: Source>(
-    source: &S,
+pub(crate) async fn kind<L: Logbook>(
+    source: &L,
     request: &Request,
     (link, looks): (&str, Option<Kind>),
     known: Option<&Run>,
@@ -46,20 +40,13 @@ pub(crate) async fn kind<S: Source>(
 }
 
 /// What the documents say that are stored of a folder.
-async fn stored<S: Source>(source: &S, link: &str) -> Result<Option<Kind>> {
+async fn stored<L: Logbook>(source: &L, link: &str) -> Result<Option<Kind>> {
     for (kind, read_as) in [
         (kind::ARTICLES, Kind::Pages),
         (kind::REPOSITORIES, Kind::Repository),
     ] {
-        let mut after = None;
-        loop {
-            let page = source.page(kind, after, PAGE_DOCUMENTS).await?.found;
-            let Some(last) = page.last() else { break };
-            after = Some(last.key.id.clone());
-            let mut roots = page.iter().map(|document| document.fields.get(CRAWL_ROOT));
-            if roots.any(|root| root.and_then(Value::as_str) == Some(link)) {
-                return Ok(Some(read_as));
-            }
+        if !source.rooted(kind, link).await?.is_empty() {
+            return Ok(Some(read_as));
         }
     }
     Ok(None)

@@ -15,8 +15,8 @@ use crate::source::Source;
 /// Documents a save, and the bytes of text at which a batch is closed early.
 const BATCH_DOCUMENTS: usize = 32;
 const BATCH_BYTES: usize = 8 << 20;
-/// Documents a page when looking for what vanished; few, since one may have 12 MiB.
-const PAGE_DOCUMENTS: usize = 16;
+/// Documents a delete of what vanished.
+const DELETED_AT_ONCE: usize = 256;
 
 /// Brings one source up to date with one harvest.
 pub(crate) struct Writer<'a, S, P> {
@@ -52,7 +52,7 @@ impl<'a, S: Source + Logbook, P: Progress> Writer<'a, S, P> {
         }
     }
 
-    /// From here on a document that is stored already keeps the root that is stored with it.
+    /// From here on a document that is stored already keeps the roots that are stored with it.
     pub(crate) fn keep_root(&mut self) {
         self.keep_root = true;
     }
@@ -137,7 +137,9 @@ impl<'a, S: Source + Logbook, P: Progress> Writer<'a, S, P> {
         self.flush().await?;
         if self.complete && !roots.is_empty() {
             for kind in [kind::ARTICLES, kind::POSTS, kind::REPOSITORIES] {
-                self.sweep(kind, roots).await?;
+                for root in roots {
+                    self.sweep(kind, root).await?;
+                }
             }
         }
         Ok(self.report)
@@ -172,7 +174,9 @@ impl<'a, S: Source + Logbook, P: Progress> Writer<'a, S, P> {
         found.retain_mut(|document| {
             let stored = at.next().flatten();
             if self.keep_root {
-                reconcile::keep_root(stored, document);
+                reconcile::keep_roots(stored, document);
+            } else {
+                reconcile::join_roots(stored, document);
             }
             let differs = reconcile::differs(stored, document);
             if document.key.kind != kind::USERS {
@@ -189,19 +193,15 @@ impl<'a, S: Source + Logbook, P: Progress> Writer<'a, S, P> {
         }
     }
 
-    async fn sweep(&mut self, kind: &str, roots: &[String]) -> Result<()> {
-        let mut after = None;
-        loop {
-            let page = self.source.page(kind, after, PAGE_DOCUMENTS).await?.found;
-            let Some(last) = page.last() else {
-                return Ok(());
-            };
-            after = Some(last.key.id.clone());
-            let vanished = reconcile::vanished(&page, roots, &self.present);
-            if !vanished.is_empty() {
-                self.report.deleted += self.source.delete(vanished).await?;
-            }
+    /// Deletes what was found under a root once and is there no more: only a walk that was complete may ask, since
+    /// what was not looked at has not vanished.
+    async fn sweep(&mut self, kind: &str, root: &str) -> Result<()> {
+        let mut vanished = self.source.rooted(kind, root).await?;
+        vanished.retain(|key| !self.present.contains(key));
+        for keys in vanished.chunks(DELETED_AT_ONCE) {
+            self.report.deleted += self.source.delete(keys.to_vec()).await?;
         }
+        Ok(())
     }
 
     fn skip(&mut self, skipped: Skipped) {

@@ -14,8 +14,10 @@
 mod connect;
 mod event;
 mod fault;
+mod id;
 mod json;
 mod lease;
+mod legible;
 mod log;
 mod logbook;
 mod place;

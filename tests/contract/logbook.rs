@@ -6,12 +6,15 @@ mod mongo;
 mod sqlite;
 
 use lockstep::change::DocumentKey;
+use lockstep::document::Document;
 use lockstep::logbook::{Counts, Logbook, Page, Pages, Run, Runs};
+use lockstep::source::Source;
+use serde_json::{Value, json};
 
 /// A backend under test.
 pub(crate) trait Subject: Sized {
     /// Its logbook.
-    type Book: Logbook;
+    type Book: Logbook + Source;
 
     /// An empty logbook.
     async fn open() -> Self;
@@ -35,6 +38,7 @@ macro_rules! suite {
             everything_is_there_after_reopening,
             a_claim_is_one_owners_until_it_ends,
             of_many_who_claim_at_once_one_gets_the_link,
+            documents_are_found_by_each_of_their_roots,
         }
     };
 }
@@ -207,4 +211,48 @@ pub(crate) async fn of_many_who_claim_at_once_one_gets_the_link<S: Subject>() {
     let got = tokio::join!(claim("a"), claim("b"), claim("c"), claim("d"));
     let got = <[bool; 4]>::from(got).into_iter().filter(|got| *got);
     assert_eq!(got.count(), 1);
+}
+
+pub(crate) async fn documents_are_found_by_each_of_their_roots<S: Subject>() {
+    let subject = S::open().await;
+    let book = subject.book();
+    let document = |kind: &str, id: &str, fields: Value| {
+        let Value::Object(fields) = fields else {
+            panic!("{fields} are no fields")
+        };
+        let key = DocumentKey::text(kind, id);
+        Document { key, fields }
+    };
+    let stored = vec![
+        document("articles", "outer", json!({"crawl_root": "file:///a"})),
+        document(
+            "articles",
+            "both",
+            json!({"crawl_root": ["file:///a", "file:///a/b"]}),
+        ),
+        document("articles", "inner", json!({"crawl_root": "file:///a/b"})),
+        document("articles", "none", json!({"title": "file:///a"})),
+        document(
+            "articles",
+            "strange",
+            json!({"crawl_root": {"x": "file:///a"}}),
+        ),
+        document("posts", "other", json!({"crawl_root": "file:///a"})),
+    ];
+    book.save(stored).await.unwrap();
+    let rooted = async |kind: &str, root: &str| {
+        let mut keys = book.rooted(kind, root).await.unwrap();
+        keys.sort();
+        keys
+    };
+    let article = |id| DocumentKey::text("articles", id);
+    let outer = [article("both"), article("outer")];
+    assert_eq!(rooted("articles", "file:///a").await, outer);
+    let inner = [article("both"), article("inner")];
+    assert_eq!(rooted("articles", "file:///a/b").await, inner);
+    let posts = [DocumentKey::text("posts", "other")];
+    assert_eq!(rooted("posts", "file:///a").await, posts);
+    assert_eq!(rooted("notes", "file:///a").await, []);
+    book.delete(vec![article("both")]).await.unwrap();
+    assert_eq!(rooted("articles", "file:///a").await, [article("outer")]);
 }

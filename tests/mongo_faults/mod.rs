@@ -8,6 +8,7 @@ mod history;
 mod refuse;
 mod resume;
 mod shape;
+mod strange;
 
 use std::collections::VecDeque;
 

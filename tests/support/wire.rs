@@ -8,7 +8,7 @@
 //!
 //! It keeps a log of change events and serves it as the drivers' specifications have it: from a
 //! token, from a time, from its end. So a reader that resumes at the right place misses nothing
-//! and one that does not is found out. It stores no documents: reads find none, writes are well.
+//! and one that does not is found out. It has the documents that a test gives it, and writes change none.
 
 mod event;
 mod log;
@@ -27,9 +27,10 @@ use tokio::task::JoinSet;
 
 pub(crate) use event::{
     COLLECTION, Commit, DATABASE, delete, drop_collection, drop_database, insert, replace, split,
-    transaction, update, update_of_what_is_gone,
+    stored_as, transaction, update, update_of_what_is_gone,
 };
 pub(crate) use log::time;
+pub(crate) use message::Spelling;
 pub(crate) use script::{
     AUTHENTICATION_FAILED, BAD_VALUE, CURSOR_KILLED, CURSOR_NOT_FOUND, Failure, Gate, HISTORY_LOST,
     NAMESPACE_NOT_FOUND, NOT_RESUMABLE, Step, TOO_LARGE, UNAUTHORIZED, again, cut, cut_open,
@@ -55,6 +56,10 @@ pub(crate) struct Setup {
     pub(crate) refuses: Vec<Refusal>,
     /// The most events of a batch.
     pub(crate) batch_max: usize,
+    /// The documents of the collection, in the order of their `_id`.
+    pub(crate) stored: Vec<Document>,
+    /// What no text of ours can be.
+    pub(crate) spelling: Spelling,
 }
 
 impl Default for Setup {
@@ -65,6 +70,8 @@ impl Default for Setup {
             wire_version: 21,
             refuses: Vec::new(),
             batch_max: 100,
+            stored: Vec::new(),
+            spelling: Spelling::default(),
         }
     }
 }

@@ -26,10 +26,10 @@ pub(in crate::cli) struct Crawl {
     #[arg(long = "as", value_name = "KIND", conflicts_with_all = ["list", "schedule"], value_parser = PossibleValuesParser::new(crawl::kinds()))]
     as_kind: Option<String>,
     /// The branch, tag or commit of a repository, instead of its default branch
-    #[arg(long = "ref", value_name = "NAME", requires = "link")]
+    #[arg(long = "ref", value_name = "NAME", conflicts_with_all = ["links", "list", "schedule"])]
     reference: Option<String>,
     /// Open pages in a headless Chromium, so that text is there which scripts build
-    #[arg(long, requires = "link")]
+    #[arg(long, conflicts_with_all = ["links", "list", "schedule"])]
     browser: bool,
     /// Every link of a file, one a line, an author after it where --author is not theirs; goes on where
     /// the last run of it was interrupted

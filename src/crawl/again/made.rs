@@ -8,7 +8,6 @@
 //! | is read for the first time after what its feed had of it was stored | goes where it has another key |
 //! | is an empty shell whose script no browser ran | stays as it is |
 
-use serde_json::Value;
 use url::Url;
 
 use super::{Again, PREVIEW, remembered};
@@ -18,7 +17,7 @@ use crate::crawl::harvest::{Found, Missed};
 use crate::crawl::link::is_home;
 use crate::crawl::visit::{Read, letters_of};
 use crate::crawl::{Skipped, keys_of, platform};
-use crate::document::{CRAWL_ROOT, Fields, kind};
+use crate::document::{Fields, crawl_roots, kind};
 use crate::logbook::{Logbook, Page, Pages};
 use crate::source::Source;
 
@@ -102,7 +101,7 @@ impl<S: Source + Logbook> Again<'_, S> {
         let stored = self.source.read(vec![key.clone()]).await?.found;
         let fields = stored.into_iter().flatten().next();
         let fields = fields.filter(|fields| !is_of_pages(fields));
-        let root = fields.map(|fields| root(&fields).map(str::to_owned));
+        let root = fields.map(|fields| crawl_roots(&fields).next().map(str::to_owned));
         Ok(root.map(|root| root.unwrap_or_else(|| "another program".to_owned())))
     }
 
@@ -168,12 +167,8 @@ impl<S: Source + Logbook> Again<'_, S> {
     }
 }
 
-fn root(fields: &Fields) -> Option<&str> {
-    fields.get(CRAWL_ROOT).and_then(Value::as_str)
-}
-
 /// Whether a crawl of pages of the web made a document: what folders, repositories and exports brought has
 /// another root.
 fn is_of_pages(fields: &Fields) -> bool {
-    root(fields).is_some_and(|root| root.starts_with("https://") || root.starts_with("http://"))
+    crawl_roots(fields).any(|root| root.starts_with("https://") || root.starts_with("http://"))
 }

@@ -5,7 +5,7 @@ use reqwest::{Response, StatusCode};
 use url::Url;
 
 use super::Stop;
-use crate::crawl::delay;
+use crate::crawl::{delay, denial};
 use crate::{Error, Result};
 
 /// What a body may be.
@@ -69,7 +69,10 @@ pub(super) fn named(response: &Response, name: &HeaderName) -> Option<String> {
 /// Until when a host wants to be left alone; none where it does not say so.
 pub(super) fn busy(response: &Response, now_ms: u64) -> Option<u64> {
     let asked = named(response, &RETRY_AFTER);
-    delay::busy(response.status().as_u16(), asked.as_deref(), now_ms)
+    let status = response.status();
+    delay::busy(status.as_u16(), asked.as_deref(), now_ms).max(
+        denial::spent(status, response.headers()).map(|reset_ms| delay::soon(reset_ms, now_ms)),
+    )
 }
 
 /// Reads a body up to a limit that counts decompressed bytes, holding never more than it.

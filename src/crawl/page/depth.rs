@@ -10,14 +10,14 @@ const DEPTH_IN_SCRIPT_MAX: usize = 20_000;
 
 /// Elements of one page; an article has at most some thousands, a whole book 24,534. Each costs the extractor
 /// about 2.6 kB of memory and 20 to 30 µs while it reads, and none should take it a second.
-pub(super) const ELEMENTS_MAX: usize = 30_000;
+pub(super) const ELEMENTS_MAX: usize = 26_000;
 /// Elements that a parser may add to those that are written: ends that are missing, formatting that crosses.
 pub(super) const ADDED_MAX: usize = 5_000;
 /// Elements, texts and comments of one page; two texts an element are more than articles have.
 pub(super) const NODES_MAX: usize = 4 * ELEMENTS_MAX;
 /// Bytes of text and elements, each as often as there are elements around it: the extractor asks every element for
-/// all that is in it. A book on one page has 15 million; beyond 40 the extractor takes a second.
-const WEIGHT_MAX: usize = 40_000_000;
+/// all that is in it. A book on one page has 15 million; of beyond 30 some keep the extractor for a second.
+const WEIGHT_MAX: usize = 30_000_000;
 /// As how much text an element counts there.
 const ELEMENT_WEIGHT: usize = 25;
 /// Ends of elements; for each that begins nowhere the parser looks through all that are open.

@@ -3,6 +3,8 @@
 //! `owner.login`.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::extract::Query;
 use axum::http::{HeaderMap, StatusCode, Uri};
@@ -13,6 +15,8 @@ use serde_json::{Value, json};
 use super::shelf::{HUSH, Shelf, github, has_git, on_github, repository};
 use super::web::serve;
 use super::*;
+use crate::clock::Clock;
+use crate::crawl::Manners;
 
 /// An address that no answer may send us to.
 const TRAP: &str = "http://169.254.169.254/x.git";
@@ -155,7 +159,8 @@ async fn an_account_that_cannot_be_listed_says_why_and_when_it_can() {
     let server = serve(router).await;
     let tmp = tempfile::tempdir().unwrap();
     let said = async |path: &str, token: &str| {
-        let settings = github(&server, token, &tmp);
+        let mut settings = github(&server, token, &tmp);
+        settings.wait_seconds_max = 9;
         let source = Memory::default();
         let crawled = crawl(&source, &on_github(&server, path), &settings, &()).await;
         crawled.unwrap_err().to_string()
@@ -178,4 +183,33 @@ async fn an_account_that_cannot_be_listed_says_why_and_when_it_can() {
             .contains("there is nobody of this name")
     );
     assert!(said("odd", "").await.contains("answered with no list"));
+}
+
+#[tokio::test]
+async fn an_interface_with_no_requests_left_is_asked_again_when_it_has_some() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let spent_once = async move || {
+        let spent = [
+            ("x-ratelimit-remaining", "0"),
+            ("x-ratelimit-reset", "1030"),
+        ];
+        match count.fetch_add(1, Ordering::Relaxed) {
+            0 => (StatusCode::FORBIDDEN, spent).into_response(),
+            _ => "[]".into_response(),
+        }
+    };
+    let router = axum::Router::new()
+        .route("/api/v3/users/ada/repos", get(spent_once))
+        .route("/api/v3/users/ada/gists", get(async || "[]"));
+    let server = serve(router).await;
+    let tmp = tempfile::tempdir().unwrap();
+    let clock = Clock::manual(1_000_000);
+    let mut settings = github(&server, "", &tmp);
+    settings.manners = Manners::new(clock.clone());
+    let source = Memory::default();
+    let all = crawl(&source, &on_github(&server, "ada"), &settings, &()).await;
+    assert_eq!(counts(&all.unwrap()), (0, 0, 0));
+    assert_eq!(asked.load(Ordering::Relaxed), 2);
+    assert_eq!(clock.now_ms(), 1_030_000);
 }

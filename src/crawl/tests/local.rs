@@ -126,6 +126,27 @@ async fn a_page_crawled_by_itself_is_still_found_missing_from_its_folder() {
 }
 
 #[tokio::test]
+async fn a_page_of_a_folder_within_a_folder_goes_with_whichever_is_crawled_and_settles() {
+    let (source, book) = (Memory::default(), book(2));
+    let inner = book.path().join("inner");
+    fs::create_dir(&inner).unwrap();
+    for name in ["a", "b", "c"] {
+        fs::write(inner.join(format!("{name}.html")), html(name, "Inner.")).unwrap();
+    }
+    crawl_path(&source, book.path()).await;
+    assert_eq!(counts(&crawl_path(&source, &inner).await), (3, 0, 0));
+    source.writes();
+    // Whoever comes next has nothing to write.
+    assert_eq!(counts(&crawl_path(&source, book.path()).await), (0, 5, 0));
+    assert_eq!(counts(&crawl_path(&source, &inner).await), (0, 3, 0));
+    assert_eq!(source.writes(), 0);
+    fs::remove_file(inner.join("a.html")).unwrap();
+    assert_eq!(counts(&crawl_path(&source, book.path()).await), (0, 4, 1));
+    fs::remove_file(inner.join("b.html")).unwrap();
+    assert_eq!(counts(&crawl_path(&source, &inner).await), (0, 1, 1));
+}
+
+#[tokio::test]
 async fn a_folder_that_holds_nothing_deletes_nothing_whatever_it_is_read_as() {
     for kind in [None, Some(Kind::Pages), Some(Kind::Repository)] {
         let (source, book) = (Memory::default(), book(3));

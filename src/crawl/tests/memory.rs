@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::change::{DocumentKey, Position, Time};
-use crate::document::{Document, Fields, kind};
+use crate::document::{Document, Fields, crawl_roots, kind};
 use crate::logbook::{Logbook, Page, Pages, Run, Runs};
 use crate::source::{Event, Reading, Source, Watch};
 use crate::{Error, Result};
@@ -156,6 +156,14 @@ impl Logbook for Memory {
     async fn save_run(&self, run: Run) -> Result<()> {
         self.runs.lock().unwrap().insert(run.link.clone(), run);
         Ok(())
+    }
+
+    async fn rooted(&self, kind: &str, root: &str) -> Result<Vec<DocumentKey>> {
+        let documents = self.everything().into_iter();
+        let rooted = documents.filter(|document| {
+            document.key.kind == kind && crawl_roots(&document.fields).any(|one| one == root)
+        });
+        Ok(rooted.map(|document| document.key).collect())
     }
 
     async fn claim(&self, link: &str, owner: &str, (now, until): (u64, u64)) -> Result<bool> {

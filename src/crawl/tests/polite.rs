@@ -141,3 +141,19 @@ async fn a_listing_whose_host_gets_busy_keeps_what_it_has_and_counts_the_rest() 
     assert_eq!(left.count, 2, "{report:?}");
     assert_eq!(report.later_ms, Some(scene.clock.now_ms() + 3_600_000));
 }
+
+#[tokio::test]
+async fn a_host_that_breaks_off_every_answer_is_left_alone_after_a_few_and_asked_later() {
+    let scene = Scene::new().await;
+    publish(&scene, 9);
+    for number in 0..9 {
+        scene.site.answer(&format!("/p/{number}"), Answer::Cut);
+    }
+    let report = publication(&scene).await;
+    let asked = scene.site.asked();
+    let posts = asked.iter().filter(|(path, ..)| path.starts_with("/p/"));
+    assert_eq!(posts.count(), 5);
+    assert_eq!(report.later_ms, Some(scene.clock.now_ms() + 600_000));
+    let rest = report.skipped.iter().find(|left| left.count > 1);
+    assert_eq!(rest.map(|left| left.count), Some(4));
+}

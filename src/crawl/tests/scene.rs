@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
+use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 
@@ -36,6 +37,8 @@ pub(super) enum Answer {
     /// The same as another, but for its status.
     Refused(StatusCode, Box<Answer>),
     Busy(StatusCode, String),
+    /// Its body breaks off.
+    Cut,
     To(String),
     ForNow(String),
 }
@@ -108,6 +111,11 @@ fn response(answer: Answer, wanted: Option<&HeaderValue>) -> Response {
             response
         }
         Answer::Busy(status, after) => (status, [(header::RETRY_AFTER, after)]).into_response(),
+        Answer::Cut => {
+            let parts = [Ok("<html>"), Err(std::io::Error::other("cut"))];
+            let body = Body::from_stream(futures_util::stream::iter(parts));
+            ([(header::CONTENT_TYPE, "text/html")], body).into_response()
+        }
         Answer::To(to) => axum::response::Redirect::permanent(&to).into_response(),
         Answer::ForNow(to) => axum::response::Redirect::temporary(&to).into_response(),
     }

@@ -2,8 +2,7 @@
 
 use bson::{RawBsonRef, RawDocument, Timestamp};
 
-use super::json;
-use super::place;
+use super::{id, json, place};
 use crate::change::{DocumentKey, Operation, Time};
 use crate::document::Fields;
 use crate::{Error, Result};
@@ -49,7 +48,7 @@ struct Parts<'a> {
     operation: &'a str,
     kind: Option<&'a str>,
     to: Option<&'a str>,
-    id: Option<RawBsonRef<'a>>,
+    key: Option<&'a RawDocument>,
     full: Option<&'a RawDocument>,
     time: Option<Timestamp>,
     wall_ms: Option<i64>,
@@ -71,7 +70,7 @@ impl<'a> Parts<'a> {
                 "operationType" => parts.operation = element.value()?.as_str().unwrap_or(""),
                 "ns" => parts.kind = inner("coll")?.and_then(RawBsonRef::as_str),
                 "to" => parts.to = inner("coll")?.and_then(RawBsonRef::as_str),
-                "documentKey" => parts.id = inner("_id")?,
+                "documentKey" => parts.key = element.value()?.as_document(),
                 "fullDocument" => parts.full = element.value()?.as_document(),
                 "clusterTime" => parts.time = element.value()?.as_timestamp(),
                 "wallTime" => {
@@ -104,12 +103,9 @@ impl<'a> Parts<'a> {
             "invalidate" => return Ok(Deed::Invalidated),
             _ => return Ok(Deed::Other),
         };
-        let id = want(self.id, "documentKey._id")?;
-        let key = json::key(want(self.kind, "ns.coll")?, id)?;
-        let fields = match operation {
-            Operation::Delete => None,
-            _ => self.full.map(json::fields).transpose()?,
-        };
+        let key = id::key(want(self.kind, "ns.coll")?, want(self.key, "documentKey")?)?;
+        let full = self.full.filter(|_| operation != Operation::Delete);
+        let fields = full.map(|full| json::fields(&key, full)).transpose()?;
         Ok(Deed::Edited {
             key,
             operation,

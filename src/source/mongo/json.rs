@@ -5,17 +5,23 @@
 //! fields ──relaxed────> Fields                    5                    as people write them
 //! ```
 //!
-//! Written from the raw bytes in one pass. Text that is not UTF-8 is read with replacement
-//! characters: one such document must not stop every other.
+//! Written from the raw bytes in one pass. What cannot be read so is made legible first: one strange document must
+//! not stop every other.
 
-use bson::raw::{RawBinaryRef, RawElement};
+use bson::raw::RawBinaryRef;
 use bson::spec::BinarySubtype;
 use bson::{Binary, Bson, DateTime, Document as BsonDocument, RawBsonRef, RawDocument};
 use serde_json::{Map, Number, Value, json};
 
+use super::id;
+use super::legible::legible;
 use crate::change::DocumentKey;
 use crate::document::Fields;
 use crate::{Error, Result};
+
+/// Levels of a document, its own among them. `MongoDB` documents no more than these and lets 180 pass; readers of
+/// JSON stop at 128, of which a value and a message have a few of their own.
+const LEVELS_MAX: u32 = 100;
 
 /// Which of the two forms of extended JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,40 +34,48 @@ enum Form {
 
 type Bare<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// The text of an `_id`, as [`DocumentKey`] holds it.
-pub(super) fn id_text(id: RawBsonRef<'_>) -> Result<String> {
-    let value = value(id, Form::Canonical);
-    Ok(value.map_err(malformed("_id"))?.to_string())
+/// A value as canonical extended JSON, in text.
+pub(super) fn text(found: RawBsonRef<'_>) -> Result<String> {
+    let value = value(found, Form::Canonical, 1);
+    Ok(value.map_err(malformed("value"))?.to_string())
 }
 
-/// The key of a document that carries an `_id`.
-pub(super) fn key(kind: &str, id: RawBsonRef<'_>) -> Result<DocumentKey> {
-    let (kind, id) = (kind.to_owned(), id_text(id)?);
-    Ok(DocumentKey { kind, id })
-}
-
-/// The inverse of [`id_text`].
-pub(super) fn id(text: &str) -> Result<Bson> {
-    serde_json::from_str(text).map_err(|error| malformed(format!("_id {text}"))(error.into()))
+/// These bytes as extended JSON.
+pub(super) fn bytes(bytes: &[u8]) -> Result<Value> {
+    let subtype = BinarySubtype::Generic;
+    binary_body(RawBinaryRef { subtype, bytes }).map_err(malformed("bytes"))
 }
 
 /// The fields of a stored document, without its `_id`.
-pub(super) fn fields(document: &RawDocument) -> Result<Fields> {
-    let mut fields = object(document, Form::Relaxed).map_err(malformed("stored document"))?;
+///
+/// Text that is no UTF-8 is read with replacement characters. What is nested deeper than 100 levels is carried as
+/// the text of its JSON.
+pub(super) fn fields(key: &DocumentKey, document: &RawDocument) -> Result<Fields> {
+    let read = object(document, Form::Relaxed, 1);
+    let mut fields = read.or_else(|_| made_legible(key, document))?;
     fields.shift_remove("_id");
     Ok(fields)
 }
 
+fn made_legible(key: &DocumentKey, document: &RawDocument) -> Result<Fields> {
+    let malformed = || malformed(format!("document {key}"));
+    let legible = legible(document).map_err(|error| malformed()(error.into()))?;
+    if !legible.is_whole {
+        tracing::warn!(%key, "a stored document is damaged: it is carried without what cannot be read");
+    }
+    object(&legible.document, Form::Relaxed, 1).map_err(malformed())
+}
+
 /// A document as canonical extended JSON; a resume token, say.
 pub(super) fn canonical(document: &RawDocument) -> Result<Value> {
-    let fields = object(document, Form::Canonical).map_err(malformed("document"))?;
+    let fields = object(document, Form::Canonical, 1).map_err(malformed("document"))?;
     Ok(Value::Object(fields))
 }
 
 /// The document to store: its `_id` first, then the fields.
 pub(super) fn stored(key: &DocumentKey, fields: Fields) -> Result<BsonDocument> {
     let mut stored = BsonDocument::new();
-    stored.insert("_id", id(&key.id)?);
+    stored.insert("_id", id::value(&key.id)?);
     for (name, value) in fields {
         let value: Bson = serde_json::from_value(value)
             .map_err(|error| malformed(format!("{name} of {key}"))(error.into()))?;
@@ -75,23 +89,18 @@ fn malformed(thing: impl Into<String>) -> impl FnOnce(crate::error::Cause) -> Er
     move |error| Error::malformed(thing, error.to_string())
 }
 
-fn object(document: &RawDocument, form: Form) -> Bare<Map<String, Value>> {
+fn object(document: &RawDocument, form: Form, level: u32) -> Bare<Map<String, Value>> {
     let mut object = Map::new();
     for element in document.iter_elements() {
         let element = element?;
-        object.insert(element.key().as_str().to_owned(), member(&element, form)?);
+        let member = value(element.value()?, form, level)?;
+        object.insert(element.key().as_str().to_owned(), member);
     }
     Ok(object)
 }
 
-fn member(element: &RawElement<'_>, form: Form) -> Bare<Value> {
-    match element.value() {
-        Ok(found) => value(found, form),
-        Err(_) => value(element.value_utf8_lossy()?.as_raw_bson_ref(), form),
-    }
-}
-
-fn value(found: RawBsonRef<'_>, form: Form) -> Bare<Value> {
+/// A value of a document that is at this level.
+fn value(found: RawBsonRef<'_>, form: Form, level: u32) -> Bare<Value> {
     let number = |name: &str, relaxed: Number| match form {
         Form::Canonical => json!({ name: relaxed.to_string() }),
         Form::Relaxed => Value::Number(relaxed),
@@ -104,16 +113,36 @@ fn value(found: RawBsonRef<'_>, form: Form) -> Bare<Value> {
             Some(finite) => number("$numberDouble", finite),
             None => json!({ "$numberDouble": unending(double) }),
         },
-        RawBsonRef::Document(inner) => Value::Object(object(inner, form)?),
+        RawBsonRef::Document(inner) => {
+            let object = object(inner, form, level + 1)?;
+            nested(object.into(), form, level + 1)
+        }
         RawBsonRef::Array(items) => {
-            let items = items.as_bytes();
-            let members = RawDocument::from_bytes(items)?.iter_elements();
-            Value::Array(members.map(|it| member(&it?, form)).collect::<Bare<_>>()?)
+            let items = items.iter_elements();
+            let members = items.map(|it| value(it?.value()?, form, level + 1));
+            let members = members.collect::<Bare<Vec<_>>>()?;
+            nested(members.into(), form, level + 1)
         }
         RawBsonRef::DateTime(date) => json!({ "$date": date_body(date, form) }),
         RawBsonRef::Binary(binary) => binary_body(binary)?,
+        // The serialiser has one form for the numbers of a scope, and none for those without an end.
+        RawBsonRef::JavaScriptCodeWithScope(code) => {
+            let scope = object(code.scope, form, level + 2)?;
+            let scope = nested(scope.into(), form, level + 2);
+            let code = json!({ "$code": code.code, "$scope": scope });
+            nested(code, form, level + 1)
+        }
         other => serde_json::to_value(other)?,
     })
+}
+
+/// What is at this level, as a reader of JSON can take it. An `_id` is read by other means.
+fn nested(value: Value, form: Form, level: u32) -> Value {
+    if form == Form::Relaxed && level == LEVELS_MAX + 1 {
+        value.to_string().into()
+    } else {
+        value
+    }
 }
 
 /// The serialiser writes a generic binary as bare bytes, so every one is given another subtype.

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use super::MongoSource;
 use super::connect::Server;
 use super::fault::{DUPLICATE_KEY, code, fault};
+use crate::change::DocumentKey;
 use crate::logbook::{Logbook, Page, Pages, Run, Runs, name_of};
 use crate::{Error, Result};
 
@@ -57,6 +58,10 @@ impl Logbook for MongoSource {
 
     async fn save_run(&self, run: Run) -> Result<()> {
         self.server.record((RUNS, &run.link), doc! {}, &run).await
+    }
+
+    async fn rooted(&self, kind: &str, root: &str) -> Result<Vec<DocumentKey>> {
+        self.server.rooted(kind, root).await
     }
 
     async fn claim(&self, link: &str, owner: &str, (now_ms, until_ms): (u64, u64)) -> Result<bool> {

@@ -4,21 +4,24 @@
 //! session: majority read ──> T ──> find, majority, afterClusterTime T ──> content at T or later
 //! ```
 //!
-//! So content is never older than its version, and no snapshot has to be held open.
+//! So content is never older than its version, and no snapshot has to be held open. Documents are read as raw
+//! bytes: the driver looks at nothing in them, and [`super::json`] takes whatever is there.
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
-use bson::{Bson, RawDocumentBuf, doc};
+use bson::raw::cstr;
+use bson::{Bson, RawDocument, RawDocumentBuf, doc, rawdoc};
 use futures_util::TryStreamExt as _;
 use mongodb::options::{FindOptions, Hint};
-use mongodb::{ClientSession, Collection};
+use mongodb::{ClientSession, Collection, IndexModel, SessionCursor};
 
 use super::connect::Server;
 use super::fault::fault;
+use super::id::{self, Id};
 use super::{json, lease, place};
 use crate::change::{DocumentKey, Time};
-use crate::document::{Document, Fields};
+use crate::document::{CRAWL_ROOT, Document, Fields};
 use crate::source::Reading;
 use crate::{Error, Result};
 
@@ -66,11 +69,12 @@ impl Server {
         let (mut session, time) = self.session().await?;
         let read_ms = self.clock.now_ms();
         let mut by_kind: HashMap<&str, Vec<Bson>> = HashMap::new();
+        let mut by_bytes = Vec::new();
         for key in keys {
-            by_kind
-                .entry(&key.kind)
-                .or_default()
-                .push(json::id(&key.id)?);
+            match id::id(&key.id)? {
+                Id::Value(id) => by_kind.entry(&key.kind).or_default().push(id),
+                Id::Bytes(id) => by_bytes.push((&key.kind, id)),
+            }
         }
         let mut documents = HashMap::new();
         for (kind, ids) in by_kind {
@@ -84,6 +88,15 @@ impl Server {
                     let Document { key, fields } = document(kind, &stored)?;
                     documents.insert(key, fields);
                 }
+            }
+        }
+        for (kind, id) in by_bytes {
+            // It, or the one behind it.
+            let mut found = self.rows_from_bytes(kind, &id, 1, &mut session).await?;
+            let mut found = found.stream(&mut session);
+            while let Some(stored) = next(&mut found, self).await? {
+                let Document { key, fields } = document(kind, &stored)?;
+                documents.insert(key, fields);
             }
         }
         let found = keys.iter().map(|key| documents.get(key).cloned()).collect();
@@ -106,19 +119,16 @@ impl Server {
     ) -> Result<Reading<Vec<Document>>> {
         let (mut session, time) = self.session().await?;
         let read_ms = self.clock.now_ms();
-        let index = doc! { "_id": 1 };
-        let mut options = FindOptions::builder()
-            .sort(index.clone())
-            .hint(Hint::Keys(index))
-            .limit(i64::try_from(limit.saturating_add(1)).unwrap_or(i64::MAX))
-            .build();
-        if let Some(after) = &after {
-            options.min = Some(doc! { "_id": json::id(after)? });
-        }
-        let collection = self.raw(kind);
-        let query = collection.find(doc! {}).with_options(options);
-        let query = query.session(&mut session).await;
-        let mut query = query.map_err(fault(&self.service, "read a page"))?;
+        let from = after.as_deref().map(id::id).transpose()?;
+        let rows = i64::try_from(limit.saturating_add(1)).unwrap_or(i64::MAX);
+        let mut query = match from {
+            Some(Id::Bytes(from)) => {
+                let rows = self.rows_from_bytes(kind, &from, rows, &mut session);
+                rows.await?
+            }
+            Some(Id::Value(from)) => self.rows(kind, Some(from), rows, &mut session).await?,
+            None => self.rows(kind, None, rows, &mut session).await?,
+        };
         let mut rows = query.stream(&mut session);
         let (mut found, mut bytes) = (Vec::new(), 0);
         while found.len() < limit
@@ -136,6 +146,68 @@ impl Server {
             read_ms,
             found,
         })
+    }
+
+    /// So many documents from this `_id` on.
+    async fn rows(
+        &self,
+        kind: &str,
+        from: Option<Bson>,
+        limit: i64,
+        session: &mut ClientSession,
+    ) -> Result<SessionCursor<RawDocumentBuf>> {
+        let index = doc! { "_id": 1 };
+        let mut options = FindOptions::builder()
+            .sort(index.clone())
+            .hint(Hint::Keys(index))
+            .limit(limit)
+            .build();
+        options.min = from.map(|id| doc! { "_id": id });
+        let collection = self.raw(kind);
+        let query = collection.find(doc! {}).with_options(options);
+        let query = query.session(session).await;
+        query.map_err(fault(&self.service, "read a page"))
+    }
+
+    /// The same from an `_id` that is known by its bytes: only a whole command of our own may hold what is no text.
+    async fn rows_from_bytes(
+        &self,
+        kind: &str,
+        from: &RawDocument,
+        limit: i64,
+        session: &mut ClientSession,
+    ) -> Result<SessionCursor<RawDocumentBuf>> {
+        let mut concern = rawdoc! { "level": "majority" };
+        if let Some(time) = session.operation_time() {
+            concern.append(cstr!("afterClusterTime"), time);
+        }
+        let mut find = rawdoc! {
+            "find": kind, "sort": { "_id": 1 }, "hint": { "_id": 1 }, "limit": limit,
+            "readConcern": concern,
+        };
+        find.append(cstr!("min"), from);
+        let database = self.database();
+        let query = database.run_raw_cursor_command(find).session(session).await;
+        let query = query.map_err(fault(&self.service, "read a page"))?;
+        Ok(query.with_type())
+    }
+
+    /// The documents whose `crawl_root` is this text, or a list with it.
+    pub(super) async fn rooted(&self, kind: &str, root: &str) -> Result<Vec<DocumentKey>> {
+        let collection = self.raw(kind);
+        // Whoever may not have one waits for the server to look through the collection instead.
+        let index = IndexModel::builder().keys(doc! { CRAWL_ROOT: 1 }).build();
+        if let Err(error) = collection.create_index(index).await {
+            tracing::debug!(kind, %error, "no index of where documents were found");
+        }
+        let find = collection.find(doc! { CRAWL_ROOT: root });
+        let found = find.projection(doc! { "_id": 1 }).await;
+        let mut rows = found.map_err(fault(&self.service, "read documents"))?;
+        let mut keys = Vec::new();
+        while let Some(stored) = next(&mut rows, self).await? {
+            keys.push(id::key(kind, &stored)?);
+        }
+        Ok(keys)
     }
 
     /// The collections that are watched, with or without documents.
@@ -191,11 +263,8 @@ async fn next(
         .map_err(fault(&server.service, "read documents"))
 }
 
-fn document(kind: &str, stored: &bson::RawDocument) -> Result<Document> {
-    let id = stored.get("_id").ok().flatten();
-    let id = id.ok_or_else(|| Error::malformed(format!("a document of {kind}"), "no _id"))?;
-    Ok(Document {
-        key: json::key(kind, id)?,
-        fields: json::fields(stored)?,
-    })
+fn document(kind: &str, stored: &RawDocument) -> Result<Document> {
+    let key = id::key(kind, stored)?;
+    let fields = json::fields(&key, stored)?;
+    Ok(Document { key, fields })
 }

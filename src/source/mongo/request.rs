@@ -11,7 +11,7 @@ use futures_util::TryStreamExt as _;
 
 use super::fault::fault;
 use super::lease::{POLL, POSITIONS};
-use super::{Lease, MongoSource, json};
+use super::{Lease, MongoSource, id};
 use crate::capture::Resync;
 use crate::change::DocumentKey;
 use crate::{Error, Result};
@@ -179,7 +179,7 @@ fn what(request: &BsonDocument) -> Option<Resync> {
         let key = key.as_document()?;
         let id = key.get_str("id").ok()?;
         // Only what names a document.
-        json::id(id).ok()?;
+        id::id(id).ok()?;
         Some(DocumentKey {
             kind: key.get_str("kind").ok()?.to_owned(),
             id: id.to_owned(),

@@ -10,7 +10,7 @@ use bson::{Bson, Document as BsonDocument, doc};
 
 use super::connect::Server;
 use super::fault::{DUPLICATE_KEY, fault, unwritten};
-use super::json;
+use super::{id, json};
 use crate::change::DocumentKey;
 use crate::document::Document;
 use crate::{Error, Result};
@@ -95,7 +95,7 @@ impl Server {
             by_kind
                 .entry(key.kind)
                 .or_default()
-                .push(json::id(&key.id)?);
+                .push(id::value(&key.id)?);
         }
         let mut deleted = 0;
         for (kind, ids) in by_kind {

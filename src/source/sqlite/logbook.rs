@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::SqliteSource;
+use crate::change::DocumentKey;
 use crate::database::Durability;
 use crate::logbook::{Logbook, Page, Pages, Run, Runs, name_of};
 use crate::{Error, Result};
@@ -75,6 +76,26 @@ impl Logbook for SqliteSource {
             Ok(())
         };
         self.database.write(Durability::Ordered, save).await
+    }
+
+    async fn rooted(&self, kind: &str, root: &str) -> Result<Vec<DocumentKey>> {
+        let (kind, root) = (kind.to_owned(), root.to_owned());
+        // A text is one row of json_each, a list one for each of its values.
+        let select = "SELECT id FROM documents WHERE kind = ?1 \
+                      AND json_type(fields, '$.crawl_root') IN ('text', 'array') AND EXISTS \
+                      (SELECT 1 FROM json_each(fields, '$.crawl_root') WHERE value = ?2)";
+        let read = move |connection: &Connection| {
+            let mut select = connection.prepare_cached(select)?;
+            let rows = select.query_map([&kind, &root], |row| {
+                let kind = kind.clone();
+                Ok(DocumentKey {
+                    kind,
+                    id: row.get(0)?,
+                })
+            })?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        };
+        self.database.read(read).await
     }
 
     async fn claim(&self, link: &str, owner: &str, (now_ms, until_ms): (u64, u64)) -> Result<bool> {

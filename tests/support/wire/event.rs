@@ -21,6 +21,15 @@ pub(crate) fn replace(id: i32) -> Commit {
     stored("replace", id, "replaced")
 }
 
+/// This document was stored: an `insert`, an `update` or a `replace`.
+pub(crate) fn stored_as(operation: &str, document: Document) -> Commit {
+    let id = document.get("_id").unwrap().clone();
+    one(doc! {
+        "operationType": operation, "ns": namespace(), "documentKey": {"_id": id},
+        "fullDocument": document,
+    })
+}
+
 /// An update whose document was found by the lookup.
 pub(crate) fn update(id: i32) -> Commit {
     updated(id, document(id, "edited"))
@@ -31,7 +40,8 @@ pub(crate) fn update_of_what_is_gone(id: i32) -> Commit {
     updated(id, Bson::Null)
 }
 
-pub(crate) fn delete(id: i32) -> Commit {
+pub(crate) fn delete(id: impl Into<Bson>) -> Commit {
+    let id = id.into();
     one(doc! {"operationType": "delete", "ns": namespace(), "documentKey": {"_id": id}})
 }
 
@@ -87,10 +97,7 @@ fn fragments(event: &Document) -> Vec<Document> {
 }
 
 fn stored(operation: &str, id: i32, text: &str) -> Commit {
-    one(doc! {
-        "operationType": operation, "ns": namespace(), "documentKey": {"_id": id},
-        "fullDocument": document(id, text),
-    })
+    stored_as(operation, document(id, text))
 }
 
 fn updated(id: i32, found: impl Into<Bson>) -> Commit {

@@ -20,14 +20,44 @@ pub(crate) struct Request {
     pub(crate) wants_reply: bool,
 }
 
+/// Texts that are other bytes on the wire, of the same length: as a program wrote them that took any for text.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Spelling(pub(crate) &'static [(&'static str, &'static [u8])]);
+
+impl Spelling {
+    fn write(&self, bytes: &mut [u8]) {
+        for (text, spelled) in self.0 {
+            exchange(bytes, text.as_bytes(), spelled);
+        }
+    }
+
+    fn read(&self, bytes: &mut [u8]) {
+        for (text, spelled) in self.0 {
+            exchange(bytes, spelled, text.as_bytes());
+        }
+    }
+}
+
+fn exchange(bytes: &mut [u8], from: &[u8], to: &[u8]) {
+    for at in 0..bytes.len() {
+        if bytes[at..].starts_with(from) {
+            bytes[at..at + from.len()].copy_from_slice(to);
+        }
+    }
+}
+
 /// Reads one command; none when the other side has left.
-pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Request> {
+pub(crate) async fn read(
+    stream: &mut (impl AsyncRead + Unpin),
+    spelling: &Spelling,
+) -> Option<Request> {
     let mut header = [0; HEADER_BYTES];
     stream.read_exact(&mut header).await.ok()?;
     let length = usize::try_from(number(&header, 0)).unwrap();
     assert_eq!(number(&header, 12), OP_MSG, "only OP_MSG is spoken here");
     let mut rest = vec![0; length - HEADER_BYTES];
     stream.read_exact(&mut rest).await.ok()?;
+    spelling.read(&mut rest);
     let flags = number(&rest, 0).cast_unsigned();
     let checksum_bytes = if flags & CHECKSUM_PRESENT == 0 { 0 } else { 4 };
     Some(Request {
@@ -38,8 +68,9 @@ pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Reques
 }
 
 /// The bytes of a reply.
-pub(crate) fn reply(to: i32, body: &Document) -> Vec<u8> {
-    let body = body.to_vec().unwrap();
+pub(crate) fn reply(to: i32, body: &Document, spelling: &Spelling) -> Vec<u8> {
+    let mut body = body.to_vec().unwrap();
+    spelling.write(&mut body);
     let length = i32::try_from(HEADER_BYTES + 5 + body.len()).unwrap();
     let mut bytes = Vec::new();
     for number in [length, to, to, OP_MSG, 0] {

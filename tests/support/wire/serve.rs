@@ -34,10 +34,11 @@ pub(super) async fn accept(listener: TcpListener, member: usize, shared: Shared)
 
 /// Answers one command after the other, until either side ends the connection.
 async fn serve(mut stream: TcpStream, member: usize, shared: Shared) {
-    while let Some(request) = message::read(&mut stream).await {
+    let spelling = shared.state.lock().unwrap().setup.spelling.clone();
+    while let Some(request) = message::read(&mut stream, &spelling).await {
         shared.record(member, &request.body);
         let (reply, whole) = shared.answer(member, &request).await;
-        let bytes = message::reply(request.id, &reply);
+        let bytes = message::reply(request.id, &reply, &spelling);
         let sent = if whole {
             &bytes[..]
         } else {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use bson::oid::ObjectId;
 use bson::{Binary, Bson, DateTime, Document, Timestamp, doc};
 
+use super::event::COLLECTION;
 use super::log::Log;
 use super::script::{Failure, Gate, NOT_A_REPLICA_SET, NOT_WRITABLE_PRIMARY, Step};
 use super::stream::Cursor;
@@ -148,15 +149,19 @@ impl State {
         doc! {"processId": ObjectId::from_bytes([7; 12]), "counter": self.term}
     }
 
-    /// The answer of a server that has nothing and does what it is told.
+    /// The answer of a server that does what it is told.
     fn well(&self, name: &str, command: &Document) -> Document {
         let mut reply = match name {
             "buildInfo" => doc! {"version": "7.0.14", "versionArray": [7, 0, 14, 0]},
             "find" | "aggregate" | "listCollections" => {
                 let database = command.get_str("$db").unwrap_or_default();
                 let place = command.get_str(name).unwrap_or("$cmd");
+                let found = match (name, place) {
+                    ("find", COLLECTION) => found(&self.setup.stored, command),
+                    _ => Vec::new(),
+                };
                 doc! {"cursor": {
-                    "id": 0_i64, "ns": format!("{database}.{place}"), "firstBatch": [],
+                    "id": 0_i64, "ns": format!("{database}.{place}"), "firstBatch": found,
                     "atClusterTime": self.log.now(),
                 }}
             }
@@ -188,6 +193,23 @@ impl State {
             doc! {"clusterTime": now, "signature": {"hash": hash, "keyId": 0_i64}},
         );
     }
+}
+
+/// What a find gets: the documents of the ids that it names, or those from its bound on.
+fn found(stored: &[Document], command: &Document) -> Vec<Document> {
+    let id = |document: &Document| document.get("_id").cloned();
+    let from = command.get_document("min").ok().and_then(id);
+    let named = command.get_document("filter").ok();
+    let named = named.and_then(|filter| filter.get_document("_id").ok());
+    let named = named.and_then(|ids| ids.get_array("$in").ok());
+    let limit = command.get_i64("limit").unwrap_or(i64::MAX);
+    let rows = stored.iter();
+    let rows = rows.skip_while(|row| from.is_some() && id(row) != from);
+    let rows =
+        rows.filter(|row| named.is_none_or(|ids| ids.iter().any(|it| row.get("_id") == Some(it))));
+    rows.take(usize::try_from(limit).unwrap_or(usize::MAX))
+        .cloned()
+        .collect()
 }
 
 /// An error with which the setup refuses a command whenever it comes.

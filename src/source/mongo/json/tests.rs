@@ -1,87 +1,28 @@
 use bson::oid::ObjectId;
-use bson::{Decimal128, RawDocumentBuf, Timestamp, doc, rawdoc};
+use bson::raw::cstr;
+use bson::{Decimal128, RawDocumentBuf, doc, rawdoc};
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
 
-/// The text of an `_id`, by way of the server's bytes.
-fn text_of(id: &Bson) -> String {
-    let stored = bson::serialize_to_raw_document_buf(&doc! { "_id": id }).unwrap();
-    id_text(stored.get("_id").unwrap().unwrap()).unwrap()
+fn a_key() -> DocumentKey {
+    DocumentKey::text("posts", "a")
+}
+
+fn read(stored: &RawDocument) -> Value {
+    Value::Object(fields(&a_key(), stored).unwrap())
 }
 
 fn fields_of(stored: &BsonDocument) -> Value {
-    let stored = bson::serialize_to_raw_document_buf(stored).unwrap();
-    Value::Object(fields(&stored).unwrap())
+    read(&RawDocumentBuf::try_from(stored).unwrap())
 }
 
-#[test]
-fn ids_read_as_the_rest_of_the_program_writes_them() {
-    let hex = "65f0a1b2c3d4e5f6a7b8c9d0";
-    let pairs: [(Bson, Value); 8] = [
-        (5_i32.into(), json!(5)),
-        ((1_i64 << 40).into(), json!(1_i64 << 40)),
-        (5.5.into(), json!(5.5)),
-        (5.0.into(), json!(5.0)),
-        (1e300.into(), json!(1e300)),
-        ("5".into(), json!("5")),
-        (
-            ObjectId::parse_str(hex).unwrap().into(),
-            json!({"$oid": hex}),
-        ),
-        (Bson::Null, json!(null)),
-    ];
-    for (id, json) in pairs {
-        let key = DocumentKey::from_json("posts", &json).unwrap();
-        assert_eq!(text_of(&id), key.id);
-    }
-}
-
-#[test]
-fn ids_of_other_types_are_canonical_extended_json() {
-    let bytes = vec![1, 2, 3];
-    let (generic, uuid) = (BinarySubtype::Generic, BinarySubtype::Uuid);
-    let binary = |subtype, bytes| Bson::Binary(Binary { subtype, bytes });
-    let table: [(Bson, &str); 11] = [
-        (5_i64.into(), r#"{"$numberLong":"5"}"#),
-        (f64::NAN.into(), r#"{"$numberDouble":"NaN"}"#),
-        (f64::NEG_INFINITY.into(), r#"{"$numberDouble":"-Infinity"}"#),
-        (
-            DateTime::from_millis(5).into(),
-            r#"{"$date":{"$numberLong":"5"}}"#,
-        ),
-        (
-            binary(generic, bytes),
-            r#"{"$binary":{"base64":"AQID","subType":"00"}}"#,
-        ),
-        (
-            binary(uuid, vec![0; 16]),
-            r#"{"$binary":{"base64":"AAAAAAAAAAAAAAAAAAAAAA==","subType":"04"}}"#,
-        ),
-        (
-            "1.50".parse::<Decimal128>().unwrap().into(),
-            r#"{"$numberDecimal":"1.50"}"#,
-        ),
-        (
-            Timestamp {
-                time: 1,
-                increment: 2,
-            }
-            .into(),
-            r#"{"$timestamp":{"t":1,"i":2}}"#,
-        ),
-        (Bson::MinKey, r#"{"$minKey":1}"#),
-        (Bson::MaxKey, r#"{"$maxKey":1}"#),
-        (
-            doc! { "b": 1, "a": { "c": [true, 2.5] } }.into(),
-            r#"{"b":{"$numberInt":"1"},"a":{"c":[true,{"$numberDouble":"2.5"}]}}"#,
-        ),
-    ];
-    for (id, text) in table {
-        assert_eq!(text_of(&id), text);
-        assert_eq!(text_of(&super::id(text).unwrap()), text);
-    }
+/// A document of these bytes with every `~` made a byte that no text has.
+fn garbled(stored: RawDocumentBuf) -> RawDocumentBuf {
+    let bytes = stored.into_bytes().into_iter();
+    let bytes = bytes.map(|byte| if byte == b'~' { 0xff } else { byte });
+    RawDocumentBuf::from_bytes(bytes.collect()).unwrap()
 }
 
 #[test]
@@ -94,84 +35,138 @@ fn fields_are_relaxed_and_in_their_order() {
     assert_eq!(fields_of(&stored).to_string(), text);
 }
 
+/// Whatever a server may hold is carried in the form that extended JSON has for it.
+#[test]
+fn values_of_every_type_are_carried() {
+    let hex = "65f0a1b2c3d4e5f6a7b8c9d0";
+    let values = json!({
+        "undefined": {"$undefined": true},
+        "symbol": {"$symbol": "s"},
+        "code": {"$code": "f()"},
+        "scope": {"$code": "f()", "$scope": {"n": 5, "nan": {"$numberDouble": "NaN"}}},
+        "pointer": {"$dbPointer": {"$ref": "db.c", "$id": {"$oid": hex}}},
+        "pattern": {"$regularExpression": {"pattern": "^a", "options": "im"}},
+        "least": {"$minKey": 1},
+        "most": {"$maxKey": 1},
+        "decimal": {"$numberDecimal": "NaN"},
+        "endless": {"$numberDecimal": "-Infinity"},
+        "far": {"$date": {"$numberLong": "9223372036854775807"}},
+        "long ago": {"$date": {"$numberLong": "-9223372036854775808"}},
+        "time": {"$timestamp": {"t": 4_294_967_295_u32, "i": 0}},
+        "old": {"$binary": {"base64": "AQID", "subType": "02"}},
+        "vector": {"$binary": {"base64": "JwAA", "subType": "09"}},
+        "other": {"$binary": {"base64": "AQID", "subType": "ff"}},
+        "": {"": "a\u{0}b"},
+    });
+    let mut stored: BsonDocument = serde_json::from_value(values.clone()).unwrap();
+    let mut expected = values;
+    // Names that mean something elsewhere.
+    let oid = ObjectId::parse_str(hex).unwrap();
+    stored.insert("a.b", doc! { "$set": 1, "$oid": oid });
+    expected["a.b"] = json!({"$set": 1, "$oid": {"$oid": hex}});
+    assert_eq!(fields_of(&stored).to_string(), expected.to_string());
+}
+
+#[test]
+fn any_bits_are_a_decimal() {
+    for bits in [[0xff; 16], [0x7f; 16], [0x6f; 16], [0; 16]] {
+        let read = fields_of(&doc! { "a": Decimal128::from_bytes(bits) });
+        assert!(read["a"]["$numberDecimal"].is_string(), "{read}");
+    }
+}
+
+#[test]
+fn of_two_fields_of_one_name_the_later_one_counts() {
+    let mut stored = rawdoc! { "_id": 1, "a": 1, "b": 2 };
+    stored.append(cstr!("a"), 3);
+    assert_eq!(read(&stored).to_string(), r#"{"a":3,"b":2}"#);
+}
+
 #[test]
 fn text_that_is_not_utf8_is_read_with_replacement_characters() {
-    let mut bytes = rawdoc! { "_id": 1, "a": "xyz", "b": { "c": "xyz" } }.into_bytes();
-    for at in 0..bytes.len() {
-        if bytes[at..].starts_with(b"xyz") {
-            bytes[at] = 0xff;
+    let stored = rawdoc! { "_id": "~", "a": "~yz", "b~": { "~": ["~yz", { "c~": "~" }] }, "d": 5 };
+    let text = r#"{"a":"?yz","b?":{"?":["?yz",{"c?":"?"}]},"d":5}"#;
+    let text = text.replace('?', "\u{fffd}");
+    assert_eq!(read(&garbled(stored)).to_string(), text);
+}
+
+/// What readers of JSON would give up at arrives as text, and they take all of the document.
+#[test]
+fn what_is_nested_too_deep_for_json_is_carried_as_text() {
+    let levels = |count: usize| {
+        let mut stored = rawdoc! { "leaf": "found" };
+        for level in 1..count {
+            // Every other one is a list.
+            let inner = std::mem::take(&mut stored);
+            stored = if level % 2 == 0 {
+                rawdoc! { "a": [inner] }
+            } else {
+                rawdoc! { "a": inner }
+            };
         }
+        stored
+    };
+    let whole = read(&rawdoc! { "a": levels(60) }).to_string();
+    assert!(!whole.contains('\\'), "{whole}");
+    for count in [80, 110, 115] {
+        let stored = rawdoc! { "deep": levels(count), "beside": "kept" };
+        let read = read(&stored).to_string();
+        let again: Value = serde_json::from_str(&read).unwrap();
+        assert_eq!(again["beside"], "kept");
+        assert!(read.contains("leaf") && read.contains("found"), "{read}");
+        // The quotes of the text within are escaped.
+        assert!(read.contains('\\'), "{read}");
     }
-    let stored = RawDocumentBuf::from_bytes(bytes).unwrap();
-    let read = Value::Object(fields(&stored).unwrap());
-    assert_eq!(read, json!({"a": "\u{fffd}yz", "b": {"c": "\u{fffd}yz"}}));
 }
 
 #[test]
-fn what_is_no_id_is_malformed() {
-    assert!(matches!(id("{"), Err(Error::Malformed { .. })));
-    assert!(matches!(
-        id(r#"{"$oid":"5"}"#),
-        Err(Error::Malformed { .. })
-    ));
+fn a_hundred_levels_stay_as_they_are() {
+    let mut stored = rawdoc! { "leaf": DateTime::from_millis(0) };
+    for _ in 1..100 {
+        stored = rawdoc! { "a": stored };
+    }
+    let text = read(&stored).to_string();
+    assert!(!text.contains('\\'), "{text}");
+    serde_json::from_str::<Value>(&text).unwrap();
+    let deeper = read(&rawdoc! { "a": stored }).to_string();
+    assert!(deeper.contains('\\'), "{deeper}");
 }
 
-fn any_id() -> impl Strategy<Value = Bson> {
-    let leaf = prop_oneof![
-        Just(Bson::Null),
-        any::<bool>().prop_map(Bson::from),
-        any::<i32>().prop_map(Bson::from),
-        any::<i64>().prop_map(Bson::from),
-        any::<f64>().prop_map(Bson::from),
-        ".*".prop_map(Bson::from),
-        any::<[u8; 12]>().prop_map(|bytes| ObjectId::from_bytes(bytes).into()),
-        any::<i64>().prop_map(|at| DateTime::from_millis(at).into()),
-        // Not every bit pattern: some that are equal have one text.
-        (any::<i64>(), -500..500).prop_map(|(digits, exponent)| {
-            let decimal: Decimal128 = format!("{digits}E{exponent}").parse().unwrap();
-            decimal.into()
-        }),
-        any::<(u32, u32)>().prop_map(|(time, increment)| Timestamp { time, increment }.into()),
-        any::<(u8, Vec<u8>)>().prop_map(|(subtype, bytes)| {
-            // Subtype 2 repeats its length within, and 9 has a structure.
-            let subtype = if matches!(subtype, 2 | 9) { 0 } else { subtype };
-            let subtype = BinarySubtype::from(subtype);
-            Bson::Binary(Binary { subtype, bytes })
-        }),
-        Just(Bson::MinKey),
-        Just(Bson::MaxKey),
-    ];
-    leaf.prop_recursive(3, 12, 4, |inner| {
-        let fields = prop::collection::vec(("[a-z]{1,3}", inner.clone()), 0..4);
-        prop_oneof![
-            fields.prop_map(|fields| fields.into_iter().collect::<BsonDocument>().into()),
-            prop::collection::vec(inner, 0..4).prop_map(|items| doc! { "a": items }.into()),
-        ]
-    })
+#[test]
+fn a_damaged_document_is_carried_up_to_the_damage() {
+    let mut bytes = rawdoc! { "_id": 1, "a": 1, "b": { "c": 2, "d": 3 }, "e": 4 }.into_bytes();
+    let at = bytes.windows(3).position(|it| it == b"\x10d\0").unwrap();
+    // No type of BSON.
+    bytes[at] = 0x20;
+    let stored = RawDocumentBuf::from_bytes(bytes).unwrap();
+    assert_eq!(read(&stored), json!({"a": 1, "b": {"c": 2}, "e": 4}));
 }
 
 proptest! {
-    /// An `_id` is found again by its text, and its text is always the same.
-    #[test]
-    fn an_id_survives_its_text(id in any_id()) {
-        let text = text_of(&id);
-        let again = super::id(&text).unwrap();
-        prop_assert_eq!(text_of(&again), text);
-        let bytes = |id: &Bson| bson::serialize_to_vec(&doc! { "_id": id }).unwrap();
-        // Not-a-numbers have many bit patterns and one text.
-        if !text_of(&id).contains("NaN") {
-            prop_assert_eq!(bytes(&again), bytes(&id));
-        }
-    }
-
     /// What people wrote as JSON comes back as it was.
     #[test]
     fn stored_fields_come_back(texts in prop::collection::vec(("[a-z/.]{1,8}", ".*"), 0..4), number in any::<i64>(), double in -1e300_f64..1e300) {
         let mut fields = serde_json::Map::new();
         fields.insert("n".into(), json!({"i": number, "d": double, "l": [null, true]}));
         fields.extend(texts.into_iter().map(|(name, text)| (name, text.into())));
-        let key = DocumentKey::text("posts", "a");
-        let stored = stored(&key, fields.clone()).unwrap();
+        let stored = stored(&a_key(), fields.clone()).unwrap();
         prop_assert_eq!(fields_of(&stored), Value::Object(fields));
+    }
+
+    /// Whatever bytes a document has between its first and its last, it is read.
+    #[test]
+    fn no_bytes_stop_a_reading(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8)) {
+        let mut bytes = rawdoc! {
+            "_id": 1, "a": "text", "b": { "c": [1_i64, "x", { "d": true }] }, "e": 2.5, "f": null,
+            "g": Binary { subtype: BinarySubtype::BinaryOld, bytes: vec![1] },
+        }
+        .into_bytes();
+        let inner = bytes.len() - 5;
+        for (at, byte) in changes {
+            bytes[4 + at.index(inner)] = byte;
+        }
+        let stored = RawDocumentBuf::from_bytes(bytes).unwrap();
+        let read = read(&stored).to_string();
+        prop_assert!(serde_json::from_str::<Value>(&read).is_ok());
     }
 }

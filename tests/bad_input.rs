@@ -1,6 +1,7 @@
 //! Broken files, full disks and hostile input: a clear message and an exit code, and what was
 //! stored before is still there.
 
+mod command;
 mod disk;
 mod folder;
 mod model;

@@ -4,6 +4,7 @@
 //! `src/crawl/tests/export.rs` say where that comes from and test the platforms one by one.
 
 mod repository;
+mod scheduled;
 
 use std::io::Write as _;
 use std::sync::Arc;

@@ -7,6 +7,7 @@ mod migrate;
 mod reindex;
 mod rolling;
 mod serve;
+mod standby;
 
 use std::path::Path;
 

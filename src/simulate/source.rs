@@ -1,7 +1,7 @@
 //! A source in memory that hands out changes late, looks documents up too early or too late, groups
 //! writes in transactions and loses its history.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -47,6 +47,8 @@ pub(super) struct State {
     tells_late: bool,
     /// A type that nobody may read by its documents.
     forbidden: Option<String>,
+    /// By action, whether its next calls are answered.
+    answers: BTreeMap<&'static str, VecDeque<bool>>,
     now: u64,
 }
 
@@ -95,6 +97,23 @@ impl SourceModel {
     /// Refuses to read documents of this type, as a server does without the permission.
     pub fn forbid(&self, kind: &str) {
         self.state().forbidden = Some(kind.to_owned());
+    }
+
+    /// Says of the next calls of this action whether each is answered; those behind them are.
+    pub fn answer(&self, action: &'static str, answers: &[bool]) {
+        let answers = answers.iter().copied().collect();
+        self.state().answers.insert(action, answers);
+    }
+
+    /// # Errors
+    /// Where this call of the action is not to be answered.
+    fn answered(&self, action: &'static str) -> Result<()> {
+        let mut state = self.state();
+        let next = state.answers.get_mut(action).and_then(VecDeque::pop_front);
+        if next.unwrap_or(true) {
+            return Ok(());
+        }
+        Err(Error::unavailable("source", action)("it is away"))
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -235,6 +254,7 @@ impl Source for SourceModel {
 
     async fn read(&self, keys: Vec<DocumentKey>) -> Result<Reading<Vec<Option<Fields>>>> {
         self.chaos.step("source", "read").await?;
+        self.answered("read")?;
         let forbidden = self.state().forbidden.clone();
         if let Some(key) = keys
             .iter()
@@ -329,11 +349,13 @@ impl Source for SourceModel {
 impl Checkpoints for SourceModel {
     async fn load(&self) -> Result<Option<Checkpoint>> {
         self.chaos.step("source", "load the checkpoint").await?;
+        self.answered("load the checkpoint")?;
         Ok(self.state().checkpoint.clone())
     }
 
     async fn save(&self, checkpoint: Checkpoint) -> Result<()> {
         self.chaos.step("source", "save the checkpoint").await?;
+        self.answered("save the checkpoint")?;
         {
             let mut state = self.state();
             let before = state.checkpoint.as_ref().map(|before| before.resets);

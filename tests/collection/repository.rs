@@ -16,11 +16,11 @@ use lockstep::search::Answer;
 use super::{Server, serve};
 use crate::support::binary::{assert_clean, run, run_with};
 
-const TOKEN: &str = "github_pat_hush";
+pub(super) const TOKEN: &str = "github_pat_hush";
 /// `x-access-token:github_pat_hush`, as it goes over the wire.
 const CODED: &str = "eC1hY2Nlc3MtdG9rZW46Z2l0aHViX3BhdF9odXNo";
 
-fn git(folder: &Path, arguments: &[&str]) -> Option<()> {
+pub(super) fn git(folder: &Path, arguments: &[&str]) -> Option<()> {
     let mut command = Command::new("git");
     let identity = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"];
     command.current_dir(folder).args(identity).args(arguments);
@@ -60,7 +60,7 @@ fn answer(folder: &Path, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Respons
     ([(header::CONTENT_TYPE, kind)], whole).into_response()
 }
 
-async fn server(folder: &Path) -> Server {
+pub(super) async fn server(folder: &Path) -> Server {
     let folder: Arc<Path> = folder.into();
     let router = Router::new().fallback(async move |uri: Uri, headers: HeaderMap, body: Bytes| {
         answer(&folder, &uri, &headers, &body)

@@ -21,6 +21,8 @@ mod queue;
 #[cfg(test)]
 mod refusal;
 mod source;
+#[cfg(test)]
+mod upkeep;
 mod vector;
 mod world;
 

@@ -16,8 +16,9 @@
 //! most of the time. So the hash chooses only *which* partitions a worker gets, and each keeps what
 //! it has as long as its share allows: who joins or leaves moves no more than its own share.
 //!
-//! Nothing rests for somebody who would not consume it: one that has just begun has a share when it has listened, and
-//! one that cannot consume, its store being away, has none after a while, until it can.
+//! Nothing rests for somebody who would not consume it: of what others hold, one that has just begun has a share when it
+//! has listened; one that cannot consume, its store being away, has none after a while, until it can; and one whose
+//! work fails while another's does not lets go of everything.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,7 +36,14 @@ pub const DEAD_AFTER: Duration = Duration::from_secs(10);
 const STOOD_STILL: Duration = Duration::from_secs(5);
 /// How long one listens before it takes anything: every live worker has beaten by then. Until then whoever has what
 /// will be its own keeps it.
+///
+/// Answers to a greeting do not shorten it: nobody keeps a list of the workers, so that all who have answered need not be all
+/// there are. The broker counts only who subscribes to a queue, and neither one that listens at the same moment nor
+/// one that holds something and was not heard yet may be overlooked.
 pub const LISTEN: Duration = Duration::from_secs(2);
+/// How long what nobody holds waits for one that has just begun: it has listened by then and said so, two beats later at
+/// most. Without it the first of several that begin together would take everything, and have to give most of it up.
+const BEGINS_WITHIN: Duration = Duration::from_secs(4);
 
 /// What a worker says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,7 +54,7 @@ pub struct Beat {
     pub generation: u32,
     /// The partitions that it consumes, those included that it is about to give up.
     pub holds: BTreeSet<u32>,
-    /// Whether it would consume what it is given: not while it listens, nor while its store is away. One of an older
+    /// Whether it would work on what it is given: not while it listens, nor while its store is away. One of an older
     /// release always says so.
     #[serde(default = "yes")]
     pub ready: bool,
@@ -75,6 +83,8 @@ pub struct Share {
     holds: BTreeSet<u32>,
     /// There is a consumer, whatever it holds.
     consumes: bool,
+    /// What it received could not be worked on.
+    stuck: bool,
     others: BTreeMap<Uuid, Other>,
     hearing: Hearing,
     /// When it last looked at the others.
@@ -88,12 +98,12 @@ struct Other {
     standing: Standing,
 }
 
-/// Whether another worker would consume what it is given.
+/// Whether another worker would work on what it is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standing {
     Ready,
-    /// It never said so.
-    New,
+    /// It never said so, and was first heard then.
+    New(Instant),
     /// It said so before, until then.
     Lost(Instant),
 }
@@ -102,9 +112,9 @@ impl Standing {
     fn next(before: Option<Self>, is_ready: bool, now: Instant) -> Self {
         match before {
             _ if is_ready => Self::Ready,
-            None | Some(Self::New) => Self::New,
+            None => Self::New(now),
             Some(Self::Ready) => Self::Lost(now),
-            Some(lost @ Self::Lost(_)) => lost,
+            Some(same) => same,
         }
     }
 }
@@ -114,10 +124,15 @@ impl Other {
     fn has_share(&self, now: Instant) -> bool {
         match self.standing {
             Standing::Ready => true,
-            Standing::New => !self.holds.is_empty(),
+            Standing::New(_) => !self.holds.is_empty(),
             // What passes soon moves nothing; what does not is as good as death.
             Standing::Lost(since) => !self.holds.is_empty() || now < since + DEAD_AFTER,
         }
+    }
+
+    /// Whether it soon will.
+    fn begins(&self, now: Instant) -> bool {
+        matches!(self.standing, Standing::New(since) if now < since + BEGINS_WITHIN)
     }
 }
 
@@ -138,6 +153,7 @@ impl Share {
             partitions,
             holds: BTreeSet::new(),
             consumes: false,
+            stuck: false,
             others: BTreeMap::new(),
             hearing: Hearing::Deaf,
             looked: None,
@@ -190,7 +206,20 @@ impl Share {
     pub fn let_go(&mut self) -> bool {
         let is_news = self.consumes;
         (self.holds, self.consumes) = (BTreeSet::new(), false);
+        self.stuck = false;
         is_news
+    }
+
+    /// Whether what our consumer received could not be worked on, the store being away. The next beat says so.
+    pub fn stuck(&mut self, is_stuck: bool) {
+        self.stuck = is_stuck;
+    }
+
+    /// Whether another worker could do what ours cannot. Where nobody can, giving everything up would help nobody.
+    pub fn is_relieved(&self, now: Instant) -> bool {
+        let mut others = self.others.values();
+        let works = |other: &Other| other.standing == Standing::Ready;
+        self.stuck && self.has_listened(now) && others.any(works)
     }
 
     /// What to say now.
@@ -203,7 +232,7 @@ impl Share {
             worker: self.me,
             generation: self.generation,
             holds,
-            ready: self.consumes && self.has_listened(now),
+            ready: self.consumes && !self.stuck && self.has_listened(now),
             says,
         }
     }
@@ -231,21 +260,30 @@ impl Share {
         if !self.has_listened(now) || !self.consumes {
             return self.holds.clone();
         }
-        let others = self.others.iter();
-        let view = others
-            .filter(|(_, other)| other.has_share(now))
-            .map(|(worker, other)| (*worker, other.holds.clone()))
-            .chain([(self.me, self.holds.clone())])
-            .collect();
+        let kept = self.owned(|other| other.has_share(now));
+        let free = self.owned(|other| other.has_share(now) || other.begins(now));
         let taken = |partition: &u32| {
             let mut others = self.others.values();
             others.any(|other| other.holds.contains(partition))
         };
+        let kept = kept.intersection(&self.holds).copied();
+        let free = free.difference(&self.holds).copied();
+        kept.chain(free.filter(|partition| !taken(partition)))
+            .collect()
+    }
+
+    /// What is ours among ourselves and those of the others that count.
+    fn owned(&self, counts: impl Fn(&Other) -> bool) -> BTreeSet<u32> {
+        let others = self.others.iter();
+        let view = others
+            .filter(|(_, other)| counts(other))
+            .map(|(worker, other)| (*worker, other.holds.clone()))
+            .chain([(self.me, self.holds.clone())])
+            .collect();
         let owners = assign(&view, self.partitions).into_iter();
         owners
             .filter(|(_, owner)| *owner == self.me)
             .map(|(partition, _)| partition)
-            .filter(|partition| self.holds.contains(partition) || !taken(partition))
             .collect()
     }
 

@@ -18,6 +18,7 @@ mod flight;
 mod generation;
 mod going;
 mod intake;
+mod keep;
 mod link;
 mod over;
 mod parked;

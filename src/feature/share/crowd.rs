@@ -8,6 +8,8 @@ use super::*;
 /// Workers whose beats arrive late and out of step, and whose consumers drain when they like.
 struct Crowd {
     workers: BTreeMap<Uuid, Share>,
+    /// Those that cannot consume.
+    away: BTreeSet<Uuid>,
     /// Beats under way to each.
     posted: Vec<(Uuid, Beat)>,
     partitions: u32,
@@ -57,6 +59,12 @@ impl Crowd {
             let drained = drained || self.random.bool();
             let share = self.workers.get_mut(&worker).unwrap();
             let wanted = share.wanted(self.now);
+            if self.away.contains(&worker) {
+                share.let_go();
+                let beat = share.beat(Says::Alive, self.now);
+                self.say(&beat);
+                continue;
+            }
             let held: BTreeSet<u32> = if drained {
                 wanted
             } else {
@@ -82,20 +90,25 @@ impl Crowd {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_comes_and_dies_each_partition_has_one_holder_when_views_agree() {
+async fn whoever_comes_and_dies_or_cannot_consume_each_partition_has_one_holder_when_views_agree() {
     for seed in 0..200 {
         let mut random = Rng::with_seed(seed);
         let partitions = random.u32(1..12);
         let mut crowd = Crowd {
             workers: BTreeMap::new(),
+            away: BTreeSet::new(),
             posted: Vec::new(),
             partitions,
             now: Instant::now(),
             random: random.fork(),
         };
         for number in 0..random.u128(5..40) {
-            match random.u8(0..4) {
+            match random.u8(0..5) {
                 0 => crowd.join(id(number)),
+                2 => {
+                    let workers = crowd.workers.keys().copied();
+                    crowd.away = workers.filter(|_| random.u8(0..3) == 0).collect();
+                }
                 1 if crowd.workers.len() > 1 => {
                     let gone = *random.choice(crowd.workers.keys()).unwrap();
                     let share = crowd.workers.remove(&gone).unwrap();
@@ -107,7 +120,7 @@ async fn whoever_comes_and_dies_each_partition_has_one_holder_when_views_agree()
             }
             crowd.deliver(random.usize(0..20));
         }
-        if crowd.workers.is_empty() {
+        if crowd.workers.keys().all(|one| crowd.away.contains(one)) {
             crowd.join(id(1_000));
         }
         // Everything arrives, the dead are given up, and what has to move moves.
@@ -118,7 +131,9 @@ async fn whoever_comes_and_dies_each_partition_has_one_holder_when_views_agree()
         for partition in 0..partitions {
             assert_eq!(crowd.holders(partition), 1, "seed {seed}, {partition}");
         }
-        let sizes = crowd.workers.values().map(|share| share.holds.len());
+        let here = crowd.workers.iter();
+        let here = here.filter(|(worker, _)| !crowd.away.contains(*worker));
+        let sizes = here.map(|(_, share)| share.holds.len());
         let (least, most) = (sizes.clone().min().unwrap(), sizes.max().unwrap());
         assert!(most - least <= 1, "seed {seed}");
     }
@@ -130,6 +145,7 @@ async fn no_partition_has_two_holders_while_every_beat_is_heard_at_once() {
         let mut random = Rng::with_seed(seed);
         let mut crowd = Crowd {
             workers: BTreeMap::new(),
+            away: BTreeSet::new(),
             posted: Vec::new(),
             partitions: 8,
             now: Instant::now(),

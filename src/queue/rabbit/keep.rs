@@ -75,6 +75,8 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
+    /// A second less than a worker may get nothing done.
+    const ALMOST: Duration = Duration::from_secs(STUCK_MAX.as_secs() - 1);
 
     /// Fails first at the beginning, and then each second for so long.
     fn fails(keep: &mut Keep, from: Instant, time: Duration) -> Instant {
@@ -89,7 +91,7 @@ mod tests {
     #[test]
     fn who_gets_nothing_done_for_a_minute_gives_all_back_where_another_works() {
         let (mut keep, from) = (Keep::default(), Instant::now());
-        let now = fails(&mut keep, from, STUCK_MAX - SECOND);
+        let now = fails(&mut keep, from, ALMOST);
         assert_eq!(keep.over(Some(from), now, || true), None);
         assert!(keep.is_stuck());
         let now = now + SECOND;
@@ -100,7 +102,7 @@ mod tests {
     #[test]
     fn what_gets_done_in_between_begins_the_minute_anew() {
         let (mut keep, from) = (Keep::default(), Instant::now());
-        let now = fails(&mut keep, from, STUCK_MAX - SECOND);
+        let now = fails(&mut keep, from, ALMOST);
         keep.done();
         assert!(!keep.is_stuck());
         let now = fails(&mut keep, now, SECOND);

@@ -69,12 +69,12 @@ pub trait Logbook: Send + Sync + 'static {
     /// Saves a run.
     fn save_run(&self, run: Run) -> impl Future<Output = Result<()>> + Send;
 
-    /// The documents of a type that were found under this root, as [`crate::document::crawl_roots`] tells, in any order.
-    /// A document that the caller saved before is among them.
+    /// The documents of a type that were found under any of these roots, as [`crate::document::crawl_roots`] tells, each
+    /// once and in any order. A document that the caller saved before is among them.
     fn rooted(
         &self,
         kind: &str,
-        root: &str,
+        roots: &[String],
     ) -> impl Future<Output = Result<Vec<DocumentKey>>> + Send;
 
     /// Takes the link for `owner` from now until then, or keeps it for as long, if it is free now

@@ -21,8 +21,6 @@ mod queue;
 #[cfg(test)]
 mod refusal;
 mod source;
-#[cfg(test)]
-mod upkeep;
 mod vector;
 mod world;
 

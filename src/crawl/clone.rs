@@ -200,8 +200,7 @@ fn renewed(
         return received;
     };
     if stop.load(Ordering::Relaxed) {
-        // Nobody waits for it any more, and its host is not asked again for nobody.
-        std::fs::rename(into, kept).ok();
+        // Nobody waits for it any more: its folder is going, and its host is not asked again for nobody.
         return received;
     }
     let aside = into.with_extension("aside");

@@ -84,8 +84,7 @@ pub(crate) fn busy(status: u16, retry_after: Option<&str>, now_ms: u64) -> Optio
     let asked = retry_after.and_then(|text| self::retry_after(text, now_ms));
     match status {
         429 => Some(asked.unwrap_or_else(|| now_ms.saturating_add(BUSY_MS))),
-        // GitHub answers 403 where others have 429.
-        403 | 503 => asked,
+        503 => asked,
         _ => None,
     }
 }

@@ -20,7 +20,7 @@ use super::manners::{Manners, Turn};
 use super::{Settings, delay};
 use crate::logbook::Page;
 use crate::{Error, Result};
-use answer::{Kinds, LISTS, PAGES, accept, beginning, busy, named, read, said};
+use answer::{Kinds, LISTS, PAGES, accept, beginning, busy, named, read, said, spent};
 
 /// The name by which robots.txt knows us.
 const AGENT: &str = "lockstep";
@@ -202,7 +202,7 @@ impl Fetcher {
             let (response, turn) = self.ask(url, headers).await.map_err(fail)?;
             asked += 1;
             let now_ms = self.manners.clock().now_ms();
-            let Some(until_ms) = busy(&response, now_ms) else {
+            let Some(until_ms) = spent(&response, now_ms) else {
                 return Ok((response, turn));
             };
             self.manners.leave_until(url, until_ms);

@@ -9,10 +9,10 @@
 //! more is not deleted for that: feeds have the newest posts only, and sitemaps lag. It is asked again
 //! itself, as often as its deletion needs, and goes when its page is gone.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use url::Url;
+use url::{Origin, Url};
 
 use super::again::Again;
 use super::feed::{self, Entry, Sitemap};
@@ -68,19 +68,25 @@ pub(crate) async fn read<S: Source + Logbook, P: Progress>(
     posts.extend(unlisted);
     let total = posts.len();
     writer.take(Found::Total(total)).await?;
-    for (done, post) in posts.into_iter().enumerate() {
+    let mut resting: HashMap<Origin, Skipped> = HashMap::new();
+    for post in posts {
+        let host = post.link.origin();
+        if let Some(left) = resting.get_mut(&host) {
+            left.count += 1;
+            continue;
+        }
         match one(post, &again).await {
             Ok(found) => writer.take(found).await?,
-            // The others stand on the same host, or nearly all of them.
+            // Nearly all of the others stand on the same host; those that do not are read.
             Err(error @ Error::Later { until_ms, .. }) => {
-                let (what, why) = (listing.home.to_string(), error.to_string());
-                let count = total - done;
-                writer.take(unread(Skipped { what, why, count })).await?;
+                resting.insert(host, Skipped::one(listing.home.as_str(), error.to_string()));
                 writer.later(until_ms);
-                return Ok(());
             }
             Err(error) => return Err(error),
         }
+    }
+    for left in resting.into_values() {
+        writer.take(unread(left)).await?;
     }
     Ok(())
 }

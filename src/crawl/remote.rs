@@ -85,9 +85,7 @@ async fn read<S: Source + Logbook, P: Progress>(
     // What is elsewhere for now is still the one that was asked for.
     let own = if place.has_moved { &place.url } else { url };
     let root = repository_link(own);
-    let turn = fetcher.turn(&place.url).await?;
     let clone = clone::fetch(&place, reference, settings).await?;
-    drop(turn);
     let platform = platform::of_repository(&place.url, settings);
     let repository = Repository {
         identity: platform::repository_identity(own),

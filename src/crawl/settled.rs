@@ -41,11 +41,12 @@ pub(crate) async fn kind<L: Logbook>(
 
 /// What the documents say that are stored of a folder.
 async fn stored<L: Logbook>(source: &L, link: &str) -> Result<Option<Kind>> {
+    let roots = [link.to_owned()];
     for (kind, read_as) in [
         (kind::ARTICLES, Kind::Pages),
         (kind::REPOSITORIES, Kind::Repository),
     ] {
-        if !source.rooted(kind, link).await?.is_empty() {
+        if !source.rooted(kind, &roots).await?.is_empty() {
             return Ok(Some(read_as));
         }
     }

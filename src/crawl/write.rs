@@ -137,9 +137,7 @@ impl<'a, S: Source + Logbook, P: Progress> Writer<'a, S, P> {
         self.flush().await?;
         if self.complete && !roots.is_empty() {
             for kind in [kind::ARTICLES, kind::POSTS, kind::REPOSITORIES] {
-                for root in roots {
-                    self.sweep(kind, root).await?;
-                }
+                self.sweep(kind, roots).await?;
             }
         }
         Ok(self.report)
@@ -193,10 +191,10 @@ impl<'a, S: Source + Logbook, P: Progress> Writer<'a, S, P> {
         }
     }
 
-    /// Deletes what was found under a root once and is there no more: only a walk that was complete may ask, since
+    /// Deletes what was found under one of the roots once and is there no more: only a walk that was complete may ask, since
     /// what was not looked at has not vanished.
-    async fn sweep(&mut self, kind: &str, root: &str) -> Result<()> {
-        let mut vanished = self.source.rooted(kind, root).await?;
+    async fn sweep(&mut self, kind: &str, roots: &[String]) -> Result<()> {
+        let mut vanished = self.source.rooted(kind, roots).await?;
         vanished.retain(|key| !self.present.contains(key));
         for keys in vanished.chunks(DELETED_AT_ONCE) {
             self.report.deleted += self.source.delete(keys.to_vec()).await?;

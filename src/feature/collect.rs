@@ -5,16 +5,14 @@
 //! point that its manifest does not name, at or below the manifest's version          ─> gone
 //! ```
 //!
-//! Neither is ever found by a search; this is about space, and about an index that equals a fresh one. It reads the
-//! whole index, so one worker does it for all: whoever has the first partition ([`Turn`]).
+//! Neither is ever found by a search; this is about space, and about an index that equals a fresh one.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::{floor, store};
 use crate::Result;
-use crate::change::{DocumentKey, Place, Version};
+use crate::change::{DocumentKey, Version};
 use crate::queue::Queue;
 use crate::vector::{Manifest, Point, Select, VectorStore, Watermark, Write};
 
@@ -28,28 +26,6 @@ pub struct Collected {
     pub tombstones: u64,
     /// Points.
     pub points: u64,
-}
-
-/// Whether it is this worker that collects, from what it receives: nobody has to be asked.
-///
-/// While capture runs something comes through each partition all the time, a watermark if nothing else, so whoever has the
-/// first one has received something of it since it looked last. Where it has changed hands in between, two collect, or one of them a while later: both are
-/// harmless. A worker alone has it always.
-#[derive(Debug, Default)]
-pub struct Turn(AtomicBool);
-
-impl Turn {
-    /// Something was received of these places.
-    pub fn received(&self, places: impl IntoIterator<Item = Place>) {
-        if places.into_iter().any(|place| place.partition == 0) {
-            self.0.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// Whether it is ours since the last time that this was asked.
-    pub fn comes(&self) -> bool {
-        self.0.swap(false, Ordering::Relaxed)
-    }
 }
 
 /// Removes what no late message can need and no manifest names. Nothing before the first watermark
@@ -155,29 +131,5 @@ async fn orphans<V: VectorStore>(store: &V, below: Version) -> Result<u64> {
             .collect();
         store::sweep(store, documents.into_iter().collect()).await?;
         after = Some(last);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::change::Lane;
-
-    fn place(partition: u32, lane: Lane) -> Place {
-        Place { partition, lane }
-    }
-
-    #[test]
-    fn whoever_received_something_of_the_first_partition_since_the_last_look_collects() {
-        let turn = Turn::default();
-        assert!(!turn.comes(), "it has received nothing");
-        turn.received((1..4).map(|partition| place(partition, Lane::Live)));
-        assert!(!turn.comes(), "another worker has the first");
-        turn.received([place(1, Lane::Live), place(0, Lane::Backfill)]);
-        turn.received([place(1, Lane::Live)]);
-        assert!(turn.comes());
-        assert!(!turn.comes(), "it may have changed hands");
-        turn.received([place(0, Lane::Live)]);
-        assert!(turn.comes());
     }
 }

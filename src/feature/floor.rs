@@ -5,15 +5,8 @@
 //! when passed ─> every queue has passed ──┴─> floor raised ─> manifests ─> tombstones, points swept
 //!                and no change above it is parked
 //! ```
-//!
-//! Whether one is parked is looked at every now and then while it is ([`HeldBack`]).
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
-
-use tokio::time::Instant;
-use uuid::Uuid;
+use std::collections::BTreeSet;
 
 use crate::change::{DocumentKey, Lane, Place, Version};
 use crate::queue::{Parked, Queue};
@@ -22,43 +15,6 @@ use crate::{Result, feature::store};
 
 /// Manifests or parked messages read at once.
 const PAGE: usize = 256;
-
-/// The floors that parked changes held back when that was looked at last, in which edition, and when it was.
-///
-/// A look reads all that is parked, and a barrier, which asks for one, comes every second of every queue. A floor
-/// that is new is looked at once.
-#[derive(Debug)]
-pub struct HeldBack {
-    every: Duration,
-    looked: Mutex<BTreeMap<(u32, Uuid), Instant>>,
-}
-
-impl HeldBack {
-    /// None yet; those that are held back are looked at again when `every` has passed.
-    pub fn new(every: Duration) -> Self {
-        Self {
-            every,
-            looked: Mutex::default(),
-        }
-    }
-
-    /// Whether any of these floors of an edition is to be looked at.
-    fn is_due(&self, edition: u32, floors: impl IntoIterator<Item = Uuid>, now: Instant) -> bool {
-        let looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_due = |floor| {
-            let last = looked.get(&(edition, floor));
-            last.is_none_or(|last| *last + self.every <= now)
-        };
-        floors.into_iter().any(is_due)
-    }
-
-    /// These floors of an edition were held back at that time, and no others of it.
-    fn found(&self, edition: u32, floors: impl IntoIterator<Item = Uuid>, now: Instant) {
-        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
-        looked.retain(|(other, _), _| *other != edition);
-        looked.extend(floors.into_iter().map(|floor| ((edition, floor), now)));
-    }
-}
 
 /// Raises the floor, turns every manifest at or below it into a tombstone, and sweeps their points.
 ///
@@ -102,12 +58,12 @@ pub async fn act<V: VectorStore>(store: &V, kind: &str, version: Version) -> Res
 /// Lets the floors act that every queue of the backfill has passed, unless a parked change above
 /// one holds it back: that document would be voided although the source has it.
 ///
-/// `stores` are those of all editions of the index, `store` the one of them whose floors act, of the number `edition`.
+/// `stores` are those of all editions of the index, `store` the one of them whose floors act.
 pub async fn act_passed<Q: Queue, V: VectorStore>(
     queue: &Q,
-    (stores, store): (&[&V], &V),
+    stores: &[&V],
+    store: &V,
     control: &Control,
-    (held_back, edition): (&HeldBack, u32),
 ) -> Result<()> {
     let (ripe, waiting): (Vec<_>, Vec<_>) = control
         .passing
@@ -122,23 +78,18 @@ pub async fn act_passed<Q: Queue, V: VectorStore>(
     if !stale.is_empty() {
         store.write(stale).await?;
     }
-    let now = Instant::now();
-    let ids = ripe.iter().map(|(floor, _)| floor.id);
-    if !held_back.is_due(edition, ids, now) {
+    if ripe.is_empty() {
         return Ok(());
     }
     let parked = parked(queue, stores).await?;
-    let mut held = Vec::new();
     for (floor, _) in ripe {
         if holds_back(&parked, floor) {
             tracing::debug!(kind = floor.kind, "a parked change holds a floor back");
-            held.push(floor.id);
             continue;
         }
         act(store, &floor.kind, floor.version).await?;
         store.write(vec![Write::Acted(floor.id)]).await?;
     }
-    held_back.found(edition, held, now);
     Ok(())
 }
 
@@ -248,6 +199,8 @@ pub fn inherited(control: &Control, place: Place, partitions: u32, next: u32) ->
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
     use crate::change::{Mark, Time};
     use crate::vector::Watermark;
@@ -255,27 +208,6 @@ mod tests {
     fn place(partition: u32) -> Place {
         let lane = Lane::Backfill;
         Place { partition, lane }
-    }
-
-    #[test]
-    fn a_floor_that_is_held_back_is_looked_at_now_and_then_and_a_new_one_at_once() {
-        let every = Duration::from_secs(30);
-        let (held_back, now) = (HeldBack::new(every), Instant::now());
-        let [one, other] = [1, 2].map(Uuid::from_u128);
-        assert!(!held_back.is_due(1, [], now), "there is none");
-        assert!(held_back.is_due(1, [one], now));
-        held_back.found(1, [one], now);
-        let almost = now + every - Duration::from_millis(1);
-        assert!(!held_back.is_due(1, [one], almost));
-        assert!(held_back.is_due(1, [one, other], almost), "one is new");
-        assert!(held_back.is_due(2, [one], almost), "of another edition");
-        assert!(held_back.is_due(1, [one], now + every));
-        // What has acted since is not remembered, and another edition is not forgotten.
-        held_back.found(2, [one], now);
-        held_back.found(1, [other], now);
-        assert!(held_back.is_due(1, [one], almost));
-        assert!(!held_back.is_due(1, [other], almost));
-        assert!(!held_back.is_due(2, [one], almost));
     }
 
     #[test]

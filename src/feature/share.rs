@@ -17,8 +17,7 @@
 //! it has as long as its share allows: who joins or leaves moves no more than its own share.
 //!
 //! Nothing rests for somebody who would not consume it: of what others hold, one that has just begun has a share when it
-//! has listened; one that cannot consume, its store being away, has none after a while, until it can; and one whose
-//! work fails while another's does not lets go of everything.
+//! has listened; and one that cannot consume, its store being away, has none after a while, until it can.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,6 +31,9 @@ use uuid::Uuid;
 pub const BEAT_EVERY: Duration = Duration::from_secs(1);
 /// A worker that was not heard for so long is dead.
 pub const DEAD_AFTER: Duration = Duration::from_secs(10);
+/// One that lives and has had no consumer for so long, and holds nothing, is given no share: longer than the pauses in
+/// which it tries to open one again, since what it had in hand is charged to whoever else gets it.
+pub const LOST_AFTER: Duration = Duration::from_mins(1);
 /// One that did not look for so long stood still itself, and knows nothing of the others.
 const STOOD_STILL: Duration = Duration::from_secs(5);
 /// How long one listens before it takes anything: every live worker has beaten by then. Until then whoever has what
@@ -83,8 +85,6 @@ pub struct Share {
     holds: BTreeSet<u32>,
     /// There is a consumer, whatever it holds.
     consumes: bool,
-    /// What it received could not be worked on.
-    stuck: bool,
     others: BTreeMap<Uuid, Other>,
     hearing: Hearing,
     /// When it last looked at the others.
@@ -125,8 +125,8 @@ impl Other {
         match self.standing {
             Standing::Ready => true,
             Standing::New(_) => !self.holds.is_empty(),
-            // What passes soon moves nothing; what does not is as good as death.
-            Standing::Lost(since) => !self.holds.is_empty() || now < since + DEAD_AFTER,
+            // What passes soon moves nothing.
+            Standing::Lost(since) => !self.holds.is_empty() || now < since + LOST_AFTER,
         }
     }
 
@@ -153,7 +153,6 @@ impl Share {
             partitions,
             holds: BTreeSet::new(),
             consumes: false,
-            stuck: false,
             others: BTreeMap::new(),
             hearing: Hearing::Deaf,
             looked: None,
@@ -206,20 +205,7 @@ impl Share {
     pub fn let_go(&mut self) -> bool {
         let is_news = self.consumes;
         (self.holds, self.consumes) = (BTreeSet::new(), false);
-        self.stuck = false;
         is_news
-    }
-
-    /// Whether what our consumer received could not be worked on, the store being away. The next beat says so.
-    pub fn stuck(&mut self, is_stuck: bool) {
-        self.stuck = is_stuck;
-    }
-
-    /// Whether another worker could do what ours cannot. Where nobody can, giving everything up would help nobody.
-    pub fn is_relieved(&self, now: Instant) -> bool {
-        let mut others = self.others.values();
-        let works = |other: &Other| other.standing == Standing::Ready;
-        self.stuck && self.has_listened(now) && others.any(works)
     }
 
     /// What to say now.
@@ -232,7 +218,7 @@ impl Share {
             worker: self.me,
             generation: self.generation,
             holds,
-            ready: self.consumes && !self.stuck && self.has_listened(now),
+            ready: self.consumes && self.has_listened(now),
             says,
         }
     }

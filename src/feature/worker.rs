@@ -21,8 +21,7 @@ use std::time::Duration;
 use futures_util::future::maybe_done;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
-use super::collect::{self, Turn};
-use super::floor::HeldBack;
+use super::collect;
 use super::ledger::Ledger;
 use super::types::Types;
 use crate::clock::Clock;
@@ -44,8 +43,6 @@ pub struct Settings {
     pub hold_max: Duration,
     /// Between two looks for tombstones to collect.
     pub collect_every: Duration,
-    /// Between two looks whether what is parked still holds a floor back.
-    pub held_back_every: Duration,
     /// How long a tombstone stays at least.
     pub tombstone_ttl: Duration,
     /// Where documents are prepared.
@@ -62,8 +59,6 @@ impl Default for Settings {
             // RabbitMQ takes back after thirty minutes, and closes the channel.
             hold_max: Duration::from_mins(20),
             collect_every: Duration::from_hours(1),
-            // Whoever retried or dropped what was parked is not kept waiting, and a look reads all of it.
-            held_back_every: Duration::from_secs(30),
             tombstone_ttl: Duration::from_hours(7 * 24),
             offload: Offload::Blocking,
             types: Arc::default(),
@@ -138,13 +133,11 @@ pub async fn run<Q: Generations, T: Editions>(
     let shutdown = maybe_done(shutdown);
     tokio::pin!(shutdown);
     let mut backoff = Backoff::default();
-    let worker = Worker {
-        ports: &ports,
-        settings,
-        turn: Turn::default(),
-        held_back: HeldBack::new(settings.held_back_every),
-    };
     loop {
+        let worker = Worker {
+            ports: &ports,
+            settings,
+        };
         let error = match worker
             .session(&share, shutdown.as_mut(), &mut backoff)
             .await
@@ -172,9 +165,6 @@ pub async fn run<Q: Generations, T: Editions>(
 struct Worker<'a, Q, T> {
     ports: &'a Ports<'a, Q, T>,
     settings: &'a Settings,
-    /// Whether it collects.
-    turn: Turn,
-    held_back: HeldBack,
 }
 
 /// The editions that are written to.
@@ -239,8 +229,6 @@ impl<Q: Generations, T: Editions> Worker<'_, Q, T> {
                     Ended::Generation
                 });
             }
-            self.turn
-                .received(deliveries.iter().map(|delivery| delivery.place));
             let tags = deliveries.iter().map(|delivery| delivery.tag).collect();
             let ledger = Ledger::sort(deliveries, self.settings.attempts_max);
             let Err(error) = self.process(consumer, ledger).await else {
@@ -256,8 +244,7 @@ impl<Q: Generations, T: Editions> Worker<'_, Q, T> {
                 return Ok(Ended::Stopped);
             }
             // The same consumer goes on: giving it up would charge every message that it has
-            // fetched with an attempt, and an outage of the store is no fault of theirs. A queue that knows
-            // another worker which works ends this one sooner, once for a message.
+            // fetched with an attempt, and an outage of the store is no fault of theirs.
             let pause = backoff.next(pause);
             let since = *failing_since.get_or_insert_with(Instant::now);
             if since.elapsed() + pause >= self.settings.hold_max {
@@ -294,18 +281,16 @@ impl<Q: Generations, T: Editions> Worker<'_, Q, T> {
         Ok(())
     }
 
-    /// Collects now and then where it is this worker's turn, until trying again cannot mend what it meets.
+    /// Collects now and then, until trying again cannot mend what it meets.
     async fn collect_always(&self) -> Error {
         let every = self.settings.collect_every;
         let mut collections = interval_at(Instant::now() + every, every);
         collections.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             collections.tick().await;
-            if !self.turn.comes() {
-                continue;
-            }
             match self.collect().await {
                 Ok(()) => {}
+                // Nobody waits for it.
                 // Nobody waits for it, and one point that is none of ours is no reason to stop.
                 Err(error) if !matches!(error.recovery(), Recovery::Stop) => {
                     tracing::warn!(error = %error.chain(), "what nobody needs is collected later");

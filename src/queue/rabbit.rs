@@ -18,7 +18,6 @@ mod flight;
 mod generation;
 mod going;
 mod intake;
-mod keep;
 mod link;
 mod over;
 mod parked;

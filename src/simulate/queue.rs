@@ -57,8 +57,6 @@ pub(super) struct State {
     pub(super) passed: Vec<Barrier>,
     /// Changes taken in since the checker looked last.
     pub(super) taken: Vec<Change>,
-    /// How often what is parked was listed.
-    pub(super) listings: u64,
     tags: u64,
     consumers: u64,
     received: u64,
@@ -334,8 +332,7 @@ impl Queue for QueueModel {
         if self.chaos.has(Plant::ParkedHoldNothingBack) && self.chaos.luck(50) {
             return Ok(Vec::new());
         }
-        let mut state = self.state();
-        state.listings += u64::from(after.is_none());
+        let state = self.state();
         Ok(state
             .parked
             .all()

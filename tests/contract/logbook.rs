@@ -241,7 +241,8 @@ pub(crate) async fn documents_are_found_by_each_of_their_roots<S: Subject>() {
     ];
     book.save(stored).await.unwrap();
     let rooted = async |kind: &str, root: &str| {
-        let mut keys = book.rooted(kind, root).await.unwrap();
+        let roots = [root.to_owned(), "file:///elsewhere".to_owned()];
+        let mut keys = book.rooted(kind, &roots).await.unwrap();
         keys.sort();
         keys
     };

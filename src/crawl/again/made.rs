@@ -101,7 +101,11 @@ impl<S: Source + Logbook> Again<'_, S> {
         let stored = self.source.read(vec![key.clone()]).await?.found;
         let fields = stored.into_iter().flatten().next();
         let fields = fields.filter(|fields| !is_of_pages(fields));
-        let root = fields.map(|fields| crawl_roots(&fields).next().map(str::to_owned));
+        let other = |fields: Fields| {
+            let root = crawl_roots(&fields).find(|root| !is_web(root));
+            root.map(str::to_owned)
+        };
+        let root = fields.map(other);
         Ok(root.map(|root| root.unwrap_or_else(|| "another program".to_owned())))
     }
 
@@ -167,8 +171,13 @@ impl<S: Source + Logbook> Again<'_, S> {
     }
 }
 
-/// Whether a crawl of pages of the web made a document: what folders, repositories and exports brought has
-/// another root.
+fn is_web(root: &str) -> bool {
+    root.starts_with("https://") || root.starts_with("http://")
+}
+
+/// Whether crawls of pages of the web alone made a document: what folders, repositories and exports brought has
+/// another root, too.
 fn is_of_pages(fields: &Fields) -> bool {
-    crawl_roots(fields).any(|root| root.starts_with("https://") || root.starts_with("http://"))
+    let mut roots = crawl_roots(fields).peekable();
+    roots.peek().is_some() && roots.all(is_web)
 }

@@ -69,10 +69,17 @@ pub(super) fn named(response: &Response, name: &HeaderName) -> Option<String> {
 /// Until when a host wants to be left alone; none where it does not say so.
 pub(super) fn busy(response: &Response, now_ms: u64) -> Option<u64> {
     let asked = named(response, &RETRY_AFTER);
+    delay::busy(response.status().as_u16(), asked.as_deref(), now_ms)
+}
+
+/// The same of an interface for programs. GitHub's says it with a 403, too, which for a page is a refusal.
+pub(super) fn spent(response: &Response, now_ms: u64) -> Option<u64> {
     let status = response.status();
-    delay::busy(status.as_u16(), asked.as_deref(), now_ms).max(
-        denial::spent(status, response.headers()).map(|reset_ms| delay::soon(reset_ms, now_ms)),
-    )
+    let asked = named(response, &RETRY_AFTER).filter(|_| status == StatusCode::FORBIDDEN);
+    let asked = asked.and_then(|text| delay::retry_after(&text, now_ms));
+    let reset_ms = denial::spent(status, response.headers());
+    let reset_ms = reset_ms.map(|reset_ms| delay::soon(reset_ms, now_ms));
+    busy(response, now_ms).max(asked).max(reset_ms)
 }
 
 /// Reads a body up to a limit that counts decompressed bytes, holding never more than it.

@@ -158,10 +158,11 @@ impl Logbook for Memory {
         Ok(())
     }
 
-    async fn rooted(&self, kind: &str, root: &str) -> Result<Vec<DocumentKey>> {
+    async fn rooted(&self, kind: &str, roots: &[String]) -> Result<Vec<DocumentKey>> {
         let documents = self.everything().into_iter();
         let rooted = documents.filter(|document| {
-            document.key.kind == kind && crawl_roots(&document.fields).any(|one| one == root)
+            let mut found = crawl_roots(&document.fields);
+            document.key.kind == kind && found.any(|one| roots.iter().any(|root| root == one))
         });
         Ok(rooted.map(|document| document.key).collect())
     }

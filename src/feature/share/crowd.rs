@@ -124,7 +124,7 @@ async fn whoever_comes_and_dies_or_cannot_consume_each_partition_has_one_holder_
             crowd.join(id(1_000));
         }
         // Everything arrives, the dead are given up, and what has to move moves.
-        for _ in 0..30 {
+        for _ in 0..90 {
             crowd.deliver(usize::MAX);
             crowd.turn(true);
         }

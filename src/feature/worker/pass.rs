@@ -28,10 +28,7 @@ impl<Q: Generations, T: Editions> Worker<'_, Q, T> {
             let store = index.store.as_ref();
             let control = store.control().await?;
             if !control.passing.is_empty() {
-                let stores = open.stores();
-                let which = (stores.as_slice(), store);
-                let held_back = (&self.held_back, index.number);
-                floor::act_passed(self.ports.queue, which, &control, held_back).await?;
+                floor::act_passed(self.ports.queue, &open.stores(), store, &control).await?;
             }
         }
         // The searched edition first: what a copy to the new one does not find here yet has been copied

@@ -19,6 +19,7 @@
 //! its connection, and cancels only lines that it has nothing of.
 
 use std::collections::BTreeSet;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,7 +30,6 @@ use lapin::message::Delivery as Message;
 use lapin::options::BasicAckOptions;
 use tokio::time::Instant;
 
-use super::keep::Keep;
 use super::over::Over;
 use super::publish::Publisher;
 use super::sharing::Part;
@@ -45,6 +45,10 @@ use crate::{Error, Result};
 
 /// What one stream of deliveries said: of which line and subscription; none at its end.
 type Arrival = (usize, u32, Option<lapin::Result<Message>>);
+
+/// A message is given back when it was not settled for so long: at 30 minutes the broker would end the
+/// channel, with an error in its log.
+const KEPT_MAX: Duration = Duration::from_mins(25);
 
 /// Receives from `RabbitMQ`. Dropping it closes its connection: everything in hand comes again.
 ///
@@ -64,7 +68,6 @@ pub struct RabbitConsumer {
     /// A step under way: kept when `receive` is dropped, so that the next call goes on with it.
     stepping: Option<(Step, Stepping)>,
     over: Over,
-    keep: Keep,
     leaves: bool,
 }
 
@@ -110,7 +113,6 @@ impl RabbitConsumer {
             arrivals: SelectAll::new(),
             stepping: None,
             over: Over::default(),
-            keep: Keep::default(),
             leaves: false,
         })
     }
@@ -186,7 +188,10 @@ impl RabbitConsumer {
             }
             None if self.shelf.is_current(line, epoch) => {
                 let why = "the broker cancelled a subscription: its queue is gone or has moved";
-                return Err(self.away("deliver", why));
+                return Err(Error::unavailable(
+                    self.publisher.link.broker.service(),
+                    "deliver",
+                )(why));
             }
             None => {
                 self.shelf.ended(line);
@@ -222,8 +227,6 @@ impl RabbitConsumer {
 
     /// Takes these from the shelf and acknowledges them.
     async fn acknowledge(&mut self, tags: Vec<Tag>) -> Result<()> {
-        self.keep.done();
-        self.part.stuck(false);
         self.record_ends(&tags).await?;
         let now = Instant::now();
         let mut messages = Vec::with_capacity(tags.len());
@@ -248,7 +251,10 @@ impl RabbitConsumer {
         for acked in join_all(acks).await {
             if !acked.map_err(|error| self.gone(error))? {
                 let why = "the connection it came on is closed: it comes again";
-                return Err(self.away("settle", why));
+                return Err(Error::unavailable(
+                    self.publisher.link.broker.service(),
+                    "settle",
+                )(why));
             }
         }
         Ok(())
@@ -270,16 +276,6 @@ impl RabbitConsumer {
         Ok(())
     }
 
-    /// Why all is to be given back now; none where it stays.
-    fn gives_back(&self, now: Instant) -> Option<&'static str> {
-        // Whoever gets it takes it to have failed once; an outage is no fault of it, and is not to park it.
-        let is_relieved = || {
-            let mut here = self.shelf.innocent();
-            self.part.is_relieved() && !here.any(|(message, _)| wire::is_charged(message))
-        };
-        self.keep.over(self.shelf.oldest(), now, is_relieved)
-    }
-
     fn look(&self) -> Stepping {
         let first = self.topology.places().next();
         let queue = first.map(|place| self.topology.queue(place));
@@ -288,10 +284,6 @@ impl RabbitConsumer {
 
     fn generation(&self) -> u32 {
         self.topology.generation().number
-    }
-
-    fn away(&self, action: &'static str, why: &'static str) -> Error {
-        Error::unavailable(self.publisher.link.broker.service(), action)(why)
     }
 
     fn gone(&self, error: lapin::Error) -> Error {
@@ -322,8 +314,11 @@ impl Consumer for RabbitConsumer {
                 return Ok(Vec::new());
             }
             let now = Instant::now();
-            if let Some(why) = self.gives_back(now) {
-                return Err(self.away("wait for us", why));
+            let kept_until = self.shelf.oldest().map(|oldest| oldest + KEPT_MAX);
+            if kept_until.is_some_and(|until| until <= now) {
+                let why = "something was in hand for 25 minutes: it is given back before the broker takes it";
+                let service = self.publisher.link.broker.service();
+                return Err(Error::unavailable(service, "wait for us")(why));
             }
             let chosen = self.shelf.choose(limit, now);
             if !chosen.is_empty() {
@@ -333,13 +328,12 @@ impl Consumer for RabbitConsumer {
                     .collect());
             }
             let due = self.shelf.next_due(now).into_iter();
-            let due = due.chain(Keep::until(self.shelf.oldest()));
-            let due = due.chain(self.over.due(now)).min();
+            let due = due.chain(kept_until).chain(self.over.due(now)).min();
             let stepping = self.stepping.as_mut().map(|(_, stepping)| stepping);
             // All of these are cancel safe: the shelf and the step under way are kept.
             tokio::select! {
                 Some(arrival) = self.arrivals.next() => self.arrived(arrival)?,
-                done = step::or_never(stepping) => {
+                done = or_never(stepping) => {
                     if let Some((step, _)) = self.stepping.take() {
                         self.stepped(step, done)?;
                     }
@@ -362,12 +356,10 @@ impl Consumer for RabbitConsumer {
     /// stay with this consumer. Once it is dropped the broker counts them as received, and this process
     /// takes that off again; another one does not know of it.
     async fn release(&mut self, tags: Vec<Tag>, pause: Duration) -> Result<()> {
-        let now = Instant::now();
+        let due = Instant::now() + pause;
         for tag in tags {
-            self.shelf.release(tag.0, now + pause);
+            self.shelf.release(tag.0, due);
         }
-        self.keep.released(pause, now);
-        self.part.stuck(self.keep.is_stuck());
         ready(Ok(())).await
     }
 
@@ -396,5 +388,12 @@ impl Drop for RabbitConsumer {
         let arrivals = std::mem::take(&mut self.arrivals);
         let open = (arrivals, self.stepping.take(), self.subscriptions.channel());
         going.close(connection, done, open);
+    }
+}
+
+async fn or_never<F: Future + Unpin>(future: Option<&mut F>) -> F::Output {
+    match future {
+        Some(future) => future.await,
+        None => std::future::pending().await,
     }
 }

@@ -13,7 +13,6 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::StreamExt as _;
 use lapin::options::{
@@ -51,25 +50,13 @@ pub(super) struct Held {
     /// Of which generation; a consumer of another one wants nothing.
     wanted: watch::Sender<(u32, BTreeSet<u32>)>,
     /// None while there is no consumer.
-    holds: watch::Sender<Option<Holding>>,
-    /// Another worker could do what this one cannot.
-    relieved: AtomicBool,
-}
-
-/// What a consumer says of itself.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Holding {
-    partitions: BTreeSet<u32>,
-    /// What it handed out could not be worked on.
-    is_stuck: bool,
+    holds: watch::Sender<Option<BTreeSet<u32>>>,
 }
 
 impl Held {
     /// What the consumer holds.
     pub(super) fn holds(&self) -> BTreeSet<u32> {
-        let holding = self.holds.borrow();
-        let partitions = holding.as_ref().map(|holding| holding.partitions.clone());
-        partitions.unwrap_or_default()
+        self.holds.borrow().clone().unwrap_or_default()
     }
 }
 
@@ -82,34 +69,21 @@ impl Part {
     }
 
     /// The consumer holds these now.
-    pub(super) fn hold(&self, partitions: BTreeSet<u32>) {
-        self.becomes(|now| now.get_or_insert_default().partitions = partitions);
-    }
-
-    /// Whether what the consumer handed out could not be worked on.
-    pub(super) fn stuck(&self, is_stuck: bool) {
-        self.becomes(|now| now.get_or_insert_default().is_stuck = is_stuck);
+    pub(super) fn hold(&self, holds: BTreeSet<u32>) {
+        self.becomes(Some(holds));
     }
 
     /// The consumer is gone.
     pub(super) fn let_go(&self) {
-        self.becomes(|now| *now = None);
+        self.becomes(None);
     }
 
-    /// Whether another worker could do what this one cannot.
-    pub(super) fn is_relieved(&self) -> bool {
-        match self {
-            Self::Fixed(_) => false,
-            Self::Shared(held) => held.relieved.load(Ordering::Relaxed),
-        }
-    }
-
-    fn becomes(&self, change: impl FnOnce(&mut Option<Holding>)) {
+    fn becomes(&self, holds: Option<BTreeSet<u32>>) {
         if let Self::Shared(held) = self {
-            held.holds.send_if_modified(|now| {
-                let before = now.clone();
-                change(now);
-                *now != before
+            held.holds.send_if_modified(|before| {
+                let is_news = *before != holds;
+                *before = holds;
+                is_news
             });
         }
     }
@@ -196,7 +170,6 @@ impl Sharing {
                 return Ok(());
             }
             self.share.disconnected();
-            self.held.relieved.store(false, Ordering::Relaxed);
             let Recovery::Retry(pause) = error.recovery() else {
                 return Err(error);
             };
@@ -267,12 +240,11 @@ impl Sharing {
     }
 
     /// True where it is news for the others.
-    fn hold(&mut self, holding: Option<Holding>) -> bool {
-        let Some(holding) = holding else {
-            return self.share.let_go();
-        };
-        self.share.stuck(holding.is_stuck);
-        self.share.hold(holding.partitions)
+    fn hold(&mut self, holds: Option<BTreeSet<u32>>) -> bool {
+        match holds {
+            Some(holds) => self.share.hold(holds),
+            None => self.share.let_go(),
+        }
     }
 
     /// What to answer.
@@ -299,10 +271,7 @@ impl Sharing {
     }
 
     fn want(&mut self) {
-        let now = Instant::now();
-        let wanted = (self.number, self.share.wanted(now));
-        let is_relieved = self.share.is_relieved(now);
-        self.held.relieved.store(is_relieved, Ordering::Relaxed);
+        let wanted = (self.number, self.share.wanted(Instant::now()));
         self.held.wanted.send_if_modified(|before| {
             let is_news = *before != wanted;
             if is_news {
@@ -370,30 +339,5 @@ impl Sharing {
             channel,
             exchange,
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn that_a_consumer_gets_nothing_done_is_said_until_it_does_or_is_gone() {
-        let held = Arc::<Held>::default();
-        let part = Part::Shared(Arc::clone(&held));
-        let is_stuck = || held.holds.borrow().as_ref().map(|it| it.is_stuck);
-        assert_eq!(is_stuck(), None, "there is none");
-        part.hold([3].into());
-        assert_eq!(is_stuck(), Some(false));
-        part.stuck(true);
-        part.hold([3, 4].into());
-        assert_eq!((is_stuck(), held.holds()), (Some(true), [3, 4].into()));
-        part.stuck(false);
-        assert_eq!(is_stuck(), Some(false));
-        part.stuck(true);
-        part.let_go();
-        assert_eq!((is_stuck(), held.holds()), (None, [].into()));
-        part.hold([].into());
-        assert_eq!(is_stuck(), Some(false), "the next one may work");
     }
 }

@@ -121,14 +121,6 @@ fn replace(
     })
 }
 
-/// Ends with the future; never without one.
-pub(super) async fn or_never<F: Future + Unpin>(future: Option<&mut F>) -> F::Output {
-    match future {
-        Some(future) => future.await,
-        None => std::future::pending().await,
-    }
-}
-
 async fn cancel(channel: &Channel, tag: Option<String>) -> lapin::Result<()> {
     match tag {
         Some(tag) => {

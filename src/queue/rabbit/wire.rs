@@ -64,11 +64,6 @@ pub(super) fn attempt(message: &Delivery) -> u32 {
     before.max(u32::from(message.redelivered)).saturating_add(1)
 }
 
-/// Whether it is a change that the broker counts as received before.
-pub(super) fn is_charged(message: &Delivery) -> bool {
-    !is_barrier(&message.properties) && attempt(message) > 1
-}
-
 /// A message for the broker; `size` is about how many bytes its body will have.
 pub(super) fn encode(message: &Message, size: usize) -> Envelope {
     match message {

@@ -60,8 +60,8 @@ impl Logbook for MongoSource {
         self.server.record((RUNS, &run.link), doc! {}, &run).await
     }
 
-    async fn rooted(&self, kind: &str, root: &str) -> Result<Vec<DocumentKey>> {
-        self.server.rooted(kind, root).await
+    async fn rooted(&self, kind: &str, roots: &[String]) -> Result<Vec<DocumentKey>> {
+        self.server.rooted(kind, roots).await
     }
 
     async fn claim(&self, link: &str, owner: &str, (now_ms, until_ms): (u64, u64)) -> Result<bool> {

@@ -14,14 +14,14 @@ use bson::raw::cstr;
 use bson::{Bson, RawDocument, RawDocumentBuf, doc, rawdoc};
 use futures_util::TryStreamExt as _;
 use mongodb::options::{FindOptions, Hint};
-use mongodb::{ClientSession, Collection, IndexModel, SessionCursor};
+use mongodb::{ClientSession, Collection, SessionCursor};
 
 use super::connect::Server;
 use super::fault::fault;
 use super::id::{self, Id};
 use super::{json, lease, place};
 use crate::change::{DocumentKey, Time};
-use crate::document::{CRAWL_ROOT, Document, Fields};
+use crate::document::{CRAWL_ROOT, Document, Fields, crawl_roots};
 use crate::source::Reading;
 use crate::{Error, Result};
 
@@ -192,20 +192,18 @@ impl Server {
         Ok(query.with_type())
     }
 
-    /// The documents whose `crawl_root` is this text, or a list with it.
-    pub(super) async fn rooted(&self, kind: &str, root: &str) -> Result<Vec<DocumentKey>> {
-        let collection = self.raw(kind);
-        // Whoever may not have one waits for the server to look through the collection instead.
-        let index = IndexModel::builder().keys(doc! { CRAWL_ROOT: 1 }).build();
-        if let Err(error) = collection.create_index(index).await {
-            tracing::debug!(kind, %error, "no index of where documents were found");
-        }
-        let find = collection.find(doc! { CRAWL_ROOT: root });
-        let found = find.projection(doc! { "_id": 1 }).await;
+    /// The documents whose `crawl_root` is one of these, or a list with one. The collection may compare texts by rules of
+    /// its own, and who asks may delete what is found.
+    pub(super) async fn rooted(&self, kind: &str, roots: &[String]) -> Result<Vec<DocumentKey>> {
+        let find = self.raw(kind).find(doc! { CRAWL_ROOT: { "$in": roots } });
+        let found = find.projection(doc! { "_id": 1, CRAWL_ROOT: 1 }).await;
         let mut rows = found.map_err(fault(&self.service, "read documents"))?;
         let mut keys = Vec::new();
         while let Some(stored) = next(&mut rows, self).await? {
-            keys.push(id::key(kind, &stored)?);
+            let Document { key, fields } = document(kind, &stored)?;
+            if crawl_roots(&fields).any(|root| roots.iter().any(|one| one == root)) {
+                keys.push(key);
+            }
         }
         Ok(keys)
     }

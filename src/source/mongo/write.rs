@@ -91,11 +91,13 @@ impl Server {
     /// Deletes the documents; how many were there.
     pub(super) async fn delete(&self, keys: Vec<DocumentKey>) -> Result<usize> {
         let mut by_kind: BTreeMap<String, Vec<Bson>> = BTreeMap::new();
+        // One that cannot be deleted from here keeps no other one.
+        let mut refused = None;
         for key in keys {
-            by_kind
-                .entry(key.kind)
-                .or_default()
-                .push(id::value(&key.id)?);
+            match id::value(&key.id) {
+                Ok(id) => by_kind.entry(key.kind).or_default().push(id),
+                Err(error) => refused = Some(error),
+            }
         }
         let mut deleted = 0;
         for (kind, ids) in by_kind {
@@ -106,7 +108,7 @@ impl Server {
                 deleted += usize::try_from(done.deleted_count).unwrap_or(usize::MAX);
             }
         }
-        Ok(deleted)
+        refused.map_or(Ok(deleted), Err)
     }
 }
 

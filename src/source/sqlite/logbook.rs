@@ -78,15 +78,16 @@ impl Logbook for SqliteSource {
         self.database.write(Durability::Ordered, save).await
     }
 
-    async fn rooted(&self, kind: &str, root: &str) -> Result<Vec<DocumentKey>> {
-        let (kind, root) = (kind.to_owned(), root.to_owned());
+    async fn rooted(&self, kind: &str, roots: &[String]) -> Result<Vec<DocumentKey>> {
+        let (kind, roots) = (kind.to_owned(), text(&roots)?);
         // A text is one row of json_each, a list one for each of its values.
         let select = "SELECT id FROM documents WHERE kind = ?1 \
                       AND json_type(fields, '$.crawl_root') IN ('text', 'array') AND EXISTS \
-                      (SELECT 1 FROM json_each(fields, '$.crawl_root') WHERE value = ?2)";
+                      (SELECT 1 FROM json_each(fields, '$.crawl_root') WHERE value IN \
+                      (SELECT value FROM json_each(?2)))";
         let read = move |connection: &Connection| {
             let mut select = connection.prepare_cached(select)?;
-            let rows = select.query_map([&kind, &root], |row| {
+            let rows = select.query_map([&kind, &roots], |row| {
                 let kind = kind.clone();
                 Ok(DocumentKey {
                     kind,

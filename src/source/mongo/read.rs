@@ -195,7 +195,8 @@ impl Server {
     /// The documents whose `crawl_root` is one of these, or a list with one. The collection may compare texts by rules of
     /// its own, and who asks may delete what is found.
     pub(super) async fn rooted(&self, kind: &str, roots: &[String]) -> Result<Vec<DocumentKey>> {
-        let find = self.raw(kind).find(doc! { CRAWL_ROOT: { "$in": roots } });
+        let collection = self.raw(kind);
+        let find = collection.find(doc! { CRAWL_ROOT: { "$in": roots } });
         let found = find.projection(doc! { "_id": 1, CRAWL_ROOT: 1 }).await;
         let mut rows = found.map_err(fault(&self.service, "read documents"))?;
         let mut keys = Vec::new();

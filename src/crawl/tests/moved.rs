@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use super::scene::{Answer, DAY, Scene, publication, publish};
 use super::*;
 use crate::Error;
+use crate::crawl::reconcile::join_roots;
 use crate::document::CRAWL_ROOT;
 use crate::source::Source as _;
 
@@ -74,11 +75,13 @@ async fn a_document_that_another_page_makes_or_a_folder_brought_stays_when_its_p
     assert_eq!(paths(&scene), ["/a", "/b"]);
 }
 
-/// As if the stored documents had been brought by something else than their pages.
+/// As if the stored documents had been brought by something else than their pages, too.
 async fn bring(scene: &Scene, root: &str) {
     let mut documents = scene.source.documents();
     for document in &mut documents {
+        let stored = document.fields.clone();
         document.fields.insert(CRAWL_ROOT.to_owned(), root.into());
+        join_roots(Some(&stored), document);
     }
     scene.source.save(documents).await.unwrap();
     scene.source.writes();

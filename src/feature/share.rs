@@ -33,7 +33,7 @@ pub const BEAT_EVERY: Duration = Duration::from_secs(1);
 pub const DEAD_AFTER: Duration = Duration::from_secs(10);
 /// One that lives and has had no consumer for so long, and holds nothing, is given no share: longer than the pauses in
 /// which it tries to open one again, since what it had in hand is charged to whoever else gets it.
-pub const LOST_AFTER: Duration = Duration::from_mins(1);
+const LOST_AFTER: Duration = Duration::from_mins(1);
 /// One that did not look for so long stood still itself, and knows nothing of the others.
 const STOOD_STILL: Duration = Duration::from_secs(5);
 /// How long one listens before it takes anything: every live worker has beaten by then. Until then whoever has what

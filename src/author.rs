@@ -132,11 +132,11 @@ pub async fn list<S: Source>(source: &S) -> Result<List> {
 
 /// Gives a stored person another name, in `users` and in every document that carries the name.
 ///
-/// A document is written back as it was read a moment before: an edit by somebody else in that
-/// moment is lost, as between any two writers of one document.
+/// Names alone are written: what somebody else edits meanwhile stays.
 ///
 /// # Errors
-/// [`Error::NotFound`] for nobody, [`Error::Config`] for several, an empty name, or another's.
+/// [`Error::NotFound`] for nobody, [`Error::Config`] for several, an empty name, or another's;
+/// [`Error::Malformed`] for a document that cannot be written from here, when all others have the name.
 pub async fn rename<S: Source>(source: &S, who: &str, to: &str) -> Result<Renamed> {
     let known = everybody(source).await?;
     let person = one(&known, who)?;
@@ -152,27 +152,31 @@ pub async fn rename<S: Source>(source: &S, who: &str, to: &str) -> Result<Rename
         return Err(refuse("somebody else has this name"));
     }
     let user = User::known(person.id(), named.full_name().to_owned());
-    let renamed = person.renamed(&user);
-    if renamed.fields != person.document.fields {
-        source.save(vec![renamed]).await?;
-    }
-    let mut documents = 0;
+    source
+        .amend(person.renamed(&user).into_iter().collect())
+        .await?;
+    let (mut documents, mut refused) = (0, None);
     let mut pages = Pages::of(source).await?;
     while let Some(page) = pages.next().await? {
-        let differing: Vec<Document> = (page.into_iter())
+        let differing: Vec<Document> = (page.iter())
             .filter_map(|document| known::carrying(document, &user))
             .collect();
         documents += differing.len() as u64;
         if !differing.is_empty() {
-            source.save(differing).await?;
+            match source.amend(differing).await {
+                // One that cannot be written from here keeps no other one.
+                Err(error @ Error::Malformed { .. }) => refused = Some(error),
+                done => done?,
+            }
         }
     }
-    Ok(Renamed {
+    let renamed = Renamed {
         id: person.id(),
         from: person.full_name(),
         to: user.full_name().to_owned(),
         documents,
-    })
+    };
+    refused.map_or(Ok(renamed), Err)
 }
 
 /// Deletes a stored person, and their documents if `documents`.

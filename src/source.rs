@@ -1,8 +1,8 @@
 //! Where documents live, and where every change of them can be read again in order.
 //!
 //! ```text
-//! save, delete ──> documents ──> page, read      (each with the time it was read at)
-//!             └──> change log ──> watch          (from a position)
+//! save, amend, delete ──> documents ──> page, read      (each with the time it was read at)
+//!                    └──> change log ──> watch          (from a position)
 //! ```
 
 pub mod mongo;
@@ -13,10 +13,10 @@ use std::future::Future;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
 use crate::capture::SnapshotPlan;
 use crate::change::{DocumentKey, Operation, Position, Time};
 use crate::document::{Document, Fields};
+use crate::{Error, Result};
 
 /// One entry of the change log.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,6 +88,15 @@ pub trait Source: Send + Sync + 'static {
     /// is there already may be no event.
     fn save(&self, documents: Vec<Document>) -> impl Future<Output = Result<()>> + Send;
 
+    /// Gives documents these fields and leaves all that is in them beside: what others write meanwhile, and what a
+    /// read cannot show of them. One that is gone stays gone. One event for each that is there, in this order; giving
+    /// what is there already may be no event.
+    ///
+    /// # Errors
+    /// [`crate::Error::Malformed`] for a field's name that a source would read as a path: with a dot, or
+    /// beginning with `$`.
+    fn amend(&self, fields: Vec<Document>) -> impl Future<Output = Result<()>> + Send;
+
     /// Deletes the documents; one event for each that was there. Returns how many were.
     fn delete(&self, keys: Vec<DocumentKey>) -> impl Future<Output = Result<usize>> + Send;
 
@@ -121,6 +130,18 @@ pub trait Source: Send + Sync + 'static {
     /// # Errors
     /// [`crate::Error::HistoryLost`] when the source no longer has all changes after `from`.
     fn watch(&self, from: Option<Position>) -> impl Future<Output = Result<Self::Watch>> + Send;
+}
+
+/// Refuses names of fields that a source would read as paths: for [`Source::amend`].
+pub(crate) fn check_names(fields: &[Document]) -> Result<()> {
+    let mut names = fields.iter().flat_map(|document| document.fields.keys());
+    match names.find(|name| name.contains('.') || name.starts_with('$')) {
+        None => Ok(()),
+        Some(path) => {
+            let why = "a field to be given has no dot in its name and does not begin with $";
+            Err(Error::malformed(format!("the name {path}"), why))
+        }
+    }
 }
 
 /// An open reading of the change log.

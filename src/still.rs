@@ -168,6 +168,10 @@ impl Source for Still {
         unreachable!("it stands still")
     }
 
+    async fn amend(&self, _: Vec<Document>) -> Result<()> {
+        unreachable!("it stands still")
+    }
+
     async fn delete(&self, _: Vec<DocumentKey>) -> Result<usize> {
         unreachable!("it stands still")
     }

@@ -39,20 +39,21 @@ impl Known {
         User::known(self.id(), self.full_name())
     }
 
-    /// The same person under the user's name, and known under the names until now.
-    pub(super) fn renamed(&self, user: &User) -> Document {
+    /// What the person is to be given to have the user's name, and be known under the names until now; none where it is
+    /// so already.
+    pub(super) fn renamed(&self, user: &User) -> Option<Document> {
         let mut former = self.former_names();
         former.push(self.full_name());
         former.retain(|name| !is_same(name, user.full_name()));
         former.dedup();
-        let mut document = self.document.clone();
-        document.fields.extend(user.names());
-        if former.is_empty() {
-            document.fields.shift_remove(FORMER);
-        } else {
-            document.fields.insert(FORMER.to_owned(), former.into());
+        let stored = &self.document.fields;
+        let mut fields = user.names();
+        if stored.contains_key(FORMER) || !former.is_empty() {
+            fields.insert(FORMER.to_owned(), former.into());
         }
-        document
+        fields.retain(|name, value| stored.get(name) != Some(value));
+        let key = self.document.key.clone();
+        (!fields.is_empty()).then_some(Document { key, fields })
     }
 }
 
@@ -92,25 +93,27 @@ pub(super) fn author_ids(fields: &Fields) -> Vec<String> {
     ids
 }
 
-/// The user's document with the user's name, if it carries another one; nothing is added to one
-/// that carries none.
-pub(super) fn carrying(mut document: Document, user: &User) -> Option<Document> {
+/// What the user's document is to be given where it carries another name than the user's; nothing is added to
+/// one that carries none.
+pub(super) fn carrying(document: &Document, user: &User) -> Option<Document> {
     if !author_ids(&document.fields)
         .iter()
         .any(|id| id == user.id())
     {
         return None;
     }
-    let mut differs = false;
-    for name in ["author_full_name", "owner_full_name"] {
-        if let Some(Value::String(stored)) = document.fields.get_mut(name)
-            && stored != user.full_name()
-        {
-            user.full_name().clone_into(stored);
-            differs = true;
-        }
-    }
-    differs.then_some(document)
+    let differing =
+        ["author_full_name", "owner_full_name"]
+            .into_iter()
+            .filter(|name| match document.fields.get(*name) {
+                Some(Value::String(stored)) => stored != user.full_name(),
+                _ => false,
+            });
+    let fields: Fields = differing
+        .map(|name| (name.to_owned(), user.full_name().into()))
+        .collect();
+    let key = document.key.clone();
+    (!fields.is_empty()).then_some(Document { key, fields })
 }
 
 #[cfg(test)]
@@ -152,19 +155,25 @@ mod tests {
     }
 
     #[test]
-    fn a_rename_keeps_what_is_stored_and_remembers_each_name_once() {
+    fn a_rename_gives_names_alone_and_remembers_each_once() {
         let known = person(
             "1",
             json!({"full_name": "Ada", "mail": "a@b", "former_names": ["Ada"]}),
         );
-        let renamed = known.renamed(&User::known("1".into(), "Ada King Lovelace".into()));
+        let long = User::known("1".into(), "Ada King Lovelace".into());
+        let given = known.renamed(&long).unwrap();
         let expected = json!({
             "full_name": "Ada King Lovelace", "first_name": "Ada", "last_name": "King Lovelace",
-            "mail": "a@b", "former_names": ["Ada"],
         });
-        assert_eq!(Value::Object(renamed.fields.clone()), expected);
-        let back = Known { document: renamed }.renamed(&User::known("1".into(), "ada".into()));
-        assert_eq!(back.fields["former_names"], json!(["Ada King Lovelace"]));
+        assert_eq!(Value::Object(given.fields.clone()), expected);
+        let mut renamed = known;
+        renamed.document.fields.extend(given.fields);
+        assert_eq!(renamed.renamed(&long), None);
+        let back = renamed.renamed(&User::known("1".into(), "ada".into()));
+        assert_eq!(
+            back.unwrap().fields["former_names"],
+            json!(["Ada King Lovelace"])
+        );
     }
 
     #[test]
@@ -175,15 +184,15 @@ mod tests {
             fields: serde_json::from_value(fields).unwrap(),
         };
         let id = json!({"$oid": user.id()});
-        let theirs = document(json!({"owner_id": id, "owner_full_name": "Old"}));
-        let carried = carrying(theirs, &user).unwrap();
-        assert_eq!(carried.fields["owner_full_name"], "New");
+        let theirs = document(json!({"owner_id": id, "owner_full_name": "Old", "text": "t"}));
+        let given = carrying(&theirs, &user).unwrap().fields;
+        assert_eq!(Value::Object(given), json!({"owner_full_name": "New"}));
         for fields in [
             json!({"author_id": id}),
             json!({"author_id": id, "author_full_name": "New"}),
             json!({"author_id": "other", "author_full_name": "Old"}),
         ] {
-            assert_eq!(carrying(document(fields), &user), None);
+            assert_eq!(carrying(&document(fields), &user), None);
         }
     }
 }

@@ -14,7 +14,7 @@ use super::{Chaos, Plant};
 use crate::change::{DocumentKey, Operation, Position, Time, Version};
 use crate::clock::Clock;
 use crate::document::{Document, Fields};
-use crate::source::{Body, Checkpoint, Checkpoints, Event, Reading, Source};
+use crate::source::{Body, Checkpoint, Checkpoints, Event, Reading, Source, check_names};
 use crate::{Error, Result};
 
 /// Documents, change log and checkpoint in memory.
@@ -66,6 +66,8 @@ pub(super) struct Logged {
 pub enum Edit {
     /// Stores a document.
     Save(Document),
+    /// Gives one these fields.
+    Amend(Document),
     /// Deletes one.
     Delete(DocumentKey),
     /// Drops a type.
@@ -171,6 +173,15 @@ impl State {
                     fields: Some(fields),
                 })
             }
+            Edit::Amend(given) => {
+                let fields = self.documents.get_mut(&given.key)?;
+                fields.extend(given.fields);
+                Some(Body::Edit {
+                    key: given.key,
+                    operation: Operation::Update,
+                    fields: Some(fields.clone()),
+                })
+            }
             Edit::Delete(key) => {
                 self.documents.remove(&key)?;
                 Some(Body::Edit {
@@ -240,6 +251,15 @@ impl Source for SourceModel {
             self.commit(vec![Edit::Save(document)]);
         }
         self.chaos.step("source", "save").await
+    }
+
+    async fn amend(&self, fields: Vec<Document>) -> Result<()> {
+        check_names(&fields)?;
+        self.chaos.step("source", "amend").await?;
+        for given in fields {
+            self.commit(vec![Edit::Amend(given)]);
+        }
+        self.chaos.step("source", "amend").await
     }
 
     async fn delete(&self, keys: Vec<DocumentKey>) -> Result<usize> {

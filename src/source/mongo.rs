@@ -216,6 +216,10 @@ impl Source for MongoSource {
         self.server.save(documents).await
     }
 
+    async fn amend(&self, fields: Vec<Document>) -> Result<()> {
+        self.server.amend(fields).await
+    }
+
     async fn delete(&self, keys: Vec<DocumentKey>) -> Result<usize> {
         self.server.delete(keys).await
     }

@@ -17,7 +17,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 pub use copy::Copied;
 pub use watch::SqliteWatch;
 
-use super::{Checkpoint, Checkpoints, Reading, Source};
+use super::{Checkpoint, Checkpoints, Reading, Source, check_names};
 use crate::change::{DocumentKey, Operation, Position, Time};
 use crate::clock::Clock;
 use crate::database::{Database, Durability, Wake};
@@ -118,6 +118,20 @@ impl Source for SqliteSource {
             .await
     }
 
+    async fn amend(&self, fields: Vec<Document>) -> Result<()> {
+        check_names(&fields)?;
+        let clock = self.clock.clone();
+        let amend = move |transaction: &Transaction<'_>| {
+            let now_ms = clock.now_ms();
+            let mut fields = fields.iter();
+            fields.try_for_each(|document| change(transaction, document, now_ms))
+        };
+        let wake = Some(self.wake.clone());
+        self.database
+            .write_and_wake(Durability::Synced, wake, amend)
+            .await
+    }
+
     async fn delete(&self, keys: Vec<DocumentKey>) -> Result<usize> {
         let clock = self.clock.clone();
         let delete = move |transaction: &Transaction<'_>| {
@@ -139,17 +153,8 @@ impl Source for SqliteSource {
     }
 
     async fn read(&self, keys: Vec<DocumentKey>) -> Result<Reading<Vec<Option<Fields>>>> {
-        let find = move |connection: &Connection| {
-            let select = "SELECT fields FROM documents WHERE kind = ?1 AND id = ?2";
-            let mut select = connection.prepare_cached(select)?;
-            let mut find = |key: &DocumentKey| {
-                let text: Option<String> = select
-                    .query_row([&key.kind, &key.id], |row| row.get(0))
-                    .optional()?;
-                text.map(|text| fields(key, &text)).transpose()
-            };
-            keys.iter().map(&mut find).collect()
-        };
+        let find =
+            move |connection: &Connection| keys.iter().map(|key| stored(connection, key)).collect();
         self.reading(find).await
     }
 
@@ -277,6 +282,31 @@ fn store(transaction: &Transaction<'_>, document: &Document, now_ms: u64) -> Res
         Operation::Insert
     };
     log(transaction, key, operation, Some(&text), now_ms)
+}
+
+/// Gives one document these fields, with its event, if it is there.
+fn change(transaction: &Transaction<'_>, given: &Document, now_ms: u64) -> Result<()> {
+    let key = &given.key;
+    let Some(mut fields) = stored(transaction, key)? else {
+        return Ok(());
+    };
+    fields.extend(given.fields.clone());
+    let text = serde_json::to_string(&fields)
+        .map_err(|error| Error::malformed(format!("document {key}"), error.to_string()))?;
+    let update = "UPDATE documents SET fields = ?3 WHERE kind = ?1 AND id = ?2";
+    let mut update = transaction.prepare_cached(update)?;
+    update.execute([&key.kind, &key.id, &text])?;
+    log(transaction, key, Operation::Update, Some(&text), now_ms)
+}
+
+/// What is stored of one document.
+fn stored(connection: &Connection, key: &DocumentKey) -> Result<Option<Fields>> {
+    let select = "SELECT fields FROM documents WHERE kind = ?1 AND id = ?2";
+    let mut select = connection.prepare_cached(select)?;
+    let text: Option<String> = select
+        .query_row([&key.kind, &key.id], |row| row.get(0))
+        .optional()?;
+    text.map(|text| fields(key, &text)).transpose()
 }
 
 fn log(

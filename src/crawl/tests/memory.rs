@@ -86,6 +86,10 @@ impl Source for Memory {
         Ok(())
     }
 
+    async fn amend(&self, _: Vec<Document>) -> Result<()> {
+        unreachable!("no crawl gives a document some fields")
+    }
+
     async fn delete(&self, keys: Vec<DocumentKey>) -> Result<usize> {
         let mut stored = self.documents.lock().unwrap();
         let gone = keys.iter().filter_map(|key| stored.remove(key)).count();

@@ -73,6 +73,7 @@ impl World {
                     _ => Edit::Save(self.document(self.key())),
                 })
                 .collect(),
+            18..22 => vec![Edit::Amend(self.document(self.key()))],
             _ => vec![Edit::Save(self.document(self.key()))],
         };
         self.commit(edits);

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! documents ──runs of one collection, by bytes──> update {replace, upsert}, in order
+//! some fields ────────────the same──────────────> update {$set}
 //! ```
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use super::fault::{DUPLICATE_KEY, fault, unwritten};
 use super::{id, json};
 use crate::change::DocumentKey;
 use crate::document::Document;
+use crate::source::check_names;
 use crate::{Error, Result};
 
 /// Documents of one command. A message may have 48 MB; one document may have 16.
@@ -22,7 +24,14 @@ const BYTES_MAX: usize = 16 << 20;
 /// How often a command goes on after such a collision.
 const COLLISIONS_MAX: usize = 10;
 
-/// Replacements of one collection, in order.
+/// What a document is given: all that it is to be, or some fields beside what it has.
+#[derive(Clone, Copy)]
+enum Given {
+    Whole,
+    Fields,
+}
+
+/// Updates of one collection, in order.
 struct Run {
     kind: String,
     updates: Vec<Bson>,
@@ -32,10 +41,32 @@ struct Run {
 impl Server {
     /// Stores the documents in this order.
     pub(super) async fn save(&self, documents: Vec<Document>) -> Result<()> {
+        self.write(documents, Given::Whole).await
+    }
+
+    /// Gives them these fields, in this order.
+    pub(super) async fn amend(&self, fields: Vec<Document>) -> Result<()> {
+        check_names(&fields)?;
+        let (mut ours, mut refused) = (Vec::with_capacity(fields.len()), None);
+        // One that cannot be written from here keeps no other one.
+        for document in fields {
+            match id::value(&document.key.id) {
+                Ok(_) => ours.push(document),
+                Err(error) => refused = Some(error),
+            }
+        }
+        self.write(ours, Given::Fields).await?;
+        refused.map_or(Ok(()), Err)
+    }
+
+    async fn write(&self, documents: Vec<Document>, given: Given) -> Result<()> {
         let mut run: Option<Run> = None;
         for Document { key, fields } in documents {
-            let replacement = json::stored(&key, fields)?;
-            let size = bson::serialize_to_vec(&replacement);
+            if fields.is_empty() && matches!(given, Given::Fields) {
+                continue;
+            }
+            let mut stored = json::stored(&key, fields)?;
+            let size = bson::serialize_to_vec(&stored);
             let bytes = size
                 .map_err(|error| Error::malformed(format!("document {key}"), error.to_string()))?
                 .len();
@@ -45,7 +76,7 @@ impl Server {
                     && run.bytes + bytes <= BYTES_MAX
             });
             if !joins && let Some(full) = run.take() {
-                self.replace(full).await?;
+                self.update(full).await?;
             }
             let run = run.get_or_insert_with(|| Run {
                 kind: key.kind,
@@ -53,17 +84,23 @@ impl Server {
                 bytes: 0,
             });
             run.bytes += bytes;
-            let id = replacement.get("_id").cloned().unwrap_or(Bson::Null);
-            let update = doc! { "q": { "_id": id }, "u": replacement, "upsert": true };
+            let one = doc! { "_id": stored.get("_id").cloned().unwrap_or(Bson::Null) };
+            let update = match given {
+                Given::Whole => doc! { "q": one, "u": stored, "upsert": true },
+                Given::Fields => {
+                    stored.remove("_id");
+                    doc! { "q": one, "u": { "$set": stored } }
+                }
+            };
             run.updates.push(update.into());
         }
         match run {
-            Some(last) => self.replace(last).await,
+            Some(last) => self.update(last).await,
             None => Ok(()),
         }
     }
 
-    async fn replace(&self, run: Run) -> Result<()> {
+    async fn update(&self, run: Run) -> Result<()> {
         let (kind, mut updates) = (run.kind, run.updates);
         for _ in 0..COLLISIONS_MAX {
             let command = doc! {

@@ -137,3 +137,32 @@ pub(crate) async fn concurrent_saves_all_happen<S: Subject>() {
     tokio::join!(one("a"), one("b"), one("c"));
     assert_eq!(all(&subject, "articles", 7).await.len(), 31);
 }
+
+pub(crate) async fn what_is_given_to_a_document_changes_nothing_else_of_it<S: Subject>() {
+    let subject = S::open().await;
+    save(&subject, vec![article("a", "old"), article("b", "b")]).await;
+    let given = |id: &str, fields: serde_json::Value| Document {
+        key: DocumentKey::text("articles", id),
+        fields: serde_json::from_value(fields).unwrap(),
+    };
+    let batch = vec![
+        given("a", json!({"author": "Ada", "count": 1})),
+        given("none", json!({"author": "Ada"})),
+        given("b", json!({})),
+        given("a", json!({"count": {"of": 2}})),
+    ];
+    subject.source().amend(batch).await.unwrap();
+    let mut expected = fields("old");
+    expected.insert("author".to_owned(), json!("Ada"));
+    expected.insert("count".to_owned(), json!({"of": 2}));
+    let keys = ["a", "none", "b"].map(|id| DocumentKey::text("articles", id));
+    let found = subject.source().read(keys.to_vec()).await.unwrap().found;
+    assert_eq!(found, [Some(expected), None, Some(fields("b"))]);
+    // Some sources would take these for paths into a field.
+    for name in ["count.of", "$count"] {
+        let mut path = given("a", json!({}));
+        path.fields.insert(name.to_owned(), json!(3));
+        let refused = subject.source().amend(vec![path]).await.unwrap_err();
+        assert!(refused.to_string().contains(name), "{refused}");
+    }
+}

@@ -5,6 +5,7 @@ use std::time::Duration;
 use lockstep::Error;
 use lockstep::capture::SnapshotPlan;
 use lockstep::change::{DocumentKey, Operation, Version};
+use lockstep::document::Document;
 use lockstep::source::{Body, Checkpoint, Checkpoints, Source, Watch};
 
 use super::{Subject, article, edits, fields, said};
@@ -40,6 +41,23 @@ pub(crate) async fn deleting_what_is_not_there_is_no_event<S: Subject>() {
     assert_eq!(subject.source().delete(keys).await.unwrap(), 0);
     save(&subject, "a", "1").await;
     assert_eq!(said(&edits(&mut watch, 1).await[0]).0, "a");
+}
+
+pub(crate) async fn giving_a_document_fields_is_an_update_of_all_of_it<S: Subject>() {
+    let subject = S::open().await;
+    save(&subject, "a", "1").await;
+    let mut watch = subject.source().watch(None).await.unwrap();
+    let given = |id: &str| Document {
+        key: DocumentKey::text("articles", id),
+        fields: [("author".to_owned(), "Ada".into())].into_iter().collect(),
+    };
+    let batch = vec![given("none"), given("a")];
+    subject.source().amend(batch).await.unwrap();
+    let mut expected = fields("1");
+    expected.insert("author".to_owned(), "Ada".into());
+    let (id, operation, heard) = said(&edits(&mut watch, 1).await[0]);
+    assert_eq!((id.as_str(), operation), ("a", Operation::Update));
+    assert_eq!(heard, Some(expected));
 }
 
 pub(crate) async fn watching_from_a_position_continues_after_it<S: Subject>() {

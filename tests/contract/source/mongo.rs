@@ -47,6 +47,10 @@ impl Source for Leased {
         Source::save(&self.source, documents)
     }
 
+    fn amend(&self, fields: Vec<Document>) -> impl Future<Output = Result<()>> + Send {
+        self.source.amend(fields)
+    }
+
     fn delete(&self, keys: Vec<DocumentKey>) -> impl Future<Output = Result<usize>> + Send {
         self.source.delete(keys)
     }

@@ -1,7 +1,9 @@
 //! `_id` of every type, mixed in one collection.
 
+use futures_util::TryStreamExt as _;
 use lockstep::change::DocumentKey;
 use lockstep::source::Source as _;
+use mongodb::Collection;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, Bson, DateTime, Decimal128, Document, Timestamp, doc};
@@ -91,4 +93,68 @@ async fn an_id_of_every_type_is_heard_read_and_deleted() {
     let reading = source.read(keys.clone()).await.unwrap();
     assert!(reading.found.iter().all(Option::is_some), "{reading:?}");
     assert_eq!(source.delete(keys.clone()).await.unwrap(), keys.len());
+}
+
+#[tokio::test]
+async fn what_is_given_to_a_document_leaves_its_other_values_as_they_are() {
+    let home = Home::new();
+    filled(&home).await;
+    let source = home.open().await;
+    let posts = home.database().await.collection::<Document>("posts");
+    let exact = doc! {
+        "long": 5_i64, "double": 5.0, "decimal": "1.50".parse::<Decimal128>().unwrap(), "a.b": 1,
+    };
+    let whole = doc! { "$set": { "exact": exact.clone() } };
+    posts.update_many(doc! {}, whole).await.unwrap();
+    let given = |key| lockstep::document::Document {
+        key,
+        fields: [("author".to_owned(), "Ada".into())].into_iter().collect(),
+    };
+    let keys = keys_in_pages_of(&home, 100).await;
+    let batch = keys.into_iter().map(given).collect();
+    source.amend(batch).await.unwrap();
+    let asked = posts.find(doc! {}).await.unwrap();
+    let found: Vec<Document> = asked.try_collect().await.unwrap();
+    assert_eq!(found.len(), ids().len());
+    for document in found {
+        assert_eq!(document.get_str("author").unwrap(), "Ada", "{document}");
+        assert_eq!(
+            document.get_document("exact").unwrap(),
+            &exact,
+            "{document}"
+        );
+        assert_eq!(document.get_i32("v").unwrap(), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_is_not_written_from_here_keeps_no_other_from_being_changed_or_deleted() {
+    let home = Home::new();
+    let source = home.open().await;
+    let posts = home.database().await.collection::<Document>("posts");
+    let deep = (0..130).fold(doc! { "x": 1 }, |inner, _| doc! { "x": inner });
+    let both = [doc! { "_id": deep }, doc! { "_id": "plain" }];
+    posts.insert_many(both).await.unwrap();
+    let keys = keys_in_pages_of(&home, 100).await;
+    assert_eq!(keys.len(), 2);
+    let given = |key: &DocumentKey| lockstep::document::Document {
+        key: key.clone(),
+        fields: [("author".to_owned(), "Ada".into())].into_iter().collect(),
+    };
+    for keys in [keys.clone(), keys.into_iter().rev().collect()] {
+        let refused = source.amend(keys.iter().map(given).collect()).await;
+        assert!(refused.unwrap_err().to_string().contains("own tools"));
+        assert_eq!(changed(&posts).await, 1);
+        let refused = source.delete(keys).await;
+        assert!(refused.unwrap_err().to_string().contains("own tools"));
+        assert_eq!(changed(&posts).await, 0);
+        posts.insert_one(doc! { "_id": "plain" }).await.unwrap();
+    }
+}
+
+async fn changed(posts: &Collection<Document>) -> u64 {
+    posts
+        .count_documents(doc! { "author": "Ada" })
+        .await
+        .unwrap()
 }

@@ -134,7 +134,7 @@ pub trait Queue: Send + Sync + 'static {
     /// dropped comes again.
     fn consume(&self, partitions: Vec<u32>) -> impl Future<Output = Result<Self::Consumer>> + Send;
 
-    /// The next `limit` parked messages after this id, by id; an empty page is the end.
+    /// The next `limit` parked messages after this id, by id; a shorter page is the last.
     fn parked(
         &self,
         after: Option<Uuid>,

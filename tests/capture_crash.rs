@@ -35,8 +35,10 @@ use scene::Scene;
 const WATCHED: [&str; 3] = ["articles", "notes", "posts"];
 /// Disturbances where the environment does not say how many: one of each kind.
 const DISTURBANCES: u64 = 6;
-/// The longest wait for anything that has to happen.
+/// The longest wait for anything that has to happen; of what is on its way, for the next of it.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// The longest wait for all that is on its way.
+const PATIENCE_AT_MOST: Duration = Duration::from_mins(10);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_queue_holds_every_change_whatever_is_killed_or_cut() {

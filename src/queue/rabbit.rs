@@ -19,6 +19,7 @@ mod generation;
 mod going;
 mod intake;
 mod link;
+mod outlet;
 mod over;
 mod parked;
 mod publish;

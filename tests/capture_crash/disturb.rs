@@ -139,7 +139,7 @@ impl Scene {
             Moment::After(pause) => tokio::time::sleep(pause).await,
             Moment::Received(more) => {
                 let enough = self.folder.folded().received() + more;
-                let what = "more changes to come through";
+                let what = |_: &_| "more changes to come through".to_owned();
                 self.folder
                     .until(what, |folded| folded.received() >= enough)
                     .await;

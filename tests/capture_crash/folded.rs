@@ -200,9 +200,9 @@ impl Folded {
         self.voids.contains(&(kind.to_owned(), time))
     }
 
-    /// How many places have handed out this barrier of the test's own.
-    pub(super) fn drained(&self, id: Uuid) -> usize {
-        self.drained.get(&id).map_or(0, HashSet::len)
+    /// The places that have handed out this barrier of the test's own.
+    pub(super) fn drained(&self, id: Uuid) -> HashSet<Place> {
+        self.drained.get(&id).cloned().unwrap_or_default()
     }
 
     /// How many places have a watermark at or after this time.

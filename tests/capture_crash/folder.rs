@@ -10,10 +10,11 @@ use lockstep::queue::rabbit::{RabbitQueue, Settings};
 use lockstep::queue::{Confirm, Consumer as _, Outgoing, Queue as _};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use super::folded::{DRAIN, Folded};
-use super::patiently;
+use super::{PATIENCE, PATIENCE_AT_MOST, patiently};
 
 /// Between two attempts while the broker is away.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -61,11 +62,24 @@ impl Folder {
         self.folded.borrow()
     }
 
-    /// Waits until this holds of what is folded.
-    pub(super) async fn until(&self, what: &str, is_so: impl Fn(&Folded) -> bool) {
+    /// Waits until this holds of what is folded. A machine that is busy may take its time, as long as something comes.
+    pub(super) async fn until(
+        &self,
+        what: impl Fn(&Folded) -> String,
+        is_so: impl Fn(&Folded) -> bool,
+    ) {
         let mut folded = self.folded.clone();
-        let waited = patiently(what, folded.wait_for(is_so)).await;
-        assert!(waited.is_ok(), "the reader of the queue failed");
+        let begun = Instant::now();
+        while !is_so(&folded.borrow_and_update()) {
+            let came = matches!(timeout(PATIENCE, folded.changed()).await, Ok(Ok(())));
+            let (waited, now) = (begun.elapsed(), folded.borrow());
+            assert!(
+                came && waited < PATIENCE_AT_MOST,
+                "waited {waited:?} for {}: {}",
+                what(&now),
+                now.tally()
+            );
+        }
     }
 
     /// Waits until everything that is in the queues now is folded.
@@ -82,8 +96,12 @@ impl Folder {
         batch.extend(places(Lane::Backfill));
         let count = batch.len();
         patiently("the broker to take barriers", self.publish(batch)).await;
-        let is_drained = |folded: &Folded| folded.drained(id) == count;
-        self.until("every queue to be drained", is_drained).await;
+        let what = |folded: &Folded| {
+            let drained = folded.drained(id);
+            format!("a barrier in all {count} queues, of which {drained:?} had it")
+        };
+        self.until(what, |folded| folded.drained(id).len() == count)
+            .await;
     }
 
     /// How many places there are.

@@ -146,7 +146,7 @@ impl Scene {
         let written = self.writers.take().unwrap().stop().await;
         let last = self.record.catch_up().await;
         let places = self.folder.places();
-        let what = "a watermark after the last write in every queue";
+        let what = |_: &_| "a watermark after the last write in every queue".to_owned();
         self.folder
             .until(what, |folded| folded.watermarked(last) == places)
             .await;

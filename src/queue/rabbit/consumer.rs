@@ -163,7 +163,7 @@ impl RabbitConsumer {
         };
         if let Step::SendBack(last) = step {
             // The broker counts that too, and nobody failed over it.
-            let sent = self.shelf.sent_back(last);
+            let sent = self.shelf.sent_back(last, Instant::now());
             self.shared
                 .forgiven
                 .add(sent.iter().map(|one| (one, false)));

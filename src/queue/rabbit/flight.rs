@@ -9,20 +9,16 @@
 //! which they are given: that part of the call happens when it is first polled.
 //!
 //! A confirm belongs to its message, not to its turn: a batch that was dropped half-way leaves nothing
-//! that the next one could take for its own.
+//! that the next one could take for its own. Not so what is returned, see [`super::outlet`]: what was confirmed on a
+//! channel that anything was returned on, and not reported yet, is sent again.
 
 use std::collections::VecDeque;
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 
-use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
-use lapin::options::BasicPublishOptions;
 use lapin::types::ShortString;
-use lapin::{Channel, Confirmation, PublisherConfirm};
 use tokio::sync::OwnedRwLockReadGuard;
 
+use super::outlet::{Outlet, Sending};
 use super::publish::Publisher;
 use super::wire::Envelope;
 use crate::queue::Confirm;
@@ -36,7 +32,7 @@ pub(super) struct Flight {
     publisher: Arc<Publisher>,
     /// A generation does not end over a batch on its way.
     _entered: OwnedRwLockReadGuard<bool>,
-    channel: Arc<Channel>,
+    outlet: Arc<Outlet>,
     sent: VecDeque<Sent>,
     /// How many of them are known to be written; those are the first.
     written: usize,
@@ -55,70 +51,17 @@ struct Sent {
     sending: Sending,
 }
 
-/// Where a message is.
-pub(super) enum Sending {
-    /// Given to the connection once this has been polled.
-    Given(BoxFuture<'static, lapin::Result<PublisherConfirm>>),
-    Written(PublisherConfirm),
-    Broken(lapin::Error),
-}
-
-impl Sending {
-    pub(super) fn new(channel: Arc<Channel>, queue: ShortString, envelope: Envelope) -> Self {
-        let Envelope { properties, body } = envelope;
-        let options = BasicPublishOptions {
-            mandatory: true,
-            ..BasicPublishOptions::default()
-        };
-        let publish = async move {
-            let none = ShortString::default();
-            let publish = channel.basic_publish(none, queue, options, &body, properties);
-            publish.await
-        };
-        Self::Given(publish.boxed())
-    }
-
-    /// Gives it to the connection, and does not wait until it is written.
-    async fn give(&mut self) {
-        poll_fn(|context| Poll::Ready(self.poll_written(context).is_ready())).await;
-    }
-
-    /// Waits until it is written; while the broker blocks us, that is long. Cancel safe.
-    async fn written(&mut self) {
-        poll_fn(|context| self.poll_written(context)).await;
-    }
-
-    fn poll_written(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if let Self::Given(publish) = self {
-            *self = match ready!(publish.as_mut().poll(context)) {
-                Ok(confirm) => Self::Written(confirm),
-                Err(error) => Self::Broken(error),
-            };
-        }
-        Poll::Ready(())
-    }
-
-    /// What the broker says of it.
-    pub(super) async fn confirmed(self) -> lapin::Result<Confirmation> {
-        match self {
-            Self::Given(publish) => publish.await?.await,
-            Self::Written(confirm) => confirm.await,
-            Self::Broken(error) => Err(error),
-        }
-    }
-}
-
 impl Flight {
     pub(super) fn new(
         publisher: Arc<Publisher>,
         entered: OwnedRwLockReadGuard<bool>,
-        channel: Arc<Channel>,
+        outlet: Arc<Outlet>,
         messages: usize,
     ) -> Self {
         Self {
             publisher,
             _entered: entered,
-            channel,
+            outlet,
             sent: VecDeque::with_capacity(messages),
             written: 0,
             unwritten_bytes: 0,
@@ -153,7 +96,7 @@ impl Flight {
         envelope: Envelope,
     ) {
         let bytes = envelope.bytes();
-        let mut sending = Sending::new(Arc::clone(&self.channel), queue, envelope);
+        let mut sending = self.outlet.send(queue, envelope);
         sending.give().await;
         self.unwritten_bytes += bytes;
         self.unconfirmed_bytes += bytes;
@@ -176,11 +119,19 @@ impl Flight {
         let answered = publisher.link.patiently(self.answer_all()).await;
         if let Some(error) = broken.or(answered.err()) {
             // Its state may say "connected" for a while yet.
-            publisher.link.forget(&self.channel).await;
+            publisher.link.forget(&self.outlet).await;
             if self.answers.iter().all(Option::is_none) {
                 return Err(error);
             }
             tracing::debug!(error = %error.chain(), "publishing broke off");
+        }
+        if self.outlet.is_spoiled() {
+            publisher.link.forget(&self.outlet).await;
+            for answer in &mut self.answers {
+                if matches!(answer, Some(Confirm::Confirmed)) {
+                    *answer = Some(Confirm::Failed(publisher.doubtful()));
+                }
+            }
         }
         let unanswered = || Confirm::Failed(publisher.no_answer());
         let answers = self.answers.into_iter();
@@ -213,9 +164,7 @@ impl Flight {
         } else {
             self.unwritten_bytes -= bytes;
         }
-        let confirmation = sending.confirmed().await;
-        let confirmation = confirmation.map_err(|error| self.publisher.broken(error))?;
-        match self.publisher.refusal(&self.channel, confirmation).await {
+        match self.publisher.refusal(sending.heard().await)? {
             Some(error) => self.set(index, Confirm::Failed(error)),
             None if last => self.set(index, Confirm::Confirmed),
             None => {}

@@ -1,7 +1,7 @@
 //! The connection that publishes: opened when it is needed, and anew after it broke.
 //!
 //! ```text
-//! channel ──> is it up? ──no──> connect, declare every queue, confirms on ──> channel
+//! outlet ──> is it up? ──no──> connect, declare every queue, confirms on ──> outlet
 //! ```
 
 use std::future::Future;
@@ -14,6 +14,7 @@ use tokio::sync::{Mutex, OwnedRwLockReadGuard, RwLock};
 
 use super::broker::Broker;
 use super::declare;
+use super::outlet::Outlet;
 use super::topology::Topology;
 use crate::change::{Barrier, Message};
 use crate::queue::Outgoing;
@@ -35,12 +36,12 @@ pub(super) struct Link {
 #[derive(Debug)]
 struct Open {
     connection: Connection,
-    channel: Arc<Channel>,
+    outlet: Arc<Outlet>,
 }
 
 impl Open {
     fn is_up(&self) -> bool {
-        self.connection.status().connected() && self.channel.status().connected()
+        self.connection.status().connected() && self.outlet.is_up()
     }
 }
 
@@ -81,10 +82,10 @@ impl Link {
     }
 
     /// The channel that publishes, with confirms.
-    pub(super) async fn channel(&self) -> Result<Arc<Channel>> {
+    pub(super) async fn outlet(&self) -> Result<Arc<Outlet>> {
         let mut open = self.open.lock().await;
         if let Some(open) = open.as_ref().filter(|open| open.is_up()) {
-            return Ok(Arc::clone(&open.channel));
+            return Ok(Arc::clone(&open.outlet));
         }
         // The old one first: what it still had is void.
         *open = None;
@@ -105,17 +106,17 @@ impl Link {
         confirms
             .await
             .map_err(|error| self.broker.fault("confirm", error))?;
-        let channel = Arc::new(channel);
+        let outlet = Arc::new(Outlet::new(channel));
         *open = Some(Open {
             connection,
-            channel: Arc::clone(&channel),
+            outlet: Arc::clone(&outlet),
         });
-        Ok(channel)
+        Ok(outlet)
     }
 
     /// A channel for anything but publishing, so that an error on it disturbs no confirm.
     pub(super) async fn side_channel(&self) -> Result<Channel> {
-        self.channel().await?;
+        self.outlet().await?;
         match self.open.lock().await.as_ref() {
             Some(open) => declare::channel(&self.broker, &open.connection).await,
             None => Err(Error::unavailable(self.broker.service(), "open a channel")(
@@ -131,11 +132,11 @@ impl Link {
     }
 
     /// The next call connects and declares anew, unless another has done so since this channel broke.
-    pub(super) async fn forget(&self, broken: &Arc<Channel>) {
+    pub(super) async fn forget(&self, broken: &Arc<Outlet>) {
         let mut open = self.open.lock().await;
         if open
             .as_ref()
-            .is_some_and(|open| Arc::ptr_eq(&open.channel, broken))
+            .is_some_and(|open| Arc::ptr_eq(&open.outlet, broken))
         {
             *open = None;
         }

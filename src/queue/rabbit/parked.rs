@@ -19,6 +19,8 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel};
 use uuid::Uuid;
 
+use super::broker::Broker;
+use super::declare;
 use super::publish::Publisher;
 use super::topology;
 use super::wire::{self, Envelope, header, integer, text, text_header};
@@ -210,6 +212,11 @@ pub(super) async fn list(
     let marker = Uuid::new_v4();
     let broker = &publisher.link.broker;
     let channel = publisher.link.side_channel().await?;
+    // Before the marker is sent, which nobody would reach.
+    let queue = publisher.link.topology.parked();
+    if declare::count(broker, &channel, queue.clone()).await? >= LISTED_MAX.into() {
+        return Err(too_many(broker, &queue));
+    }
     let mut headers = FieldTable::default();
     let marked_ms = i64::try_from(now_ms).unwrap_or(i64::MAX);
     headers.insert(MARKED_HEADER.into(), AMQPValue::LongLongInt(marked_ms));
@@ -220,7 +227,6 @@ pub(super) async fn list(
     let qos = channel.basic_qos(LISTED_MAX, BasicQosOptions::default());
     qos.await
         .map_err(|error| broker.fault("list parked messages", error))?;
-    let queue = publisher.link.topology.parked();
     let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
     let consume = channel
         .basic_consume(queue.into(), "list".into(), options, none)
@@ -293,12 +299,15 @@ impl Listing {
                 }
             }
         }
-        let queue = topology.parked();
-        Err(broker.refused(
-            format!("more than {LISTED_MAX} messages are set aside, and it hands out no more at once"),
-            format!("find in the logs why, mend that, purge the queue {queue}, and read the types again: `lockstep snapshot`"),
-        ))
+        Err(too_many(broker, &topology.parked()))
     }
+}
+
+fn too_many(broker: &Broker, queue: &str) -> Error {
+    broker.refused(
+        format!("more than {LISTED_MAX} messages are set aside, and it hands out no more at once"),
+        format!("find in the logs why, mend that, purge the queue {queue}, and read the types again: `lockstep snapshot`"),
+    )
 }
 
 fn is_marker(properties: &BasicProperties) -> bool {

@@ -12,11 +12,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use lapin::types::ShortString;
-use lapin::{Channel, Confirmation};
 
 use super::Settings;
-use super::flight::{Flight, Sending};
+use super::flight::Flight;
 use super::link::Link;
+use super::outlet::Heard;
 use super::parked;
 use super::wire::{self, Envelope};
 use crate::change::{Change, Message, Operation, Place};
@@ -61,9 +61,9 @@ impl Publisher {
             return Ok(std::future::ready(Ok(Vec::new())).boxed());
         }
         let entered = self.link.enter(batch).await?;
-        let channel = self.link.channel().await?;
+        let outlet = self.link.outlet().await?;
         self.wait_for_seed_consumers().await?;
-        let mut flight = Flight::new(Arc::clone(self), entered, channel, batch.len());
+        let mut flight = Flight::new(Arc::clone(self), entered, outlet, batch.len());
         let sent = self.link.patiently(self.send_all(batch, &mut flight)).await;
         // What was sent before it broke off may be there, and is answered like the rest.
         Ok(flight.answers(sent.err()).boxed())
@@ -130,35 +130,31 @@ impl Publisher {
 
     /// Sets a message aside, for good once this returns.
     pub(super) async fn park(&self, envelope: Envelope) -> Result<()> {
-        let channel = self.link.channel().await?;
-        let queue = self.link.topology.parked().into();
-        let sending = Sending::new(Arc::clone(&channel), queue, envelope);
-        let confirmed = self.link.patiently(sending.confirmed()).await;
-        let confirmation = confirmed.map_err(|error| self.broken(error))?;
-        self.refusal(&channel, confirmation)
-            .await
-            .map_or(Ok(()), Err)
+        let outlet = self.link.outlet().await?;
+        let sending = outlet.send(self.link.topology.parked().into(), envelope);
+        let heard = self.link.patiently(sending.heard()).await;
+        let refusal = self.refusal(heard)?;
+        if outlet.is_spoiled() {
+            self.link.forget(&outlet).await;
+            return Err(self.doubtful());
+        }
+        refusal.map_or(Ok(()), Err)
     }
 
     /// Why the broker did not take a message, from what it answered.
-    pub(super) async fn refusal(
-        &self,
-        channel: &Arc<Channel>,
-        confirmation: Confirmation,
-    ) -> Option<Error> {
-        let why = match confirmation {
-            // The broker returns a message before it confirms it.
-            Confirmation::Ack(None) => return None,
-            Confirmation::Ack(Some(returned)) => {
-                self.link.forget(channel).await;
-                let queue = returned.routing_key.to_string();
-                format!("queue {queue} is gone; it is declared anew")
-            }
-            Confirmation::Nack(_) => "it refused the message: the queue is full".to_owned(),
-            Confirmation::NotRequested => "it was not asked to confirm".to_owned(),
+    ///
+    /// # Errors
+    /// Where no answer comes any more on its channel.
+    pub(super) fn refusal(&self, heard: Heard) -> Result<Option<Error>> {
+        let why = match heard {
+            Heard::Confirmed => return Ok(None),
+            Heard::Broken(error) => return Err(self.broken(error)),
+            Heard::Returned(queue) => format!("queue {queue} is gone; it is declared anew"),
+            Heard::Refused => "it refused the message: the queue is full".to_owned(),
+            Heard::Nothing => "it was not asked to confirm".to_owned(),
         };
         let service = self.link.broker.service();
-        Some(Error::unavailable(service, "take a message")(why))
+        Ok(Some(Error::unavailable(service, "take a message")(why)))
     }
 
     /// Nothing sent before is answered any more.
@@ -168,6 +164,12 @@ impl Publisher {
             self.limit.fetch_min(limit, Ordering::Relaxed);
         }
         self.link.broker.fault("confirm what was published", error)
+    }
+
+    /// That nobody knows whether a message was taken.
+    pub(super) fn doubtful(&self) -> Error {
+        let why = "a queue was gone, and which messages were for it is not known";
+        Error::unavailable(self.link.broker.service(), "confirm a message")(why)
     }
 
     pub(super) fn no_answer(&self) -> Error {

@@ -21,18 +21,15 @@
 mod line;
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::change::{Lane, Place};
-use line::{Held, Line, Post, Returned, State};
+use line::{Held, Line, Post, Returned, SILENCE, State};
 
 /// One delivery in this many is of a backfill lane, while there are any.
 const BACKFILL_SHARE: u32 = 8;
-/// How long a live queue with room in its window may be silent before it counts as empty.
-const SILENCE: Duration = Duration::from_millis(500);
 
 /// Everything fetched by one consumer; `T` is what the choice does not depend on.
 #[derive(Debug)]
@@ -175,6 +172,7 @@ impl<T> Shelf<T> {
         let window = line.window_for(asked, line_bytes);
         line.epoch += 1;
         line.window = Some(window);
+        line.subscribing = true;
         // Between two subscriptions another consumer may have come and gone.
         line.returned = Returned::Unknown;
         line.unsure_until = None;
@@ -189,6 +187,7 @@ impl<T> Shelf<T> {
     pub(super) fn subscribed(&mut self, subscribe: Subscribe, now: Instant) {
         if let Some(line) = self.lines.get_mut(subscribe.line) {
             line.open += 1;
+            line.subscribing = false;
             line.unsure_until = Some(now + SILENCE);
         }
     }
@@ -210,13 +209,9 @@ impl<T> Shelf<T> {
     }
 
     /// Takes those away that were sent back, up to this one.
-    pub(super) fn sent_back(&mut self, last: u64) -> Vec<T> {
+    pub(super) fn sent_back(&mut self, last: u64, now: Instant) -> Vec<T> {
         let lines = self.lines.iter_mut();
-        let sent = lines.flat_map(|line| {
-            let is_sent = |tag: &u64, held: &mut Held<T>| *tag <= last && held.state == State::Back;
-            line.held.extract_if(.., is_sent)
-        });
-        sent.map(|(_, held)| held.item).collect()
+        lines.flat_map(|line| line.sent_back(last, now)).collect()
     }
 
     /// Takes in what arrived.
@@ -311,11 +306,11 @@ impl<T> Shelf<T> {
             let held = line.held.get(&tag);
             held.is_some_and(|held| held.state == State::Hand)
         })?;
-        if line.is_full() && line.post != Post::Leaving {
-            // There is room again, and what comes next may be on its way.
-            line.unsure_until = Some(now + SILENCE);
-        }
+        let was_full = line.is_full();
         let mut held = line.held.remove(&tag)?;
+        if was_full {
+            line.has_room(now);
+        }
         let (place, is_barrier) = (line.place, held.is_barrier);
         if line.post != Post::Leaving {
             return Some((place, is_barrier, Some(held.item)));
@@ -325,15 +320,15 @@ impl<T> Shelf<T> {
         Some((place, is_barrier, None))
     }
 
-    /// Lines with nothing fetched whose window should be another one. They count as unsubscribed from
+    /// Lines with nothing fetched, and no subscription under way, whose window should be another one. They count as unsubscribed from
     /// now on: cancel them before acknowledging their last message, so that the broker sends none into
     /// the gap, and hands nothing behind a message in our hand to another consumer.
     pub(super) fn resize(&mut self) -> Vec<usize> {
         let mut resized = Vec::new();
         let line_bytes = self.line_bytes();
         for (index, line) in self.lines.iter_mut().enumerate() {
-            let is_empty = line.post == Post::Here && line.held.is_empty();
-            let Some(window) = line.window.filter(|_| is_empty) else {
+            let is_idle = line.post == Post::Here && line.held.is_empty() && !line.subscribing;
+            let Some(window) = line.window.filter(|_| is_idle) else {
                 continue;
             };
             let wanted = line.window_for(self.limit_max, line_bytes);

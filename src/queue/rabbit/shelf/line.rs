@@ -1,6 +1,7 @@
 //! One queue of a consumer: what was fetched of it, and what may be handed out.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -21,6 +22,8 @@ pub(super) struct Line<T> {
     pub(super) open: u32,
     /// What the broker sends without an acknowledgement; none between two subscriptions.
     pub(super) window: Option<u32>,
+    /// The subscription is asked for, and not made yet.
+    pub(super) subscribing: bool,
     /// Counts subscriptions.
     pub(super) epoch: u32,
     /// A message was seen that nobody fetched before.
@@ -29,7 +32,7 @@ pub(super) struct Line<T> {
     pub(super) returned: Returned,
     /// The largest message of late, in bytes.
     pub(super) size: usize,
-    /// Until then more may be on its way.
+    /// Until then more may be on its way; none while the window is full or there is none.
     pub(super) unsure_until: Option<Instant>,
 }
 
@@ -78,6 +81,8 @@ pub(super) enum Returned {
     All,
 }
 
+/// How long a live queue with room in its window may be silent before it counts as empty.
+pub(super) const SILENCE: Duration = Duration::from_millis(500);
 /// Copies of one barrier in a queue at most: each lost confirm makes one. An end in case that a broker does
 /// not count.
 const COPIES_MAX: u8 = 100;
@@ -112,6 +117,7 @@ impl<T> Line<T> {
             done: Vec::new(),
             open: 0,
             window: None,
+            subscribing: false,
             epoch: 0,
             fresh: false,
             returned: Returned::Unknown,
@@ -141,6 +147,26 @@ impl<T> Line<T> {
             .filter(|held| held.epoch == self.epoch)
             .count();
         self.window.is_some_and(|window| sent >= window as usize)
+    }
+
+    /// Takes the barriers away that were sent back, up to this one.
+    pub(super) fn sent_back(&mut self, last: u64, now: Instant) -> Vec<T> {
+        let was_full = self.is_full();
+        let is_sent = |tag: &u64, held: &mut Held<T>| *tag <= last && held.state == State::Back;
+        let sent: Vec<_> = self.held.extract_if(.., is_sent).collect();
+        // They come again at once, also to a line that is being left: that is not drained before.
+        if was_full && !self.is_full() {
+            self.unsure_until = Some(now + SILENCE);
+        }
+        sent.into_iter().map(|(_, held)| held.item).collect()
+    }
+
+    /// Where the window was full: what comes next may be on its way. One that says nothing is sure to be empty
+    /// after a while, and what waits for that may go on.
+    pub(super) fn has_room(&mut self, now: Instant) {
+        if !self.is_full() && self.post != Post::Leaving {
+            self.unsure_until = Some(now + SILENCE);
+        }
     }
 
     /// It is being left, and nothing of it is here or may be on its way: what comes behind a cancellation is given back by the

@@ -269,7 +269,7 @@ fn barrier(shelf: &mut Shelf<()>, tag: u64, (id, received): (u128, u32)) {
 /// The last of those that go back, which are sent.
 fn send_back(shelf: &mut Shelf<()>) -> Option<(u64, usize)> {
     let (last, _) = shelf.to_send_back()?;
-    Some((last, shelf.sent_back(last).len()))
+    Some((last, shelf.sent_back(last, Instant::now()).len()))
 }
 
 #[tokio::test(start_paused = true)]
@@ -312,4 +312,57 @@ fn a_broker_that_does_not_count_holds_no_barrier_for_ever() {
     let times = (0..1_000).take_while(|_| returned.sends_back(one, 2));
     let times = times.count();
     assert!(times > 1 && times < 1_000, "{times}");
+}
+
+/// Else the backfill lanes would wait for a live one that says nothing, as long as it says nothing.
+#[tokio::test(start_paused = true)]
+async fn a_live_queue_whose_window_was_full_of_barriers_that_went_back_is_empty_once_it_is_silent()
+{
+    let (mut shelf, now) = (shelf(), Instant::now());
+    subscribe(&mut shelf, 4, now);
+    arrive(&mut shelf, LIVE, 1, (1, false));
+    assert_eq!(shelf.choose(64, now), [1]);
+    settle(&mut shelf, &[1], now);
+    assert_eq!(subscribe(&mut shelf, 4, now), [(LIVE, 4)]);
+    barrier(&mut shelf, 2, (1, 2));
+    barrier(&mut shelf, 3, (2, 2));
+    arrive(&mut shelf, LIVE, 4, (1, false));
+    arrive(&mut shelf, LIVE, 5, (1, false));
+    assert_eq!(shelf.choose(64, now), [0; 0]);
+    assert_eq!(send_back(&mut shelf), Some((3, 2)));
+    assert_eq!(shelf.choose(64, now), [4, 5]);
+    settle(&mut shelf, &[4, 5], now);
+    barrier(&mut shelf, 6, (1, 3));
+    barrier(&mut shelf, 7, (2, 3));
+    assert_eq!(shelf.choose(64, now), [6, 7]);
+    settle(&mut shelf, &[6, 7], now);
+    arrive(&mut shelf, BACKFILL, 8, (1, false));
+    assert_eq!(shelf.choose(64, now), [0; 0]);
+    let due = shelf.next_due(now).unwrap();
+    assert_eq!(shelf.choose(64, due), [8]);
+}
+
+/// It would be cancelled before the broker knows of it, and made all the same.
+#[tokio::test(start_paused = true)]
+async fn a_subscription_under_way_is_not_replaced() {
+    let (mut shelf, now) = (shelf(), Instant::now());
+    subscribe(&mut shelf, 64, now);
+    arrive(&mut shelf, LIVE, 1, (1, false));
+    assert_eq!(shelf.choose(64, now), [1]);
+    assert_eq!(settle(&mut shelf, &[1], now), [LIVE]);
+    let wide = shelf.next_subscription(64, now).unwrap();
+    assert_eq!((wide.line, wide.window), (LIVE, 64));
+    // What still comes of the one before is large.
+    let large = Fetched {
+        tag: 2,
+        attempt: 1,
+        barrier: None,
+        bytes: 900,
+        item: (),
+    };
+    shelf.fetched((LIVE, 1), large, now);
+    assert_eq!(shelf.choose(64, now), [2]);
+    assert_eq!(settle(&mut shelf, &[2], now), [0; 0]);
+    shelf.subscribed(wide, now);
+    assert_eq!(shelf.resize(), [LIVE]);
 }

@@ -6,6 +6,8 @@
 //!                                          paused ─┘  └─ resumed        requests ──> capture
 //! ```
 
+mod requests;
+
 use std::convert::Infallible;
 use std::future::pending;
 use std::sync::Arc;
@@ -17,7 +19,7 @@ use tokio::time::{Instant, sleep};
 use super::observe::{self, Window};
 use super::patience::{random, tried};
 use super::window::{self, Watcher};
-use crate::capture::{self, Ports, Request};
+use crate::capture::{self, Ports};
 use crate::change::Change;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -26,16 +28,13 @@ use crate::queue::Queue as _;
 use crate::queue::rabbit::{self, RabbitQueue};
 use crate::retry::Backoff;
 use crate::serve::Readiness;
-use crate::source::mongo::{Asked, Lease, MongoSource};
+use crate::source::mongo::{Lease, MongoSource};
 use crate::{Error, Recovery, Result};
 
 pub(super) use super::patience::patiently;
 
 /// Producers that were heard for so long are heard again at once.
 const QUIET: Duration = Duration::from_mins(1);
-
-/// Between two looks for requests and for a pause.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// Captures until `shutdown` is ready, and tells how it goes.
 ///
@@ -292,7 +291,7 @@ impl Service {
                 }
             };
             let carried = capture::run(ports, &settings, requests, until);
-            let asked = self.requested(lease, send, pause);
+            let asked = requests::pass_on(&self.source, lease, send, pause);
             tokio::select! {
                 biased;
                 done = carried => done?,
@@ -312,7 +311,7 @@ impl Service {
         tracing::info!("capture is paused; `lockstep resume capture` lets it go on");
         tokio::select! {
             () = self.stopped() => return Ok(()),
-            () = self.resumed() => tracing::info!("capture goes on"),
+            () = requests::paused(&self.source, false) => tracing::info!("capture goes on"),
         }
         tried(unsaid, None, say(false)).await
     }
@@ -323,70 +322,6 @@ impl Service {
         sleep(Duration::from_secs(self.config.serve.grace_seconds)).await;
         tracing::warn!("what is on its way is given up; it is sent again after the next start");
     }
-
-    /// Hands requests of other processes on, and says when capture is to pause. Ends only with an
-    /// error that trying again cannot mend.
-    async fn requested(
-        &self,
-        lease: &Lease,
-        send: mpsc::Sender<Request>,
-        pause: oneshot::Sender<()>,
-    ) -> Error {
-        loop {
-            match self.look(lease, &send).await {
-                Ok(false) => {}
-                Ok(true) => {
-                    // Whoever waits for the pause has ended where nobody hears it.
-                    pause.send(()).ok();
-                    return pending().await;
-                }
-                Err(error) if matches!(error.recovery(), Recovery::Retry(_)) => {
-                    tracing::warn!(error = %error.chain(), "requests are not read yet");
-                }
-                Err(error) => return error,
-            }
-            sleep(LOOK).await;
-        }
-    }
-
-    /// Does what others ask for; true when they ask for a pause.
-    async fn look(&self, lease: &Lease, send: &mpsc::Sender<Request>) -> Result<bool> {
-        for asked in lease.take_requests().await? {
-            match sent(&asked, send).await {
-                Ok(Ok(count)) => lease.answer(&asked, count).await?,
-                Ok(Err(error)) => {
-                    tracing::warn!(error = %error.chain(), "a request cannot be done");
-                    lease.refuse(&asked, &error.chain()).await?;
-                }
-                // It still stands, and is taken again when capture has opened anew.
-                Err(error) => tracing::debug!(error = %error.chain(), "a request has to wait"),
-            }
-        }
-        self.source.is_paused().await
-    }
-
-    async fn resumed(&self) {
-        loop {
-            match self.source.is_paused().await {
-                Ok(false) => return,
-                Ok(true) => {}
-                Err(error) => tracing::warn!(error = %error.chain(), "still paused"),
-            }
-            sleep(LOOK).await;
-        }
-    }
-}
-
-/// Has capture do what was asked for; what it says of it, or that it ended first.
-async fn sent(asked: &Asked, send: &mpsc::Sender<Request>) -> Result<Result<u64>> {
-    let stopped = || Error::Stopped { part: "capture" };
-    let (done, answer) = oneshot::channel();
-    let request = Request {
-        what: asked.what.clone(),
-        done,
-    };
-    send.send(request).await.map_err(|_| stopped())?;
-    answer.await.map_err(|_| stopped())
 }
 
 /// Who we are, for people.

@@ -42,6 +42,8 @@ pub struct MongoWatch {
     is_quiet: bool,
     /// A time obtained since then, where the server's tokens do not tell theirs.
     reached: Option<Time>,
+    /// Our clock before the question that is under way.
+    asked_ms: u64,
     /// Tokens tell their time.
     tokens_tell: bool,
     /// What ended the stream; said when everything before it has been handed out.
@@ -75,6 +77,7 @@ impl MongoWatch {
             is_fresh: true,
             is_quiet: false,
             reached: None,
+            asked_ms: 0,
             tokens_tell: true,
             failed: None,
             server,
@@ -99,6 +102,7 @@ impl MongoWatch {
             else {
                 return None;
             };
+            self.asked_ms = self.server.clock.now_ms();
             let answer = async move {
                 let next = stream.next_if_any().await;
                 (*stream, next)
@@ -178,9 +182,9 @@ impl MongoWatch {
         if std::mem::take(&mut self.is_fresh) || self.joiner.is_waiting() {
             return Ok(());
         }
-        let now_ms = self.server.clock.now_ms();
+        // What was committed after the question may be missing from this answer.
         self.log
-            .nothing(token.as_deref(), certain.or(reached), now_ms)
+            .nothing(token.as_deref(), certain.or(reached), self.asked_ms)
     }
 
     /// The server closed the stream: after an invalidate the next one is opened.

@@ -46,8 +46,11 @@ pub async fn collect<Q: Queue, V: VectorStore>(
     else {
         return Ok(Collected::default());
     };
+    let Some(messages) = floor::parked(queue, stores).await? else {
+        return Ok(Collected::default());
+    };
     let mut parked = HashMap::new();
-    for message in floor::parked(queue, stores).await? {
+    for message in messages {
         // Bytes without a key cannot be retried, so no tombstone is kept for them.
         if let Some(key) = message.key {
             let oldest = parked.entry(key).or_insert(message.version);

@@ -5,16 +5,62 @@
 //! when passed ─> every queue has passed ──┴─> floor raised ─> manifests ─> tombstones, points swept
 //!                and no change above it is parked
 //! ```
+//!
+//! Whether one is parked is looked at every now and then while it is ([`HeldBack`]).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::change::{DocumentKey, Lane, Place, Version};
 use crate::queue::{Parked, Queue};
 use crate::vector::{Control, Floor, Manifest, Select, VectorStore, Write};
-use crate::{Result, feature::store};
+use crate::{Error, Result, feature::store};
 
-/// Manifests or parked messages read at once.
+/// Manifests read at once.
 const PAGE: usize = 256;
+/// Parked messages listed at once: a broker reads all of them for each page.
+const LISTED: usize = 1 << 14;
+
+/// The floors that parked changes held back when that was looked at last, by the number of their edition, and when it
+/// was.
+///
+/// A look reads all that is parked, and a barrier, which asks for one, comes every second of every queue. A floor
+/// that is new is looked at once, and every other one with it.
+#[derive(Debug)]
+pub struct HeldBack {
+    every: Duration,
+    looked: Mutex<BTreeMap<(u32, Uuid), Instant>>,
+}
+
+impl HeldBack {
+    /// None yet; those that are held back are looked at again when `every` has passed.
+    pub fn new(every: Duration) -> Self {
+        Self {
+            every,
+            looked: Mutex::default(),
+        }
+    }
+
+    /// Whether any of these floors is to be looked at.
+    fn is_due(&self, floors: impl IntoIterator<Item = (u32, Uuid)>, now: Instant) -> bool {
+        let looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = |floor| {
+            let last = looked.get(&floor);
+            last.is_none_or(|last| *last + self.every <= now)
+        };
+        floors.into_iter().any(is_due)
+    }
+
+    /// These floors were held back at that time, and no others.
+    fn found(&self, floors: impl IntoIterator<Item = (u32, Uuid)>, now: Instant) {
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        *looked = floors.into_iter().map(|floor| (floor, now)).collect();
+    }
+}
 
 /// Raises the floor, turns every manifest at or below it into a tombstone, and sweeps their points.
 ///
@@ -58,17 +104,51 @@ pub async fn act<V: VectorStore>(store: &V, kind: &str, version: Version) -> Res
 /// Lets the floors act that every queue of the backfill has passed, unless a parked change above
 /// one holds it back: that document would be voided although the source has it.
 ///
-/// `stores` are those of all editions of the index, `store` the one of them whose floors act.
+/// `editions` are all of the index with their numbers, in the order in which changes go to them. What is parked is
+/// looked at once for all of them: the one that is searched next lacks no floor that has acted in the one before.
 pub async fn act_passed<Q: Queue, V: VectorStore>(
     queue: &Q,
-    stores: &[&V],
+    editions: &[(u32, &V)],
+    held_back: &HeldBack,
+) -> Result<()> {
+    let mut ripe = Vec::new();
+    for (number, store) in editions {
+        let control = store.control().await?;
+        let floors = ripe_in(*store, &control, queue.partitions()).await?;
+        ripe.extend(floors.into_iter().map(|floor| (*number, *store, floor)));
+    }
+    let now = Instant::now();
+    let ids = ripe.iter().map(|(number, _, floor)| (*number, floor.id));
+    if !held_back.is_due(ids, now) {
+        return Ok(());
+    }
+    let stores: Vec<&V> = editions.iter().map(|(_, store)| *store).collect();
+    let parked = parked(queue, &stores).await?;
+    let mut held = Vec::new();
+    for (number, store, floor) in ripe {
+        let is_held = |parked: &Vec<Parked>| holds_back(parked, &floor);
+        if parked.as_ref().is_none_or(is_held) {
+            tracing::debug!(kind = floor.kind, "a parked change holds a floor back");
+            held.push((number, floor.id));
+            continue;
+        }
+        act(store, &floor.kind, floor.version).await?;
+        store.write(vec![Write::Acted(floor.id)]).await?;
+    }
+    held_back.found(held, now);
+    Ok(())
+}
+
+/// The floors of an edition that every queue has passed.
+async fn ripe_in<V: VectorStore>(
     store: &V,
     control: &Control,
-) -> Result<()> {
+    partitions: u32,
+) -> Result<Vec<Floor>> {
     let (ripe, waiting): (Vec<_>, Vec<_>) = control
         .passing
         .iter()
-        .partition(|(_, places)| has_passed(places, queue.partitions()));
+        .partition(|(_, places)| has_passed(places, partitions));
     // A snapshot that began anew left its old floor half passed, below one that has acted.
     let stale = waiting
         .into_iter()
@@ -78,19 +158,7 @@ pub async fn act_passed<Q: Queue, V: VectorStore>(
     if !stale.is_empty() {
         store.write(stale).await?;
     }
-    if ripe.is_empty() {
-        return Ok(());
-    }
-    let parked = parked(queue, stores).await?;
-    for (floor, _) in ripe {
-        if holds_back(&parked, floor) {
-            tracing::debug!(kind = floor.kind, "a parked change holds a floor back");
-            continue;
-        }
-        act(store, &floor.kind, floor.version).await?;
-        store.write(vec![Write::Acted(floor.id)]).await?;
-    }
-    Ok(())
+    Ok(ripe.into_iter().map(|(floor, _)| floor.clone()).collect())
 }
 
 fn has_passed(places: &BTreeSet<Place>, partitions: u32) -> bool {
@@ -111,38 +179,58 @@ fn holds_back(parked: &[Parked], floor: &Floor) -> bool {
 }
 
 /// The parked messages that still matter; those that every edition of the index has overtaken are
-/// forgotten.
-pub async fn parked<Q: Queue, V: VectorStore>(queue: &Q, stores: &[&V]) -> Result<Vec<Parked>> {
+/// forgotten. None where the queue refuses to list them, as where they are too many: then anything may be parked.
+pub async fn parked<Q: Queue, V: VectorStore>(
+    queue: &Q,
+    stores: &[&V],
+) -> Result<Option<Vec<Parked>>> {
     let mut after = None;
     let mut current = Vec::new();
     loop {
-        let page = queue.parked(after, PAGE).await?;
-        let Some(last) = page.last().map(|parked| parked.id) else {
-            return Ok(current);
+        let mut listed = match queue.parked(after, LISTED).await {
+            Err(error @ Error::Refused { .. }) => {
+                tracing::warn!(error = %error.chain(), "floors and old tombstones wait for what is parked");
+                return Ok(None);
+            }
+            listed => listed?,
         };
-        let keys: Vec<_> = page
-            .iter()
-            .filter_map(|parked| parked.key.clone())
-            .collect();
-        let mut over = page;
-        let mut still = Vec::new();
-        for store in stores {
-            let control = store.control().await?;
-            let manifests = store.manifests(Select::Of(keys.clone())).await?;
-            let here;
-            (over, here) = over
-                .into_iter()
-                .partition(|parked| is_overtaken(parked, &manifests, &control));
-            still.extend::<Vec<_>>(here);
+        let is_last = listed.len() < LISTED;
+        after = listed.last().map(|parked| parked.id).or(after);
+        let mut over = Vec::new();
+        while !listed.is_empty() {
+            let rest = listed.split_off(PAGE.min(listed.len()));
+            let (overtaken, still) = sorted(listed, stores).await?;
+            over.extend(overtaken.into_iter().map(|parked| parked.id));
+            current.extend(still);
+            listed = rest;
         }
         if !over.is_empty() {
-            queue
-                .forget(over.into_iter().map(|parked| parked.id).collect())
-                .await?;
+            queue.forget(over).await?;
         }
-        current.extend(still);
-        after = Some(last);
+        if is_last {
+            return Ok(Some(current));
+        }
     }
+}
+
+/// Those of a page that every edition has overtaken, and the others.
+async fn sorted<V: VectorStore>(
+    page: Vec<Parked>,
+    stores: &[&V],
+) -> Result<(Vec<Parked>, Vec<Parked>)> {
+    let keys = page.iter().filter_map(|parked| parked.key.clone());
+    let keys: Vec<_> = keys.collect();
+    let (mut over, mut still) = (page, Vec::new());
+    for store in stores {
+        let control = store.control().await?;
+        let manifests = store.manifests(Select::Of(keys.clone())).await?;
+        let here;
+        (over, here) = over
+            .into_iter()
+            .partition(|parked| is_overtaken(parked, &manifests, &control));
+        still.extend::<Vec<_>>(here);
+    }
+    Ok((over, still))
 }
 
 /// Whether the index holds the key at this version or a newer one, or a floor has voided it. A message
@@ -199,8 +287,6 @@ pub fn inherited(control: &Control, place: Place, partitions: u32, next: u32) ->
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
     use crate::change::{Mark, Time};
     use crate::vector::Watermark;
@@ -208,6 +294,28 @@ mod tests {
     fn place(partition: u32) -> Place {
         let lane = Lane::Backfill;
         Place { partition, lane }
+    }
+
+    #[test]
+    fn a_floor_that_is_held_back_is_looked_at_now_and_then_and_a_new_one_at_once() {
+        let every = Duration::from_secs(30);
+        let (held_back, now) = (HeldBack::new(every), Instant::now());
+        let [one, other] = [1, 2].map(Uuid::from_u128);
+        assert!(!held_back.is_due([], now), "there is none");
+        assert!(held_back.is_due([(1, one)], now));
+        held_back.found([(1, one)], now);
+        let almost = now + every.saturating_sub(Duration::from_millis(1));
+        assert!(!held_back.is_due([(1, one)], almost));
+        assert!(
+            held_back.is_due([(1, one), (1, other)], almost),
+            "one is new"
+        );
+        assert!(held_back.is_due([(2, one)], almost), "of another edition");
+        assert!(held_back.is_due([(1, one)], now + every));
+        // What has acted since is not remembered.
+        held_back.found([(1, other)], now);
+        assert!(held_back.is_due([(1, one)], almost));
+        assert!(!held_back.is_due([(1, other)], almost));
     }
 
     #[test]

@@ -22,6 +22,7 @@ use futures_util::future::maybe_done;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
 use super::collect;
+use super::floor::HeldBack;
 use super::ledger::Ledger;
 use super::types::Types;
 use crate::clock::Clock;
@@ -43,6 +44,8 @@ pub struct Settings {
     pub hold_max: Duration,
     /// Between two looks for tombstones to collect.
     pub collect_every: Duration,
+    /// Between two looks whether what is parked still holds a floor back.
+    pub held_back_every: Duration,
     /// How long a tombstone stays at least.
     pub tombstone_ttl: Duration,
     /// Where documents are prepared.
@@ -59,6 +62,8 @@ impl Default for Settings {
             // RabbitMQ takes back after thirty minutes, and closes the channel.
             hold_max: Duration::from_mins(20),
             collect_every: Duration::from_hours(1),
+            // Whoever retried or dropped what was parked is not kept waiting, and a look reads all of it.
+            held_back_every: Duration::from_secs(30),
             tombstone_ttl: Duration::from_hours(7 * 24),
             offload: Offload::Blocking,
             types: Arc::default(),
@@ -137,6 +142,7 @@ pub async fn run<Q: Generations, T: Editions>(
         let worker = Worker {
             ports: &ports,
             settings,
+            held_back: HeldBack::new(settings.held_back_every),
         };
         let error = match worker
             .session(&share, shutdown.as_mut(), &mut backoff)
@@ -165,6 +171,7 @@ pub async fn run<Q: Generations, T: Editions>(
 struct Worker<'a, Q, T> {
     ports: &'a Ports<'a, Q, T>,
     settings: &'a Settings,
+    held_back: HeldBack,
 }
 
 /// The editions that are written to.
@@ -290,7 +297,6 @@ impl<Q: Generations, T: Editions> Worker<'_, Q, T> {
             collections.tick().await;
             match self.collect().await {
                 Ok(()) => {}
-                // Nobody waits for it.
                 // Nobody waits for it, and one point that is none of ours is no reason to stop.
                 Err(error) if !matches!(error.recovery(), Recovery::Stop) => {
                     tracing::warn!(error = %error.chain(), "what nobody needs is collected later");

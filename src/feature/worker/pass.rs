@@ -23,14 +23,12 @@ impl<Q: Generations, T: Editions> Worker<'_, Q, T> {
         if barriers.is_empty() {
             return Ok(());
         }
+        let mut editions = Vec::new();
         for index in open.indexes() {
             self.pass_in(index, &barriers).await?;
-            let store = index.store.as_ref();
-            let control = store.control().await?;
-            if !control.passing.is_empty() {
-                floor::act_passed(self.ports.queue, &open.stores(), store, &control).await?;
-            }
+            editions.push((index.number, index.store.as_ref()));
         }
+        floor::act_passed(self.ports.queue, &editions, &self.held_back).await?;
         // The searched edition first: what a copy to the new one does not find here yet has been copied
         // when it is read there.
         for store in open.stores().into_iter().rev() {

@@ -111,6 +111,7 @@ impl World {
                 attempts_max,
                 hold_max: Duration::from_secs(5),
                 collect_every: Duration::from_secs(2),
+                held_back_every: Duration::from_secs(1),
                 tombstone_ttl,
                 offload: Offload::Inline,
                 ..worker::Settings::default()

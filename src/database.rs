@@ -10,7 +10,8 @@
 //! the source's writes that they tell of. Only what the outside was promised, a saved document,
 //! is therefore written [`Durability::Synced`]. All else is [`Durability::Ordered`]: it survives
 //! the end of the process at any moment (`kill -9`), since the operating system holds the pages,
-//! and a power cut makes it happen again.
+//! and a power cut makes it happen again. Not so where the queue is a service, which repeats nothing that was
+//! acknowledged: there every write is synced ([`Database::synced`]).
 //!
 //! A long read would keep the log from being emptied, so every read is one short call, and a log
 //! that has grown past its limit is emptied by the writer between two transactions.
@@ -52,6 +53,8 @@ type Read = Box<dyn FnOnce(&mut Connection) + Send>;
 #[derive(Debug, Clone)]
 pub struct Database {
     shared: Arc<Shared>,
+    /// What every write of this handle survives at least.
+    least: Durability,
 }
 
 #[derive(Debug)]
@@ -94,7 +97,16 @@ impl Database {
                 reads: Some(to_readers),
                 threads,
             }),
+            least: Durability::Ordered,
         })
+    }
+
+    /// The same with every write synced: for what rests on somebody else's word, who would not have a power cut's
+    /// loss done again.
+    #[must_use]
+    pub fn synced(self) -> Self {
+        let least = Durability::Synced;
+        Self { least, ..self }
     }
 
     /// The file.
@@ -122,7 +134,7 @@ impl Database {
         work: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (answer, answered) = oneshot::channel();
-        let job = writer::Job::new(durability, wake, work, answer);
+        let job = writer::Job::new(durability.max(self.least), wake, work, answer);
         send(self.shared.writes.as_ref(), job).await?;
         let result = answered.await.map_err(|_| stopped())?;
         result.map_err(|error| file::named(error, self.path()))
@@ -136,7 +148,7 @@ impl Database {
         work: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (answer, answered) = oneshot::channel();
-        let job = writer::Job::new(durability, None, work, answer);
+        let job = writer::Job::new(durability.max(self.least), None, work, answer);
         let writes = self.shared.writes.as_ref().ok_or_else(stopped)?;
         writes.blocking_send(job).map_err(|_| stopped())?;
         let result = answered.blocking_recv().map_err(|_| stopped())?;

@@ -157,3 +157,18 @@ async fn reading_page_by_page_while_writing_keeps_the_log_bounded() {
     }
     assert!(longest < 2 * u64::from(LOG_BYTES_MAX), "{longest}");
 }
+
+#[tokio::test]
+async fn a_synced_handle_syncs_whatever_is_asked_for() {
+    let (_home, _path, database) = fresh();
+    let synchronous = |transaction: &Transaction<'_>| {
+        let level = transaction.query_row("PRAGMA synchronous", [], |row| row.get::<_, i64>(0));
+        Ok(level?)
+    };
+    let (normal, full) = (1, 2);
+    let ordered = database.write(Durability::Ordered, synchronous);
+    assert_eq!(ordered.await.unwrap(), normal);
+    let synced = database.clone().synced();
+    let ordered = synced.write(Durability::Ordered, synchronous);
+    assert_eq!(ordered.await.unwrap(), full);
+}

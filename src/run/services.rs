@@ -123,7 +123,8 @@ impl Parts {
         let model = configured.edition.model.name.clone();
         let embedder = Arc::clone(&configured.embedder);
         let folder = folder.map(|folder| {
-            let database = Database::open(&folder.database(), &[edge::SCHEMA])?;
+            // What is acknowledged to the broker has to be there after a power cut as well.
+            let database = Database::open(&folder.database(), &[edge::SCHEMA])?.synced();
             Ok::<_, Error>((folder, database))
         });
         let folder = folder.transpose()?;

@@ -39,6 +39,7 @@ mod points;
 mod rows;
 mod shard;
 mod tables;
+mod unreadable;
 mod upkeep;
 mod writer;
 
@@ -53,6 +54,7 @@ use rusqlite::{Connection, Transaction};
 
 use self::engine::Engine;
 use self::tables::Tables;
+use self::unreadable::other_dimension;
 use super::nearest::order;
 use super::{By, Control, Counts, Manifest, Near, Nearest, Point, Select, VectorStore, Write};
 use crate::change::{DocumentKey, PointId};
@@ -60,8 +62,9 @@ use crate::database::{Database, Durability};
 use crate::feature::embed::Model;
 use crate::{Error, Result};
 
-pub use self::editions::{EdgeEditions, Unreadable};
+pub use self::editions::EdgeEditions;
 pub use self::rows::SCHEMA;
+pub use self::unreadable::Unreadable;
 pub use self::upkeep::Upkeep;
 
 /// The embedded vector store: one edition of the index.
@@ -177,30 +180,6 @@ fn check_model(folder: &Path, stored: &Model, model: &Model) -> Result<()> {
         return Ok(());
     }
     Err(other_dimension(folder, stored, model))
-}
-
-fn other_dimension(folder: &Path, stored: &Model, model: &Model) -> Error {
-    Error::Model {
-        path: folder.to_owned(),
-        why: format!(
-            "the vectors here were made with {}, which cannot be opened, and the model given is {}: \
-             vectors of two dimensions cannot be mixed; give that model again, or run `lockstep \
-             reindex`, which embeds every document with the new one",
-            describe(stored),
-            describe(model)
-        ),
-    }
-}
-
-fn describe(model: &Model) -> String {
-    let Model {
-        name,
-        digest,
-        dimension,
-        ..
-    } = model;
-    let digest: String = digest.chars().take(12).collect();
-    format!("{name} ({dimension} dimensions, digest {digest})")
 }
 
 fn check_dimension(vector: &[f32], dimension: usize, thing: impl Fn() -> String) -> Result<()> {

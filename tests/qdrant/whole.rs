@@ -129,3 +129,21 @@ async fn the_words_of_a_chunk_stand_beside_its_meaning() {
         ids
     });
 }
+
+#[tokio::test]
+async fn a_collection_of_somebody_else_with_a_name_of_ours_is_refused_before_anything_is_made() {
+    let server = Server::start().await;
+    let client = client(&server);
+    let mut vectors = VectorsConfigBuilder::default();
+    let params = VectorParamsBuilder::new(4, Distance::Cosine);
+    vectors.add_named_vector_params("theirs", params);
+    let theirs = CreateCollectionBuilder::new("cleaned_posts").vectors_config(vectors);
+    client.create_collection(theirs).await.unwrap();
+    let store = open(&server).await.unwrap();
+    let written = store.write(document("posts", "one")).await;
+    assert_stops(written, &["cleaned_posts", "vector.name"]);
+    let there = client.list_collections().await.unwrap().collections;
+    assert!(!there.iter().any(|one| one.name.contains('@')), "{there:?}");
+    // Of another type the store takes what it is given.
+    store.write(document("articles", "two")).await.unwrap();
+}

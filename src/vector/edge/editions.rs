@@ -22,21 +22,12 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use tokio::sync::{Mutex, watch};
 
 use super::tables::Tables;
-use super::{EdgeStore, Upkeep, other_dimension, stored_model};
+use super::unreadable::{Unreadable, away, is_away, other_dimension};
+use super::{EdgeStore, Upkeep, stored_model};
 use crate::database::{Database, Durability};
 use crate::feature::embed::Embedder;
 use crate::reindex::{Configured, Edition, Editions, Event, Index, Opener, Register, Standing};
 use crate::{Error, Result};
-
-/// What is done where the model of the index cannot be opened and the configured one has another
-/// dimension, so that the index can neither be asked nor written to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unreadable {
-    /// It is said, with the command that mends it.
-    Refuse,
-    /// An empty edition takes its place.
-    Replace,
-}
 
 /// The editions of the embedded index.
 #[derive(Debug)]
@@ -56,6 +47,8 @@ pub struct EdgeEditions<E> {
 struct State<E> {
     register: Register,
     open: BTreeMap<u32, Slot<E>>,
+    /// Why the model of the edition that is being filled is not open, if it is not.
+    away: Option<String>,
 }
 
 /// An open edition, and who holds it.
@@ -106,6 +99,7 @@ impl<E: Embedder> EdgeEditions<E> {
                     ..configured.edition.clone()
                 }),
                 open: BTreeMap::new(),
+                away: None,
             }),
             database,
             folder: folder.to_owned(),
@@ -120,7 +114,8 @@ impl<E: Embedder> EdgeEditions<E> {
     async fn start(&self, opener: Opener<'_, E>, unreadable: Unreadable) -> Result<()> {
         let stored = self.database.read(read).await?;
         let mut register = self.found(stored.clone()).await?;
-        let embedder = match self.model_of(&register.current, opener).await {
+        let current = &register.current;
+        let embedder = match self.model_of(current, opener, unreadable).await? {
             Some(embedder) => embedder,
             None if unreadable == Unreadable::Replace => {
                 register = register.replaced(self.configured.edition.clone());
@@ -135,20 +130,18 @@ impl<E: Embedder> EdgeEditions<E> {
                 ));
             }
         };
-        let mut next = None;
+        let (mut next, mut is_closed) = (None, None);
         if let Some(filling) = register.next.clone() {
             // No other stands in for it: an edition is filled by one model.
-            let own = self.configured.own_model_of(&filling.edition, opener).await;
-            let why = own.as_ref().err().map(Error::chain);
-            next = own.ok().flatten();
-            if next.is_none() {
-                let model = &filling.edition.model.name;
-                tracing::warn!(
-                    model,
-                    error = why,
-                    "re-index given up: its model cannot be opened any more"
-                );
-                register = register.after(Event::Abandoned).unwrap_or(register);
+            match self.configured.own_model_of(&filling.edition, opener).await {
+                Ok(Some(own)) => next = Some(own),
+                Err(error) if is_away(&error, unreadable) => is_closed = Some(error.chain()),
+                gone => {
+                    let why = gone.as_ref().err().map(Error::chain);
+                    let model = &filling.edition.model.name;
+                    tracing::warn!(model, error = why, "re-index given up: its model is gone");
+                    register = register.after(Event::Abandoned).unwrap_or(register);
+                }
             }
         }
         self.remove_leftovers(&register).await?;
@@ -163,7 +156,7 @@ impl<E: Embedder> EdgeEditions<E> {
             let slot = Slot::new(edition.number, store, embedder);
             state.open.insert(edition.number, slot);
         }
-        state.register = register;
+        (state.register, state.away) = (register, is_closed);
         Ok(())
     }
 
@@ -191,16 +184,22 @@ impl<E: Embedder> EdgeEditions<E> {
 
     /// What embeds for an edition: its own model, or else another of its dimension. None where
     /// there is neither.
-    async fn model_of(&self, edition: &Edition, opener: Opener<'_, E>) -> Option<Arc<E>> {
+    async fn model_of(
+        &self,
+        edition: &Edition,
+        opener: Opener<'_, E>,
+        unreadable: Unreadable,
+    ) -> Result<Option<Arc<E>>> {
         match self.configured.own_model_of(edition, opener).await {
-            Ok(Some(own)) => return Some(own),
+            Ok(Some(own)) => return Ok(Some(own)),
             Ok(None) => {}
+            Err(error) if is_away(&error, unreadable) => return Err(away(edition, error)),
             Err(error) => {
                 let model = &edition.model.name;
                 tracing::warn!(model, error = %error.chain(), "the index's model cannot be opened");
             }
         }
-        self.configured.stand_in_for(edition)
+        Ok(self.configured.stand_in_for(edition))
     }
 
     async fn store(&self, edition: &Edition) -> Result<EdgeStore> {
@@ -275,12 +274,14 @@ impl<E: Embedder> Editions for EdgeEditions<E> {
         let lend = |number: u32| state.open.get(&number).map(Slot::lend);
         let current =
             lend(state.register.current.number).ok_or(Error::Stopped { part: "the index" })?;
-        let next = state.register.next.as_ref();
+        let filling = state.register.next.as_ref().map(|next| &next.edition);
+        let next = filling.and_then(|edition| lend(edition.number));
+        let closed = filling.filter(|_| next.is_none()).zip(state.away.clone());
         Ok(Standing {
-            next: next.and_then(|next| lend(next.edition.number)),
+            next,
             register: state.register.clone(),
             current,
-            closed: None,
+            closed: closed.map(|(edition, why)| away(edition, why)),
         })
     }
 

@@ -15,11 +15,11 @@ use qdrant_client::qdrant::{
     SparseVectorConfig, SparseVectorParams, VectorParams, VectorParamsMap, VectorsConfig,
 };
 
-use super::guard::{KEY_ID, KIND, STAMP};
+use super::guard::{KEY_ID, KIND, STAMP, WATERMARK};
 use super::link::Link;
 use super::name::Family;
 use super::settings::{Quantisation, Settings};
-use super::{control, order, payload};
+use super::{control, order, payload, register};
 use crate::Result;
 
 /// A field that is filtered or ordered by.
@@ -73,13 +73,18 @@ pub(super) async fn index(link: &Link, name: &str, family: Family) -> Result<()>
     index_all(link, name, &indexes(family)).await
 }
 
-/// Makes the collection of the control state.
+/// Makes the collection of the control state. What it is asked and written by is indexed, however little it holds:
+/// servers in strict mode refuse any other condition.
 pub(super) async fn make_control(link: &Link, name: &str) -> Result<()> {
     create(link, bare(name, &link.settings)).await?;
-    let indexes = [
+    let mut indexes = vec![
         (control::WHAT, Index::Keyword),
         (control::FLOOR_ID, Index::Keyword),
+        (control::EDITION, Index::Number),
+        (register::CHANGE, Index::Number),
     ];
+    // A version's components are among those of a watermark.
+    indexes.extend(WATERMARK.map(|name| (name, Index::Number)));
     index_all(link, name, &indexes).await
 }
 

@@ -40,7 +40,7 @@ const PASSED: &str = "passed";
 const LEVEL: &str = "watermark";
 const MARK: &str = "mark";
 const TYPE: &str = "type";
-const EDITION: &str = "edition";
+pub(super) const EDITION: &str = "edition";
 
 const PARTITION: &str = "partition";
 const LANE: &str = "lane";

@@ -19,7 +19,7 @@ use crate::{Error, Result};
 
 const REGISTER: &str = "register";
 /// Counts the changes.
-const CHANGE: &str = "change";
+pub(super) const CHANGE: &str = "change";
 /// Says whose change it is.
 const TOKEN: &str = "token";
 const TEXT: &str = "text";

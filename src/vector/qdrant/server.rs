@@ -52,6 +52,21 @@ impl Server {
         Ok(all.collections.into_iter().map(|one| one.name).collect())
     }
 
+    /// Our names of a type are aliases: refuses where a collection has one of them, as the first system's have.
+    pub(super) async fn refuse_others_names(&self, kind: &str) -> Result<()> {
+        let all = self.collections().await?;
+        let mut names = Family::BOTH
+            .map(|family| self.names.plain(family, kind))
+            .into_iter();
+        match names.find(|name| all.contains(name)) {
+            None => Ok(()),
+            Some(name) => Err(self.link.refused(
+                format!("the collection {name} is there and is not of this index, which names its own so"),
+                "give this index a name of its own (vector.name), or delete that collection or have it under another name",
+            )),
+        }
+    }
+
     /// Deletes an edition, current or not. Repeatable.
     pub(super) async fn delete_edition(&self, edition: u32) -> Result<()> {
         for (of, _, name) in self.collections_there().await? {

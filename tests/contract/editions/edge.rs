@@ -9,7 +9,7 @@ use lockstep::feature::embed::Embedder as _;
 use lockstep::feature::embed::hash::HashEmbedder;
 use lockstep::reindex::{Configured, Edition, Editions as _, Opening};
 use lockstep::vector::edge::{EdgeEditions, SCHEMA, Unreadable};
-use lockstep::{Error, Result};
+use lockstep::{Error, Recovery, Result};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -46,7 +46,9 @@ async fn try_open(
             Some(dimension) if dimension > 0 => {
                 Ok(HashEmbedder::new(usize::try_from(dimension).unwrap()))
             }
-            _ => Err(Error::Stopped { part: "the model" }),
+            Some(_) => Err(Error::Stopped { part: "the model" }),
+            // What is recorded as a text is the name of a service, which is away.
+            None => Err(Error::unavailable("the model", "answer")("away")),
         }))
     };
     let vectors = folder.join("vectors");
@@ -183,4 +185,45 @@ async fn an_index_whose_model_is_gone_is_refused_or_replaced() {
     assert_eq!(open.register.current.number, 2);
     assert_eq!(open.current.embedder.model().dimension, DIMENSION + 1);
     assert!(open.register.removing.contains(&1));
+}
+
+#[tokio::test]
+async fn an_index_whose_model_does_not_answer_just_now_stays_as_it_is() {
+    let subject = Edge::open().await;
+    let folder = subject.folder;
+    drop(subject.editions);
+    let editions = open(folder.path(), DIMENSION + 1).await;
+    editions.begin().await.unwrap();
+    drop(editions);
+    let register = || {
+        let register = "SELECT register FROM index_register";
+        let read = |row: &rusqlite::Row<'_>| row.get::<_, String>(0);
+        database(folder.path())
+            .query_row(register, [], read)
+            .unwrap()
+    };
+    let away = |from: &str| {
+        let away = format!(
+            "UPDATE index_register SET register = replace(register, {from}, '\"recipe\":\"away\"')"
+        );
+        database(folder.path()).execute(&away, []).unwrap();
+        register()
+    };
+    // The one that is filled: the other one is searched, and nothing is written.
+    let before = away("'\"recipe\":5'");
+    let editions = open(folder.path(), DIMENSION).await;
+    let standing = editions.open().await.unwrap();
+    assert_eq!(standing.current.embedder.model().dimension, DIMENSION);
+    let error = standing.writable().unwrap_err();
+    assert!(matches!(error.recovery(), Recovery::Retry(_)), "{error:?}");
+    assert!(error.to_string().contains("edition 2"), "{error}");
+    assert_eq!(register(), before);
+    drop(editions);
+    // The one that is searched.
+    let before = away("'\"recipe\":4'");
+    let refused = try_open(folder.path(), DIMENSION + 1, Unreadable::Refuse).await;
+    let error = refused.unwrap_err();
+    assert!(matches!(error.recovery(), Recovery::Retry(_)), "{error:?}");
+    assert!(error.to_string().contains("`lockstep reindex`"), "{error}");
+    assert_eq!(register(), before);
 }

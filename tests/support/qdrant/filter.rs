@@ -1,12 +1,14 @@
 //! Filters, evaluated as the protocol describes them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use ::qdrant_client::qdrant::condition::ConditionOneOf;
 use ::qdrant_client::qdrant::r#match::MatchValue;
 use ::qdrant_client::qdrant::point_id::PointIdOptions;
 use ::qdrant_client::qdrant::value::Kind;
-use ::qdrant_client::qdrant::{Condition, FieldCondition, Filter, PointId, Range, Value};
+use ::qdrant_client::qdrant::{
+    Condition, FieldCondition, FieldType, Filter, PointId, Range, Value,
+};
 use tonic::Status;
 use uuid::Uuid;
 
@@ -28,6 +30,29 @@ pub(crate) fn meets(filter: &Filter, id: Uuid, payload: &Payload) -> Result<bool
     Ok(!must.contains(&false)
         && (should.is_empty() || should.contains(&true))
         && !must_not.contains(&true))
+}
+
+/// Refuses a condition on a field without an index, as servers in strict mode do.
+pub(crate) fn is_indexed(
+    filter: &Filter,
+    indexes: &BTreeMap<String, FieldType>,
+) -> Result<(), Status> {
+    let conditions = filter.must.iter().chain(&filter.should);
+    for one in conditions.chain(&filter.must_not) {
+        let key = match &one.condition_one_of {
+            Some(ConditionOneOf::Filter(inner)) => {
+                is_indexed(inner, indexes)?;
+                continue;
+            }
+            Some(ConditionOneOf::IsEmpty(empty)) => &empty.key,
+            Some(ConditionOneOf::Field(field)) => &field.key,
+            _ => continue,
+        };
+        if !indexes.contains_key(key) {
+            return Err(wrong(format!("index required but not found for {key:?}")));
+        }
+    }
+    Ok(())
 }
 
 fn condition(condition: &Condition, id: Uuid, payload: &Payload) -> Result<bool, Status> {

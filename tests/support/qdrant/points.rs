@@ -8,7 +8,7 @@ use ::qdrant_client::qdrant::value::Kind;
 use ::qdrant_client::qdrant::*;
 use uuid::Uuid;
 
-use super::filter::{meets, uuid};
+use super::filter::{is_indexed, meets, uuid};
 use super::nearest::normalised;
 pub(super) use super::nearest::query;
 use super::state::{Answer, Collection, State, Stored, nothing_else, unknown, wrong};
@@ -84,6 +84,9 @@ pub(super) fn update_batch(
 
 /// The ids of all points that meet the filter.
 pub(super) fn meeting(collection: &Collection, filter: Option<&Filter>) -> Answer<Vec<Uuid>> {
+    if let Some(filter) = filter {
+        is_indexed(filter, &collection.indexes)?;
+    }
     let mut ids = Vec::new();
     for (id, stored) in &collection.points {
         let met = filter.map(|filter| meets(filter, *id, &stored.payload));
@@ -105,6 +108,9 @@ fn upsert(collection: &mut Collection, mut list: PointStructList) -> Answer<()> 
     let (points, condition) = (std::mem::take(&mut list.points), list.update_filter.take());
     nothing_else(list)?;
     // The condition is on what is stored before the operation. Of equal ids the last counts.
+    if let Some(condition) = &condition {
+        is_indexed(condition, &collection.indexes)?;
+    }
     let mut accepted = BTreeMap::new();
     for point in points {
         let id = uuid(&point.id.unwrap_or_default())?;

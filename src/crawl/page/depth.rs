@@ -20,6 +20,9 @@ pub(super) const NODES_MAX: usize = 4 * ELEMENTS_MAX;
 const WEIGHT_MAX: usize = 30_000_000;
 /// As how much text an element counts there.
 const ELEMENT_WEIGHT: usize = 25;
+/// Elements, each as often as there is formatting around it. The extractor writes what it has cut and parses that
+/// anew; a paragraph that has come to stand in another one by then opens all the formatting around it once more.
+const FORMATTED_MAX: usize = 2 * ELEMENTS_MAX;
 /// Ends of elements; for each that begins nowhere the parser looks through all that are open.
 const ENDS_MAX: usize = 4 * ELEMENTS_MAX;
 /// References to characters, as `&amp;`; each takes the readers of the page some microseconds.
@@ -191,31 +194,16 @@ fn nesting(tag: &str) -> Option<Nesting> {
 /// them is judged by. Walks without recursion, since the depth is what is in doubt.
 pub(super) fn unreadable(root: &NodeRef<'_>) -> Result<(), String> {
     let mut at = Some(*root);
-    let (mut depth, mut weight, mut signs) = (0, 0_usize, 0_usize);
+    let (mut depth, mut formatting) = (0, 0_usize);
+    let mut load = Load::default();
     while let Some(node) = at {
         if depth > DEPTH_MAX {
             return Err(too_deep());
         }
-        let own = match node.parent() {
-            Some(parent) if node.is_text() && is_raw(&parent) => 0,
-            _ if node.is_text() => {
-                let text = node.text();
-                signs += text.bytes().filter(|byte| b"&<>".contains(byte)).count();
-                text.len()
-            }
-            _ => ELEMENT_WEIGHT,
-        };
-        if signs > REFERENCES_MAX {
-            return Err(format!(
-                "its text has more than {REFERENCES_MAX} signs of markup"
-            ));
-        }
-        weight = weight.saturating_add(own.saturating_mul(depth));
-        if weight > WEIGHT_MAX {
-            return Err("it has too much for how deep it is nested".to_owned());
-        }
+        load.add(&node, depth, formatting)?;
         if let Some(child) = node.first_child() {
             depth += 1;
+            formatting += usize::from(is_formatting(&node));
             at = Some(child);
             continue;
         }
@@ -228,9 +216,59 @@ pub(super) fn unreadable(root: &NodeRef<'_>) -> Result<(), String> {
             }
             depth -= 1;
             up = node.parent();
+            formatting -= usize::from(up.is_some_and(|parent| is_formatting(&parent)));
         }
     }
     Ok(())
+}
+
+/// What a tree costs its readers.
+#[derive(Default)]
+struct Load {
+    weight: usize,
+    /// `&`, `<` and `>` in its texts.
+    signs: usize,
+    formatted: usize,
+}
+
+impl Load {
+    /// Adds a node with so many elements around it, of which so many are formatting.
+    fn add(&mut self, node: &NodeRef<'_>, depth: usize, formatting: usize) -> Result<(), String> {
+        let own = match node.parent() {
+            Some(parent) if node.is_text() && is_raw(&parent) => 0,
+            _ if node.is_text() => {
+                let text = node.text();
+                self.signs += text.bytes().filter(|byte| b"&<>".contains(byte)).count();
+                text.len()
+            }
+            _ => {
+                self.formatted += formatting;
+                ELEMENT_WEIGHT
+            }
+        };
+        self.weight = self.weight.saturating_add(own.saturating_mul(depth));
+        if self.signs > REFERENCES_MAX {
+            return Err(format!(
+                "its text has more than {REFERENCES_MAX} signs of markup"
+            ));
+        }
+        if self.weight > WEIGHT_MAX {
+            return Err("it has too much for how deep it is nested".to_owned());
+        }
+        if self.formatted > FORMATTED_MAX {
+            return Err("it has too much formatting around its elements".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// Elements that a parser opens again wherever they were left open; with each it compares every one that is open.
+const FORMATTING: [&str; 13] = [
+    "b", "i", "u", "em", "strong", "font", "code", "small", "big", "s", "strike", "tt", "nobr",
+];
+
+pub(super) fn is_formatting(node: &NodeRef<'_>) -> bool {
+    FORMATTING.iter().any(|name| node.has_name(name))
 }
 
 /// Whether what is in an element is no text to be read, however long.
@@ -304,6 +342,13 @@ mod tests {
         assert!(judge(200).unwrap_err().contains("too much"));
         let wide = "<div>".repeat(400) + &"<i>x</i> ".repeat(7_000);
         assert!(unreadable(&tree(&wide, 7_400).unwrap().root()).is_err());
+        let bold = |count: usize| "<b>".repeat(20) + &"<p>x</p>".repeat(count);
+        let judged = |html: &str| unreadable(&tree(html, 30_000).unwrap().root());
+        assert_eq!(judged(&bold(200)), Ok(()));
+        let said = judged(&bold(FORMATTED_MAX / 20)).unwrap_err();
+        assert!(said.contains("formatting"), "{said}");
+        let closed = "<b>x</b>".repeat(ELEMENTS_MAX) + "<p>x";
+        assert_eq!(judged(&closed), Ok(()));
         let signs = "< ".repeat(REFERENCES_MAX + 1);
         let said = unreadable(&tree(&signs, 0).unwrap().root()).unwrap_err();
         assert!(said.contains("signs of markup"), "{said}");

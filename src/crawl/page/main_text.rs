@@ -12,6 +12,14 @@ use super::trace::{Trace, without_marks};
 /// Elements that hold no text to be read; without them a page is half as large for the extractor.
 const SILENT: &str = "style, svg, canvas, object, picture, template, script:not([type*='ld+json'])";
 
+/// Bytes of text up to which the extractor compares what it finds with what two others find, which takes two fifths
+/// of its time. It helps pages of which little is found; whatever is longer has enough of its own.
+const COMPARED_BYTES_MAX: usize = 250_000;
+
+/// Divisions around a division from which on it is a section: the extractor asks each for all of its text, several
+/// times, and leaves sections alone. The deepest of the articles in docs/benchmarks.md nests 46.
+const DIVISIONS_MAX: usize = 64;
+
 /// Letters from which on the language that a text seems to be written in is believed.
 const LANGUAGE_LETTERS_MIN: usize = 200;
 
@@ -31,10 +39,12 @@ pub(super) fn main_text(document: &Document, titles: &[&str]) -> MainText {
         return MainText::default();
     };
     unnest(&body);
+    flatten(&body);
+    let is_compared = body.text().len() <= COMPARED_BYTES_MAX;
     let trace = Trace::mark(&body);
     let options = Options::default()
         .with_focus(ExtractionFocus::FavorPrecision)
-        .with_fallback(true)
+        .with_fallback(is_compared)
         .with_exclude_comments(true)
         .with_html_date_mode(HtmlDateMode::Disabled);
     let Ok(extracted) = trafilatura::extract(&markup(document), &options) else {
@@ -75,6 +85,20 @@ fn unnest(body: &NodeRef<'_>) {
     }
 }
 
+/// Makes divisions far down sections, which are blocks as well.
+fn flatten(body: &NodeRef<'_>) {
+    let is_division = |node: &NodeRef<'_>| node.has_name("div");
+    let is_deep = |node: &NodeRef<'_>| {
+        let around = node.ancestors_it(None).filter(is_division);
+        around.count() >= DIVISIONS_MAX
+    };
+    let deep = body.descendants_it().filter(is_division).filter(is_deep);
+    // All are found before one is renamed.
+    for node in deep.collect::<Vec<NodeRef<'_>>>() {
+        node.rename("section");
+    }
+}
+
 /// Elements that mean something without text in them.
 const MEANT: [&str; 4] = ["br", "hr", "td", "th"];
 
@@ -112,5 +136,24 @@ mod tests {
         unnest(&document.body().unwrap());
         assert_eq!(document.select("h1, h2, h3, h4").nodes().len(), 2);
         assert_eq!(&*document.select("h1").text(), "abc");
+    }
+
+    #[test]
+    fn a_division_far_down_is_a_section() {
+        let document = Document::from("<div>".repeat(DIVISIONS_MAX + 10) + "<p>text");
+        flatten(&document.body().unwrap());
+        assert_eq!(document.select("div").nodes().len(), DIVISIONS_MAX);
+        assert_eq!(document.select("section").nodes().len(), 10);
+        assert_eq!(markdown(&document.root()).trim(), "text");
+    }
+
+    #[test]
+    fn a_long_text_is_read_whole_without_being_compared() {
+        let paragraph =
+            |n: usize| format!("<p>Paragraph {n} says enough, with commas, to be read.");
+        let text: String = (0..COMPARED_BYTES_MAX / 40).map(paragraph).collect();
+        let html = format!("<title>Long</title><article><h1>Long</h1>{text}</article>");
+        let read = main_text(&Document::from(html), &["Long"]).markdown;
+        assert_eq!(read.matches("says enough").count(), COMPARED_BYTES_MAX / 40);
     }
 }

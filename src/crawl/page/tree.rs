@@ -17,7 +17,7 @@ use html5ever::tendril::{StrTendril, TendrilSink};
 use html5ever::tree_builder::{ElementFlags, NodeOrText, QuirksMode, TreeBuilderOpts, TreeSink};
 use html5ever::{Attribute, ParseOpts, QualName, parse_document};
 
-use super::depth::{ADDED_MAX, DEPTH_MAX, NODES_MAX};
+use super::depth::{ADDED_MAX, DEPTH_MAX, NODES_MAX, is_formatting};
 
 /// Bytes that are parsed before the tree is looked at: what one look may be late by.
 const PIECE_BYTES: usize = 128;
@@ -35,11 +35,7 @@ pub(super) enum Outgrown {
     Nodes,
 }
 
-/// Elements that a parser opens again wherever they were left open; with each it compares every one that is open.
-const FORMATTING: [&str; 13] = [
-    "b", "i", "u", "em", "strong", "font", "code", "small", "big", "s", "strike", "tt", "nobr",
-];
-/// Of these, how many may be open at once.
+/// Formatting elements that may be open at once: a parser opens each again wherever it was left open.
 const FORMATTING_MAX: usize = 32;
 
 /// Parses a page of so many written elements, unless its tree outgrows them.
@@ -95,7 +91,7 @@ impl Growth {
         let (mut depth, mut formatting) = (0, 0);
         for around in newest.ancestors_it(None) {
             depth += 1;
-            formatting += usize::from(FORMATTING.iter().any(|name| around.has_name(name)));
+            formatting += usize::from(is_formatting(&around));
             if depth > 2 * DEPTH_MAX {
                 return Err(Outgrown::Depth);
             }

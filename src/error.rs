@@ -107,7 +107,7 @@ pub enum Error {
     /// A host that asks to be left alone for longer than a crawl waits.
     #[error("{link}: its host is to be asked again after {at}", at = crate::moment::readable(*until_ms))]
     Later {
-        /// What was to be read.
+        /// What was to be read; where that led to another host which asks for it, its link there.
         link: String,
         /// Until when: milliseconds since 1970, UTC.
         until_ms: u64,

@@ -4,7 +4,7 @@
 //! link ──> what is known ──conditions──> visit ──┬─ as it was ──────> nothing is written
 //!                                                ├─ other ──────────> document
 //!                                                ├─ moved for good ──> document; the one of the old link goes
-//!                                                └─ 404, 410 ──twice──> deleted
+//!                                                └─ 404, 410 ──twice──> deleted, unless its feed has it
 //! ```
 //!
 //! [`crate::logbook::page`] has the table. What is remembered of a page is saved after its document is.
@@ -32,6 +32,19 @@ const READER: u32 = 3;
 const LINKS_MAX: usize = 8;
 /// The reader of what a feed had of a post: whatever the page says is read anew.
 const PREVIEW: &str = "preview";
+/// Why a post stays whose page is not there.
+const FED: &str = "its page is gone; it stays, since its feed still has it";
+/// Why one stays that only its feed ever had.
+const UNASKED: &str = "its page is gone; it stays, since its feed could not be read";
+
+/// Whether a feed has the text of a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fed {
+    Yes,
+    No,
+    /// It could not be read.
+    Unknown,
+}
 
 /// Visits pages, as far as they are not known.
 pub(crate) struct Again<'a, S> {
@@ -45,12 +58,12 @@ pub(crate) struct Again<'a, S> {
 }
 
 impl<S: Source + Logbook> Again<'_, S> {
-    /// Visits one page.
+    /// Visits one page, which is not gone while a feed has its text.
     ///
     /// # Errors
     /// [`Error::Fetch`], [`Error::Later`] and [`Error::TooLarge`] where nothing can be said of it, and
     /// [`Error::Gone`] where nothing is stored of it either.
-    pub(crate) async fn page(&self, url: &Url) -> Result<Found> {
+    pub(crate) async fn page(&self, url: &Url, fed: Fed) -> Result<Found> {
         let known = self.known(url).await?;
         let is_usable = match &known {
             Some(page) => self.is_usable(page).await?,
@@ -75,7 +88,7 @@ impl<S: Source + Logbook> Again<'_, S> {
                 })
             }
             Ok(Visited::Read(read)) => self.read(url, known, *read).await,
-            Err(error @ Error::Gone { .. }) => self.missing(url, known, error).await,
+            Err(error @ Error::Gone { .. }) => self.missing(url, (known, fed), error).await,
             Err(error) => Err(error),
         }
     }
@@ -161,8 +174,13 @@ impl<S: Source + Logbook> Again<'_, S> {
         seen(page, self.now_ms())
     }
 
-    /// A page that is not there: its document stays until it was missing twice.
-    async fn missing(&self, url: &Url, known: Option<Page>, error: Error) -> Result<Found> {
+    /// A page that is not there: its document stays until it was missing twice, and while a feed has it.
+    async fn missing(
+        &self,
+        url: &Url,
+        (known, fed): (Option<Page>, Fed),
+        error: Error,
+    ) -> Result<Found> {
         let mut page = known.unwrap_or_default();
         if page.document.is_none() {
             page.document = self.made_by_pages(url).await?;
@@ -174,25 +192,38 @@ impl<S: Source + Logbook> Again<'_, S> {
             page.link = platform::canonical(url);
             page.root.clone_from(&self.context.root);
         }
+        if fed == Fed::Yes {
+            // How long it is missing counts from when no feed has it any more.
+            page.asked_ms = self.now_ms();
+            page.missing_ms = None;
+            let found = Found::Fed(kept(url, FED.to_owned(), document));
+            return Ok(remembered(found, page));
+        }
+        if fed == Fed::Unknown && page.reader == PREVIEW {
+            page.asked_ms = self.now_ms();
+            let found = stays(url, UNASKED.to_owned(), document);
+            return Ok(remembered(found, page));
+        }
         let missing = page.missing(self.now_ms(), self.gone_after_ms());
-        let why = match (missing, self.holds(&page, &document).await?) {
-            (Missing::Gone, None) => {
-                page.forget();
-                return Ok(remembered(Found::Gone(document), page));
-            }
-            (Missing::Gone, Some(why)) => {
-                format!("it is gone; its document stays, since {why}")
-            }
-            (Missing::Until(until), _) => format!(
-                "it is gone; its document is deleted if it still is after {}",
-                readable(until)
-            ),
+        let held = self.holds(&page, &document).await?;
+        if let Missing::Until(until) = missing {
+            let until = readable(until);
+            let why = format!("it is gone; its document is deleted if it still is after {until}");
+            return Ok(remembered(stays(url, why, document), page));
+        }
+        let left_behind = self.left_behind(url, &document).await?;
+        let found = if let Some(why) = held {
+            let why = format!("it is gone; its document stays, since {why}");
+            stays(url, why, document)
+        } else {
+            page.forget();
+            Found::Gone(document)
         };
-        let missed = Missed {
-            skipped: Skipped::one(url.as_str(), why),
-            key: Some(document),
+        let found = match left_behind {
+            Some(own) => Found::InPlaceOf(Box::new(found), vec![own]),
+            None => found,
         };
-        Ok(remembered(Found::Missed(missed), page))
+        Ok(remembered(found, page))
     }
 
     /// Why the document of a page that is gone stays, if it does.
@@ -248,6 +279,18 @@ impl<S: Source + Logbook> Again<'_, S> {
             held = Some(page.link);
         }
         Ok(held)
+    }
+}
+
+/// A page that is not there, and whose document stays.
+fn stays(url: &Url, why: String, document: DocumentKey) -> Found {
+    Found::Missed(kept(url, why, document))
+}
+
+fn kept(url: &Url, why: String, document: DocumentKey) -> Missed {
+    Missed {
+        skipped: Skipped::one(url.as_str(), why),
+        key: Some(document),
     }
 }
 

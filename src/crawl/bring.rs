@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use url::Url;
 
-use super::again::Again;
+use super::again::{Again, Fed};
 use super::harvest::{Context, Found};
 use super::place::placed;
 use super::reading::{blocking, pour};
@@ -110,7 +110,7 @@ async fn read_page<S: Source + Logbook, P: Progress>(
         context: &Arc::new(context),
         is_listed: false,
     };
-    writer.take(again.page(url).await?).await?;
+    writer.take(again.page(url, Fed::No).await?).await?;
     writer.finish(None).await
 }
 

@@ -52,18 +52,23 @@ pub(crate) struct Fetched {
 /// Why nothing arrived.
 enum Stop {
     Why(String),
-    /// The host asks to come again at this time.
-    Later(u64),
+    /// The host of this link, which may have been led to, asks to come again at this time.
+    Later(Box<Url>, u64),
     /// It is not there, with this status.
     Gone(StatusCode),
 }
 
 impl Stop {
-    fn of(self, link: &Url) -> Error {
-        let link = link.to_string();
+    fn of(self, start: &Url) -> Error {
+        let link = start.to_string();
         match self {
             Self::Why(why) => Error::Fetch { link, why },
-            Self::Later(until_ms) => Error::Later { link, until_ms },
+            // The link names the host that is to rest.
+            Self::Later(at, until_ms) if at.origin() != start.origin() => Error::Later {
+                link: at.to_string(),
+                until_ms,
+            },
+            Self::Later(_, until_ms) => Error::Later { link, until_ms },
             Self::Gone(status) => Error::Gone {
                 link,
                 status: status.as_u16(),
@@ -109,9 +114,9 @@ impl Fetcher {
     /// Fetches one page; none where the server says that it is as it is known.
     ///
     /// # Errors
-    /// [`Error::Gone`] for what is not there, [`Error::Later`] for a host that asks for more patience
-    /// than we have, [`Error::Fetch`] says what else stands against it, [`Error::TooLarge`] names the
-    /// limit.
+    /// [`Error::Gone`] for what is not there, [`Error::Later`] with a link of the host that asks for more
+    /// patience than we have, [`Error::Fetch`] says what else stands against it, [`Error::TooLarge`] names
+    /// the limit.
     pub(crate) async fn page(&self, start: &Url, known: Option<&Page>) -> Result<Option<Fetched>> {
         self.get(start, &PAGES, known).await
     }
@@ -138,7 +143,7 @@ impl Fetcher {
     /// [`Error::Later`] where it wants a longer pause than we wait.
     pub(crate) async fn turn(&self, url: &Url) -> Result<Turn> {
         let turn = self.manners.turn(url, self.wait_ms_max).await;
-        turn.map_err(|until_ms| Stop::Later(until_ms).of(url))
+        turn.map_err(|until_ms| Stop::Later(Box::new(url.clone()), until_ms).of(url))
     }
 
     async fn get(
@@ -281,13 +286,13 @@ impl Fetcher {
             self.manners.leave_until(url, until);
             until_ms = until;
         }
-        Err(Stop::Later(until_ms))
+        Err(Stop::Later(Box::new(url.clone()), until_ms))
     }
 
     /// Asks once, when it is the host's turn.
     async fn ask(&self, url: &Url, headers: &HeaderMap) -> Result<(Response, Turn), Stop> {
         let turn = self.manners.turn(url, self.wait_ms_max).await;
-        let mut turn = turn.map_err(Stop::Later)?;
+        let mut turn = turn.map_err(|until_ms| Stop::Later(Box::new(url.clone()), until_ms))?;
         let request = self.client.get(url.clone()).headers(headers.clone());
         let response = request.send().await;
         turn.ends(response.is_ok());

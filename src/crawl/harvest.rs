@@ -40,6 +40,8 @@ pub(crate) enum Found {
     Partial(Document, Skipped),
     /// Something that is there and gave no document.
     Missed(Missed),
+    /// A page that is gone, whose document stays for what a feed has of it.
+    Fed(Missed),
     /// A document that is as it is stored, as far as its page tells.
     Same(DocumentKey),
     /// A document whose page is gone for good.

@@ -95,11 +95,15 @@ pub(crate) async fn page(
         })));
     }
     let mut read = match fetched(start, asked, fetcher, known, context).await? {
-        (Visited::Read(read), true) if context.settings.browser == Browser::Auto => read,
+        (Visited::Read(read), true) => read,
         (visited, _) => return Ok(visited),
     };
-    // What a script builds may change while the page that has the script does not.
+    // What a script builds may change while the page that has the script does not, and a browser that may not be used
+    // today may be tomorrow.
     read.state = None;
+    if context.settings.browser == Browser::Never {
+        return Ok(Visited::Read(read));
+    }
     let failed = match admitted(&read.at, fetcher).await {
         // That its host wants a pause is no answer to the page.
         Err(error) => Some(error),

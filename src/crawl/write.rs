@@ -12,7 +12,7 @@ use crate::document::{Document, Fields, kind};
 use crate::logbook::{Logbook, Page};
 use crate::source::Source;
 
-/// Documents a save, and the bytes of text at which a batch is closed early.
+/// Documents or pages a save, and the bytes of text at which a batch is closed early.
 const BATCH_DOCUMENTS: usize = 32;
 const BATCH_BYTES: usize = 8 << 20;
 /// Documents a delete of what vanished.
@@ -70,7 +70,7 @@ impl<'a, S: Source + Logbook, P: Progress> Writer<'a, S, P> {
                 self.skip(skipped);
                 self.count();
             }
-            Found::Missed(Missed { skipped, key }) => {
+            Found::Missed(Missed { skipped, key }) | Found::Fed(Missed { skipped, key }) => {
                 self.present.extend(key);
                 self.skip(skipped);
                 self.count();
@@ -92,6 +92,10 @@ impl<'a, S: Source + Logbook, P: Progress> Writer<'a, S, P> {
             Found::Visited(found, page) => {
                 self.pages.push(*page);
                 Box::pin(self.take(*found)).await?;
+                // Of many pages that did not change, or are missing, no document makes a batch.
+                if self.pages.len() >= BATCH_DOCUMENTS {
+                    self.flush().await?;
+                }
             }
             Found::Unseen(skipped) => {
                 self.complete = false;

@@ -8,6 +8,7 @@
 //! | seen | 404, 410 | missing since now | untouched |
 //! | missing for less than `crawl.gone_after_hours` | 404, 410 | missing since then | untouched |
 //! | missing for as long or longer | 404, 410 | forgotten | deleted, unless another link of it is not gone |
+//! | anything | 404, 410, while a feed has its text | not missing: it counts from when no feed has it | untouched |
 //! | missing | 200, 304 | seen: the first 404 is forgotten | as if it had been seen |
 //! | seen | 301, 308 on the whole way to one that is read | seen | written under its new link; that of the old one is deleted |
 //! | any | a listed one that leads to a home page | as it was | untouched |

@@ -7,10 +7,11 @@
 //! | leads to a home page, as sites do with what they no longer have | stays |
 //! | is read for the first time after what its feed had of it was stored | goes where it has another key |
 //! | is an empty shell whose script no browser ran | stays as it is |
+//! | is gone for good, and led elsewhere when it was there last | goes, unless another page makes it |
 
 use url::Url;
 
-use super::{Again, PREVIEW, remembered};
+use super::{Again, FED, PREVIEW, remembered};
 use crate::Result;
 use crate::change::DocumentKey;
 use crate::crawl::harvest::{Found, Missed};
@@ -46,7 +47,7 @@ impl<S: Source + Logbook> Again<'_, S> {
     }
 
     /// What a feed has of a post whose page gave nothing, as something that the page itself replaces as soon
-    /// as it gives something: `tried` is what the page came to.
+    /// as it gives something: `tried` is what the page came to. That the page is gone is told.
     ///
     /// # Errors
     /// What the source says.
@@ -59,15 +60,22 @@ impl<S: Source + Logbook> Again<'_, S> {
         let (Found::Document(document) | Found::Partial(document, _)) = &found else {
             return Ok(found);
         };
-        let known = match tried {
-            Some(Found::Visited(_, page)) => Some(*page),
-            _ => self.known(url).await?,
+        let key = document.key.clone();
+        let (known, is_gone) = match tried {
+            Some(Found::Visited(tried, page)) => (Some(*page), matches!(*tried, Found::Fed(_))),
+            _ => (self.known(url).await?, false),
+        };
+        let found = match found {
+            Found::Document(document) if is_gone => {
+                Found::Partial(document, Skipped::one(url.as_str(), FED.to_owned()))
+            }
+            found => found,
         };
         let root = self.context.root.clone();
         let page = Page {
             link: platform::canonical(url),
             root,
-            document: Some(document.key.clone()),
+            document: Some(key),
             reader: PREVIEW.to_owned(),
             at: String::new(),
             etag: None,
@@ -94,6 +102,24 @@ impl<S: Source + Logbook> Again<'_, S> {
             fields.is_some_and(is_of_pages)
         });
         Ok(made.map(|(key, _)| key))
+    }
+
+    /// The document under the own link of a page that is gone for good, where the page made another one when it was
+    /// there last, and no other page makes this one.
+    pub(super) async fn left_behind(
+        &self,
+        url: &Url,
+        document: &DocumentKey,
+    ) -> Result<Option<DocumentKey>> {
+        let own = self.made_by_pages(url).await?;
+        let Some(own) = own.filter(|own| own != document) else {
+            return Ok(None);
+        };
+        let making = Pages::Making(own.clone());
+        let pages = self.source.pages(making, 2).await?;
+        let link = platform::canonical(url);
+        let is_alone = pages.iter().all(|page| page.link == link);
+        Ok(is_alone.then_some(own))
     }
 
     /// What brought a stored document, if it was no crawl of pages.

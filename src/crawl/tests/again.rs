@@ -218,6 +218,31 @@ async fn a_post_that_left_the_list_is_deleted_when_its_page_is_gone_and_stays_wh
 }
 
 #[tokio::test]
+async fn a_listing_that_breaks_off_remembers_most_of_the_pages_that_it_has_asked() {
+    let scene = Scene::new().await;
+    let slugs: Vec<_> = (0..40).map(|number| number.to_string()).collect();
+    let listed: Vec<_> = slugs.iter().map(String::as_str).collect();
+    let path = |slug: &str| format!("/p/{slug}");
+    for slug in &listed {
+        scene.site.page(&path(slug), slug, "\"1\"");
+    }
+    publish(&scene, &listed);
+    assert_eq!(publication(&scene).await.saved, 40);
+    for slug in &listed {
+        scene.site.status(&path(slug), StatusCode::NOT_FOUND);
+    }
+    scene.site.page("/p/39", "Another text.", "\"2\"");
+    scene.source.refuse_saves(true);
+    let again = asked(&scene.link("/"), "substack");
+    let broken = crawl(&scene.source, &again, &scene.settings, &()).await;
+    assert!(broken.is_err(), "{broken:?}");
+    scene.source.refuse_saves(false);
+    scene.clock.advance(DAY);
+    // Those of the one whole batch are missing for the second time.
+    assert_eq!(counts(&publication(&scene).await), (1, 0, 32));
+}
+
+#[tokio::test]
 async fn what_is_remembered_of_a_page_is_saved_after_its_document() {
     let scene = Scene::new().await;
     scene.site.page("/a", "One.", "\"1\"");

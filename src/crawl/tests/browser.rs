@@ -70,6 +70,20 @@ async fn text_that_a_script_builds_is_seen_without_being_asked_for() {
 }
 
 #[tokio::test]
+async fn a_page_that_was_read_without_a_browser_is_opened_as_soon_as_one_may_be_used() {
+    let mut scene = Scene::new().await;
+    let loading = "<main id=root><p>Loading, one moment, please.</p>";
+    let page = built(&paragraphs(4)).replace("<main id=root>", loading);
+    scene.site.answer("/app", Answer::Plain(HTML, page));
+    scene.settings.browser = Browser::Never;
+    assert_eq!(counts(&scene.crawl("/app").await), (1, 0, 0));
+    scene.settings.browser = Browser::Auto;
+    assert_eq!(counts(&scene.crawl("/app").await), (1, 0, 0));
+    let text = content(&scene.source.documents()[0], "Content");
+    assert!(text.contains("Part 3."), "{text}");
+}
+
+#[tokio::test]
 async fn a_page_that_grows_while_it_is_scrolled_is_scrolled_to_its_end() {
     let grows = paragraphs(20)
         + "let more = 3; addEventListener('scroll', () => { if (more-- > 0) for (let at = 0; at < 20; at++) \

@@ -151,6 +151,65 @@ async fn a_listed_post_that_leads_to_the_home_page_is_neither_stored_as_that_nor
     assert_eq!(paths(&scene), ["/p/one", "/p/two"]);
 }
 
+#[tokio::test]
+async fn what_a_page_made_before_it_led_elsewhere_for_now_goes_with_it_unless_another_makes_it() {
+    for another in [false, true] {
+        let scene = Scene::crawled("/a", "\"1\"").await;
+        scene.site.page("/b", "Two.", "\"1\"");
+        let for_now = Answer::ForNow("/b".to_owned());
+        scene.site.answer("/a", for_now);
+        assert_eq!(counts(&scene.crawl("/a").await), (1, 0, 0));
+        if another {
+            let own = html("T", "One.").replace("<head>", "<head><link rel=canonical href='/a'>");
+            scene.site.answer("/x", Answer::Plain("text/html", own));
+            scene.crawl("/x").await;
+        }
+        scene.site.status("/a", StatusCode::GONE);
+        assert_eq!(counts(&scene.crawl("/a").await), (0, 0, 0));
+        assert_eq!(paths(&scene), ["/a", "/b"]);
+        scene.clock.advance(DAY);
+        let report = scene.crawl("/a").await;
+        assert!(why(&report, "/a").contains("/b is not"), "{report:?}");
+        let left = if another {
+            vec!["/a", "/b"]
+        } else {
+            vec!["/b"]
+        };
+        let deleted = usize::from(!another);
+        assert_eq!(counts(&report), (0, 0, deleted), "{another}");
+        assert_eq!(paths(&scene), left);
+        assert_eq!(counts(&scene.crawl("/a").await), (0, 0, 0));
+    }
+}
+
+#[tokio::test]
+async fn lists_that_moved_to_another_host_speak_for_that_one() {
+    let mut scene = Scene::new().await;
+    scene.settings.allow_private = true;
+    let here = scene.link("");
+    let there = here.replace("127.0.0.1", "localhost");
+    for path in ["/feed", "/sitemap.xml"] {
+        let moved = to(&format!("{there}/moved{path}"));
+        scene.site.answer(path, moved);
+    }
+    let feed = "<feed xmlns='http://www.w3.org/2005/Atom'><title>F</title><id>f</id>\
+        <updated>2024-02-03T04:05:06Z</updated><entry><title>T</title><id>1</id><link href='/p/one'/>\
+        <updated>2024-02-03T04:05:06Z</updated></entry></feed>";
+    let feed = Answer::Plain("application/atom+xml", feed.to_owned());
+    scene.site.answer("/moved/feed", feed);
+    let sitemap = format!(
+        "<urlset><url><loc>{there}/p/two</loc></url><url><loc>{here}/p/three</loc></url></urlset>"
+    );
+    let sitemap = Answer::Plain("application/xml", sitemap);
+    scene.site.answer("/moved/sitemap.xml", sitemap);
+    for path in ["/p/one", "/p/two", "/p/three"] {
+        scene.site.page(path, path, "");
+    }
+    assert_eq!(counts(&publication(&scene).await), (2, 0, 0));
+    let read = ["/p/one", "/p/two"].map(|path| format!("{there}{path}"));
+    assert_eq!(paths(&scene), read);
+}
+
 /// A feed of one post whose beginning it has.
 fn feed(scene: &Scene, slug: &str) {
     let link = scene.link(&format!("/p/{slug}"));
@@ -204,6 +263,75 @@ async fn a_preview_does_not_take_the_place_of_what_is_stored_without_a_page() {
         assert_eq!(counts(&publication(&scene).await), (0, 0, 0), "{root}");
         assert!(text(&scene).starts_with("The page."), "{root}");
     }
+}
+
+#[tokio::test]
+async fn a_preview_stays_while_its_feed_has_it_though_there_is_no_page() {
+    let scene = Scene::new().await;
+    feed(&scene, "one");
+    assert_eq!(counts(&publication(&scene).await), (1, 0, 0));
+    for day in 2..=5 {
+        scene.clock.advance(DAY);
+        let report = publication(&scene).await;
+        assert_eq!(counts(&report), (0, 1, 0), "on day {day}: {report:?}");
+        let said = why(&report, "/p/one");
+        assert!(said.contains("its feed still has it"), "{said}");
+    }
+    // Nobody knows whether a feed that cannot be read still has it.
+    publish(&scene, &[]);
+    let failure = StatusCode::INTERNAL_SERVER_ERROR;
+    scene.site.status("/feed", failure);
+    for day in 6..=8 {
+        scene.clock.advance(DAY);
+        let report = publication(&scene).await;
+        assert_eq!(counts(&report), (0, 0, 0), "on day {day}: {report:?}");
+        let said = why(&report, "/p/one");
+        assert!(said.contains("could not be read"), "{said}");
+    }
+    assert_eq!(scene.source.documents().len(), 1);
+    // From here on it is missing as any other page.
+    let empty = "<rss version='2.0'><channel><title>F</title></channel></rss>".to_owned();
+    let empty = Answer::Plain("application/rss+xml", empty);
+    scene.site.answer("/feed", empty);
+    for deleted in [0, 1, 0] {
+        scene.clock.advance(DAY);
+        assert_eq!(counts(&publication(&scene).await), (0, 0, deleted));
+    }
+    assert_eq!(scene.source.documents(), []);
+}
+
+#[tokio::test]
+async fn what_a_page_gave_stays_while_its_feed_has_it_though_the_page_is_gone() {
+    let scene = Scene::new().await;
+    scene.site.page("/p/one", "The page.", "\"1\"");
+    feed(&scene, "one");
+    assert_eq!(counts(&publication(&scene).await), (1, 0, 0));
+    scene.site.status("/p/one", StatusCode::GONE);
+    let missed = async |day: u32| {
+        scene.clock.advance(DAY);
+        let report = publication(&scene).await;
+        assert_eq!(counts(&report), (0, 0, 0), "on day {day}: {report:?}");
+        assert!(text(&scene).starts_with("The page."), "on day {day}");
+        why(&report, "/p/one").to_owned()
+    };
+    for day in 2..=5 {
+        let said = missed(day).await;
+        assert!(said.contains("its feed still has it"), "{said}");
+    }
+    // A feed that fails for once does not make up for the days before.
+    publish(&scene, &["one"]);
+    let failure = StatusCode::INTERNAL_SERVER_ERROR;
+    scene.site.status("/feed", failure);
+    let said = missed(6).await;
+    assert!(said.contains("is deleted if it still is after"), "{said}");
+    feed(&scene, "one");
+    missed(7).await;
+    scene.site.page("/p/one", "The page.", "\"1\"");
+    scene.site.asked();
+    assert_eq!(counts(&publication(&scene).await), (0, 1, 0));
+    let asked = scene.site.asked();
+    let page = ("/p/one".to_owned(), true, 304);
+    assert!(asked.contains(&page), "{asked:?}");
 }
 
 #[tokio::test]

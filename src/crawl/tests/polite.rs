@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 
-use super::scene::{Answer, Scene};
+use super::scene::{Answer, Scene, Site};
 use super::*;
 use crate::Error;
 use crate::crawl::Kind;
@@ -139,6 +139,114 @@ async fn a_listing_whose_host_gets_busy_keeps_what_it_has_and_counts_the_rest() 
     assert_eq!(counts(&report), (2, 0, 0));
     let left = report.skipped.last().unwrap();
     assert_eq!(left.count, 2, "{report:?}");
+    assert_eq!(report.later_ms, Some(scene.clock.now_ms() + 3_600_000));
+}
+
+#[tokio::test]
+async fn while_one_host_of_a_listing_rests_the_posts_of_others_are_read() {
+    let scene = Scene::new().await;
+    let other = Site::default();
+    let elsewhere = other.serve().await;
+    other.page("/p/other", "Elsewhere.", "");
+    scene.site.page("/p/first", "First.", "");
+    let busy = Answer::Busy(StatusCode::TOO_MANY_REQUESTS, "3600".to_owned());
+    scene.site.answer("/p/busy", busy);
+    let links = [
+        scene.link("/p/first"),
+        scene.link("/p/busy"),
+        scene.link("/p/left"),
+        format!("{}/p/other", elsewhere.origin),
+    ];
+    let listed = links.map(|link| format!("<url><loc>{link}</loc></url>"));
+    let sitemap = format!("<urlset>{}</urlset>", listed.concat());
+    let sitemap = Answer::Plain("application/xml", sitemap);
+    scene.site.answer("/sitemap.xml", sitemap);
+    let report = publication(&scene).await;
+    assert_eq!(counts(&report), (2, 0, 0), "{report:?}");
+    assert_eq!(report.skipped.last().unwrap().count, 2, "{report:?}");
+    assert_eq!(other.asked().len(), 1);
+}
+
+fn sitemap(links: &[String]) -> Answer {
+    let listed = links
+        .iter()
+        .map(|link| format!("<url><loc>{link}</loc></url>"));
+    let listed: Vec<_> = listed.collect();
+    let sitemap = format!("<urlset>{}</urlset>", listed.concat());
+    Answer::Plain("application/xml", sitemap)
+}
+
+/// A publication whose sitemap is an index of these, of which the first names one post and the second says
+/// that its host is busy for so long.
+fn index(scene: &Scene, lists: &[String], seconds: &str) {
+    let lists = lists.iter().map(|link| format!("<loc>{link}</loc>"));
+    let lists: Vec<_> = lists.collect();
+    let index = format!("<sitemapindex>{}</sitemapindex>", lists.concat());
+    let index = Answer::Plain("application/xml", index);
+    scene.site.answer("/sitemap.xml", index);
+    scene.site.page("/p/one", "One.", "");
+    let first = sitemap(&[scene.link("/p/one")]);
+    scene.site.answer("/1.xml", first);
+    let busy = Answer::Busy(StatusCode::TOO_MANY_REQUESTS, seconds.to_owned());
+    scene.site.answer("/2.xml", busy);
+}
+
+#[tokio::test]
+async fn a_host_that_gets_busy_while_it_is_listed_leaves_what_is_listed_by_then_to_be_read() {
+    let scene = Scene::new().await;
+    let lists = ["/1.xml", "/2.xml", "/3.xml"].map(|path| scene.link(path));
+    index(&scene, &lists, "20");
+    let start = scene.clock.now_ms();
+    let report = publication(&scene).await;
+    assert_eq!(counts(&report), (1, 0, 0), "{report:?}");
+    let left = report.skipped.last().unwrap();
+    assert!(left.why.contains("/2.xml: its host is to be asked again"));
+    assert_eq!(left.count, 2, "{report:?}");
+    let asked = scene.site.asked();
+    assert!(asked.iter().all(|(path, ..)| path != "/3.xml"), "{asked:?}");
+    assert_eq!(report.later_ms, Some(start + 60_000));
+}
+
+#[tokio::test]
+async fn while_one_host_rests_the_lists_of_others_are_read_with_their_posts() {
+    let scene = Scene::new().await;
+    let other = Site::default();
+    let elsewhere = other.serve().await;
+    let there = |path: &str| format!("{}{path}", elsewhere.origin);
+    other.answer("/4.xml", sitemap(&[there("/p/other")]));
+    other.page("/p/other", "Elsewhere.", "");
+    let [one, two, three] = ["/1.xml", "/2.xml", "/3.xml"].map(|path| scene.link(path));
+    index(&scene, &[one, two, three, there("/4.xml")], "3600");
+    let report = publication(&scene).await;
+    assert_eq!(counts(&report), (1, 0, 0), "{report:?}");
+    let link = scene.source.documents()[0].fields["link"].clone();
+    assert_eq!(link, there("/p/other"));
+    let left = report.skipped.iter().rev().take(2).map(|left| left.count);
+    assert_eq!(left.collect::<Vec<_>>(), [1, 2], "{report:?}");
+    assert_eq!(report.later_ms, Some(scene.clock.now_ms() + 3_600_000));
+}
+
+#[tokio::test]
+async fn the_host_rests_that_a_post_led_to_and_not_the_one_that_led_there() {
+    let scene = Scene::new().await;
+    let other = Site::default();
+    let elsewhere = other.serve().await;
+    let busy = Answer::Busy(StatusCode::TOO_MANY_REQUESTS, "3600".to_owned());
+    other.answer("/p/busy", busy);
+    let there = |path: &str| format!("{}{path}", elsewhere.origin);
+    scene.site.answer("/p/first", Answer::To(there("/p/busy")));
+    let second = Answer::ForNow(there("/p/second"));
+    scene.site.answer("/p/second", second);
+    scene.site.page("/p/third", "Third.", "");
+    let posts = ["/p/first", "/p/second", "/p/third"].map(|path| scene.link(path));
+    let posts = [&posts[..], &[there("/p/own")]].concat();
+    scene.site.answer("/sitemap.xml", sitemap(&posts));
+    let report = publication(&scene).await;
+    assert_eq!(counts(&report), (1, 0, 0), "{report:?}");
+    let left = report.skipped.last().unwrap();
+    assert!(left.why.starts_with(&there("/p/busy")), "{report:?}");
+    assert_eq!(left.count, 3, "{report:?}");
+    assert_eq!(other.asked().len(), 1);
     assert_eq!(report.later_ms, Some(scene.clock.now_ms() + 3_600_000));
 }
 

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::change::{DocumentKey, PointId};
 use crate::reindex::Index;
-use crate::vector::{Manifest, Point, Select, VectorStore};
+use crate::vector::{Manifest, Point, Select, VectorStore, Watermark};
 use crate::{Error, Result};
 use tally::Tally;
 
@@ -38,8 +38,17 @@ const MANIFESTS: usize = 16;
 const POINTS: usize = 256;
 /// Chunks whose lines are handed out at a time.
 const LINES: usize = 64;
+/// What an export says of its time is so much early: the clock that dates a document may be another machine's than the
+/// one that dates a watermark, and a gap in a series of exports would stay for good.
+const CLOCKS_APART_MS: u64 = 10_000;
 /// How often a document is read that changes while it is read.
 const TRIES: usize = 10;
+
+/// The time up to which an export has everything, of what the index has settled.
+pub fn as_of_ms(settled: Option<Watermark>) -> Option<u64> {
+    let as_of_ms = settled.and_then(Watermark::as_of_ms)?;
+    Some(as_of_ms.saturating_sub(CLOCKS_APART_MS))
+}
 
 /// What is the same for the whole export.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

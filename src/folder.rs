@@ -214,8 +214,8 @@ impl Drop for Folder {
 impl Endpoint {
     /// The endpoint of the process that has this data folder, if it announced one.
     ///
-    /// A process that was killed leaves its endpoint behind: whoever finds nobody listening there
-    /// tries to open the folder.
+    /// A process that was killed leaves its endpoint behind: whoever finds nobody listening there, or
+    /// somebody who does not know the token, tries to open the folder.
     pub fn find(folder: &Path) -> Result<Option<Self>> {
         let path = folder.join(ENDPOINT);
         let Some(text) = read_whole(&path)? else {

@@ -156,7 +156,7 @@ pub async fn search<V: VectorStore, E: Embedder>(
     };
     // Read before the points: what is stored in between may be in the answer, and is not promised to be.
     let settled = store.control().await?.settled(standing.partitions);
-    let mut found = gather::gather(store, &question).await?;
+    let mut found = gather::gather_by_link(store, question).await?;
     if query.diverse {
         found.hits = gather::diversify(store, found.hits, query.limit).await?;
     }

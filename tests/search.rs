@@ -96,8 +96,12 @@ async fn ones_own_write_is_waited_for() {
 
 /// Writes past every check, as an application would, and says the version.
 async fn write(data: &Path, id: &str, content: Value) -> u64 {
+    save(data, id, json!({"content": content})).await
+}
+
+async fn save(data: &Path, id: &str, fields: Value) -> u64 {
     let rooms = Rooms::open(data, &hash_model()).await.unwrap();
-    let fields = serde_json::from_value(json!({"content": content})).unwrap();
+    let fields = serde_json::from_value(fields).unwrap();
     let key = DocumentKey::text("posts", id);
     rooms
         .source
@@ -184,4 +188,27 @@ async fn what_no_document_has_is_told_and_what_cannot_be_asked_refused() {
         assert_eq!(ended.code, Some(2), "{ended:?}");
         assert!(ended.error.contains(says), "{says}: {ended:?}");
     }
+}
+
+#[tokio::test]
+async fn documents_that_others_wrote_in_an_authors_name_are_found_with_the_stored_ones() {
+    let data = tempfile::tempdir().unwrap();
+    let data = data.path();
+    let folder = pages(&[("Tide", TIDE)]);
+    let target = folder.path().to_str().unwrap();
+    let crawled = run(data, &["crawl", target, "--author", "Ada Lovelace"]);
+    assert_eq!(crawled.code, Some(0), "{crawled:?}");
+    let content = json!({"Content": LOOM});
+    let theirs = json!({"content": content, "author_id": "77", "author_full_name": "Ada Lovelace"});
+    save(data, "theirs", theirs).await;
+    let found = |author: &str| {
+        let ended = run(data, &["search", "moon", "--author", author, "--json"]);
+        let answer: Value = serde_json::from_str(&ended.out).unwrap();
+        answer["hits"].as_array().unwrap().len()
+    };
+    assert_eq!(found("ada lovelace"), 2);
+    let renamed = run(data, &["author", "rename", "Ada Lovelace", "Ada King"]);
+    assert_eq!(renamed.code, Some(0), "{renamed:?}");
+    // The former name is still theirs.
+    assert_eq!((found("Ada King"), found("Ada Lovelace")), (1, 2));
 }

@@ -1,11 +1,11 @@
 //! An export into a file or to standard output, through the running process or by this one.
 
-use std::io::{self, ErrorKind, Write};
-use std::path::Path;
-use std::thread::{Builder, JoinHandle};
+mod out;
 
-use tempfile::NamedTempFile;
-use tokio::sync::{mpsc, oneshot};
+use std::path::Path;
+
+use futures_util::FutureExt as _;
+use tokio::sync::mpsc;
 
 use super::arguments::Export;
 use super::{Exit, print, progress, render};
@@ -15,6 +15,7 @@ use crate::export::{Selection, Summary};
 use crate::serve::Client;
 use crate::shutdown::{self, Shutdown};
 use crate::{Error, Result, run};
+use out::Out;
 
 /// Pieces of lines that wait to be written.
 const WAITING: usize = 4;
@@ -22,12 +23,22 @@ const WAITING: usize = 4;
 /// Writes the lines, then the manifest, and says what was written.
 pub(super) async fn export(config: Config, asked: Export, json: bool) -> Result<Exit> {
     let selection = asked.selection()?;
-    let is_file = asked.output.is_some();
+    let output = asked.output.as_deref();
+    let output = output.filter(|path| *path != Path::new("/dev/stdout"));
+    let out = Out::open(output)?;
+    let is_new = matches!(out, Out::File { .. });
     let (lines, taken) = mpsc::channel(WAITING);
-    let (thread, out) = Out::open(asked.output.as_deref())?.taking(taken)?;
+    let (thread, out) = out.taking(taken)?;
     let done = shutdown::until_insisted(|shutdown| {
         Box::pin(async move {
             let summary = written(config, selection, lines, shutdown.clone()).await;
+            if summary.is_err() && !is_new {
+                // A pipe may wait for somebody who reads, and what went wrong is not to.
+                return match out.now_or_never() {
+                    Some(out) => Ok(Some((summary, out))),
+                    None => summary.map(|_| None),
+                };
+            }
             tokio::select! {
                 biased;
                 () = shutdown::requested(shutdown) => summary.map(|_| None),
@@ -37,8 +48,8 @@ pub(super) async fn export(config: Config, asked: Export, json: bool) -> Result<
     });
     let done = done.await;
     let Ok(Some(Some((summary, Ok((out, taken)))))) = done else {
-        if is_file {
-            // It removes what is not whole. Standard output is not waited for: perhaps nobody reads it.
+        if is_new {
+            // It removes what is not whole. Anything else is not waited for: perhaps nobody reads it.
             thread.join().ok();
         }
         return done.map(|_| Exit::Interrupted);
@@ -57,17 +68,41 @@ pub(super) async fn export(config: Config, asked: Export, json: bool) -> Result<
     } else {
         said(&summary)
     };
-    if let Some(path) = &asked.manifest {
-        let mut file = Out::open(Some(path))?;
-        file.take(render::pretty(&summary)?.as_bytes())?;
-        file.finish()?;
+    if let Some(path) = &asked.manifest
+        && !is_put(path, render::pretty(&summary)?).await?
+    {
+        return Ok(Exit::Interrupted);
     }
-    if is_file {
+    if output.is_some() {
         return print(&text);
     }
     // Standard output has the lines.
     anstream::eprint!("{text}");
     Ok(Exit::Done)
+}
+
+/// Writes a text as a whole; not so where it was interrupted, as before a pipe that nobody reads.
+async fn is_put(path: &Path, text: String) -> Result<bool> {
+    let (lines, taken) = mpsc::channel(WAITING);
+    let (_, out) = Out::open(Some(path))?.taking(taken)?;
+    let done = shutdown::until_insisted(|shutdown| async move {
+        // Where nobody takes it any more, the reason comes back.
+        lines.send(text.into_bytes()).await.ok();
+        drop(lines);
+        tokio::select! {
+            biased;
+            () = shutdown::requested(shutdown) => Ok(None),
+            out = out => Ok(out.ok()),
+        }
+    });
+    let Some((out, taken)) = done.await?.flatten() else {
+        return Ok(false);
+    };
+    if !out.is_gone() {
+        taken?;
+        out.finish()?;
+    }
+    Ok(true)
 }
 
 async fn written(
@@ -111,96 +146,4 @@ fn said(summary: &Summary) -> String {
         "{} documents, {} lines, {} bytes, as of {as_of}, sha-256 {}\n",
         summary.documents, summary.lines, summary.bytes, summary.sha256
     )
-}
-
-/// An output that comes back, with how taking went.
-type Taken = oneshot::Receiver<(Out, Result<()>)>;
-
-/// Where lines go. A file is there when it is whole, or not at all.
-enum Out {
-    Standard {
-        is_gone: bool,
-    },
-    File {
-        new: NamedTempFile,
-        path: std::path::PathBuf,
-    },
-}
-
-impl Out {
-    fn open(path: Option<&Path>) -> Result<Self> {
-        let Some(path) = path else {
-            return Ok(Self::Standard { is_gone: false });
-        };
-        let folder = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty());
-        let new = NamedTempFile::new_in(folder.unwrap_or(Path::new(".")));
-        Ok(Self::File {
-            new: new.map_err(|error| unusable(path, &error))?,
-            path: path.to_owned(),
-        })
-    }
-
-    /// Takes lines on a thread of its own, so that nobody waits who has signals to hear; at their end it is given
-    /// back, with how that went.
-    fn taking(mut self, mut lines: mpsc::Receiver<Vec<u8>>) -> Result<(JoinHandle<()>, Taken)> {
-        let (given, back) = oneshot::channel();
-        let work = move || {
-            let mut taken = Ok(());
-            while let Some(some) = lines.blocking_recv() {
-                taken = self.take(&some);
-                if taken.is_err() {
-                    break;
-                }
-            }
-            // Whoever was interrupted does not wait for it.
-            given.send((self, taken)).ok();
-        };
-        let thread = Builder::new().name("output".to_owned()).spawn(work);
-        let thread = thread.map_err(Error::unavailable("the system", "start a thread"))?;
-        Ok((thread, back))
-    }
-
-    fn take(&mut self, lines: &[u8]) -> Result<()> {
-        match self {
-            Self::Standard { is_gone } => put(lines).map_err(|error| {
-                *is_gone = error.kind() == ErrorKind::BrokenPipe;
-                Error::unavailable("standard output", "take the lines")(error)
-            }),
-            Self::File { new, path } => {
-                new.write_all(lines).map_err(|error| unusable(path, &error))
-            }
-        }
-    }
-
-    fn is_gone(&self) -> bool {
-        matches!(self, Self::Standard { is_gone: true })
-    }
-
-    fn finish(self) -> Result<()> {
-        match self {
-            Self::Standard { .. } => Ok(()),
-            Self::File { new, path } => {
-                let synced = new.as_file().sync_all();
-                synced.map_err(|error| unusable(&path, &error))?;
-                let done = new.persist(&path);
-                done.map(drop)
-                    .map_err(|error| unusable(&path, &error.error))
-            }
-        }
-    }
-}
-
-fn put(lines: &[u8]) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(lines)?;
-    out.flush()
-}
-
-fn unusable(path: &Path, error: &io::Error) -> Error {
-    Error::Config {
-        setting: path.display().to_string(),
-        why: error.to_string(),
-    }
 }

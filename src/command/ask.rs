@@ -14,7 +14,6 @@ use crate::feature::prepare::{Limits, Prepared};
 use crate::feature::types::Types;
 use crate::queue::Queue as _;
 use crate::reindex::{Editions as _, Index};
-use crate::vector::VectorStore;
 use crate::verify::{self, Ports, Stage};
 use crate::{Error, Result, author, crawl, explain, search};
 
@@ -81,11 +80,12 @@ impl<R: Rooms> Commands<R> {
             partitions: self.queue.partitions(),
             parked,
         };
-        let by_id = self.by_id(query).await?;
+        let query = &self.with_stored_author(query).await?;
         loop {
             // One edition from the first look to the last, whatever is switched meanwhile.
             let open = self.searched().await?;
-            let answer = first_found(&open.current, (by_id.as_ref(), query), standing).await;
+            let (store, embedder) = (&*open.current.store, &*open.current.embedder);
+            let answer = search::search(store, embedder, query, standing).await;
             if answer.is_err() && self.searched().await?.register != open.register {
                 // Others have removed it.
                 continue;
@@ -95,17 +95,17 @@ impl<R: Rooms> Commands<R> {
         }
     }
 
-    /// The same question by the author's id. Who is stored keeps an id whatever the name; others' documents
-    /// may have other ids.
-    async fn by_id(&self, query: &search::Query) -> Result<Option<search::Query>> {
-        let Some(name) = &query.author else {
-            return Ok(None);
+    /// The same question, with the id of the author who is stored: it stays whatever the name, and others' documents
+    /// have the name with other ids.
+    async fn with_stored_author(&self, query: &search::Query) -> Result<search::Query> {
+        let author_id = match &query.author {
+            Some(name) => author::known_id(self.source.as_ref(), name).await?,
+            None => None,
         };
-        let id = author::known_id(self.source.as_ref(), name).await?;
-        Ok(id.map(|id| search::Query {
-            author: Some(id),
+        Ok(search::Query {
+            author_id,
             ..query.clone()
-        }))
+        })
     }
 
     pub(super) async fn verify(
@@ -216,20 +216,4 @@ impl crawl::Progress for Crawling<'_> {
     }
 
     fn skipped(&self, _: &crawl::Skipped) {}
-}
-
-/// What the first question finds, if there is one and it finds anything; otherwise what the second does.
-async fn first_found<V: VectorStore, E: Embedder>(
-    index: &Index<V, E>,
-    (first, second): (Option<&search::Query>, &search::Query),
-    standing: search::Standing,
-) -> Result<search::Answer> {
-    let (store, embedder) = (index.store.as_ref(), index.embedder.as_ref());
-    if let Some(first) = first {
-        let answer = search::search(store, embedder, first, standing).await?;
-        if !answer.hits.is_empty() {
-            return Ok(answer);
-        }
-    }
-    search::search(store, embedder, second, standing).await
 }

@@ -4,7 +4,7 @@ use std::future::Future;
 
 use crate::export::{self, Export, Selection, Wanted};
 use crate::queue::Queue as _;
-use crate::vector::{Manifest, Point, Select, VectorStore, Watermark};
+use crate::vector::{Manifest, Point, Select, VectorStore};
 use crate::{Error, Result, author, explain};
 
 use super::commands::{Commands, Rooms};
@@ -84,7 +84,7 @@ impl<R: Rooms> Library for Commands<R> {
         let control = index.store.control().await?;
         let settled = control.settled(self.queue.partitions());
         let about = export::About {
-            as_of_ms: settled.and_then(Watermark::as_of_ms),
+            as_of_ms: export::as_of_ms(settled),
             parked: self.queue.depth().await?.parked,
             edition: index.number,
             model: open.register.current.model.name.clone(),

@@ -115,13 +115,14 @@ impl Environment {
             .flat_map(|(name, _)| names_of(name))
             .chain(PLACES.map(str::to_owned))
             .collect();
-        let is_strange = |name: &&String| {
+        let is_strange = |(name, value): &(&String, &OsString)| {
             name.starts_with(OURS)
                 && !known.contains(name)
                 && !NOT_SETTINGS.iter().any(|start| name.starts_with(start))
+                && !is_of_a_service(name, value)
         };
-        let strange = self.0.keys().filter(is_strange);
-        let fault = |name: &String| {
+        let strange = self.0.iter().filter(is_strange);
+        let fault = |(name, _): (&String, &OsString)| {
             let why = match nearest(name, known.iter().map(String::as_str)) {
                 Some(meant) => format!("there is no such variable; did you mean `{meant}`?"),
                 None => "there is no such variable".to_owned(),
@@ -145,6 +146,29 @@ pub(super) fn file_variable_of(name: &str) -> Option<String> {
         .then(|| format!("{}_FILE", variable_of(name)))
 }
 
+/// Whether Kubernetes gives it to every pod, for a Service that is called like us: `lockstep`, `lockstep-serve`.
+///
+/// `…_PORT` alone might be a setting misspelt, and is told by its value: `tcp://10.0.0.7:7411`.
+fn is_of_a_service(name: &str, value: &OsStr) -> bool {
+    let is_protocol = |text: &str| matches!(text, "TCP" | "UDP" | "SCTP");
+    let is_address = |value: &str| {
+        let scheme = value.split_once("://").map(|(scheme, _)| scheme);
+        scheme.is_some_and(|scheme| is_protocol(&scheme.to_uppercase()))
+    };
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let mut words = name.rsplit('_');
+    let mut last = || words.next().unwrap_or_default();
+    let is_of_a_port = match last() {
+        "PORT" if value.to_str().is_some_and(is_address) => return true,
+        "PROTO" | "PORT" | "ADDR" => is_protocol(last()),
+        word => is_protocol(word),
+    };
+    (is_of_a_port && is_number(last()) && last() == "PORT")
+        || name.ends_with("_SERVICE_HOST")
+        || name.ends_with("_SERVICE_PORT")
+        || name.contains("_SERVICE_PORT_")
+}
+
 fn names_of(name: &str) -> impl Iterator<Item = String> {
     std::iter::once(variable_of(name)).chain(file_variable_of(name))
 }
@@ -152,5 +176,58 @@ fn names_of(name: &str) -> impl Iterator<Item = String> {
 pub(super) fn variable(name: &str) -> Origin {
     Origin::Variable {
         variable: name.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strange(variables: &[(&str, &str)]) -> Vec<String> {
+        let environment: Environment = variables.iter().copied().collect();
+        environment
+            .strangers()
+            .iter()
+            .map(|fault| format!("{fault:?}"))
+            .collect()
+    }
+
+    #[test]
+    fn what_kubernetes_says_of_a_service_that_is_called_like_us_is_nobodys_setting() {
+        let address = "tcp://10.0.0.7:7411";
+        for service in ["LOCKSTEP", "LOCKSTEP_SERVE"] {
+            for (rest, value) in [
+                ("SERVICE_HOST", "10.0.0.7"),
+                ("SERVICE_PORT", "7411"),
+                ("SERVICE_PORT_HTTP", "7411"),
+                ("PORT", address),
+                ("PORT_7411_TCP", address),
+                ("PORT_7411_TCP_PROTO", "tcp"),
+                ("PORT_7411_TCP_PORT", "7411"),
+                ("PORT_7411_TCP_ADDR", "10.0.0.7"),
+            ] {
+                let name = format!("{service}_{rest}");
+                assert!(strange(&[(name.as_str(), value)]).is_empty(), "{name}");
+            }
+        }
+        for (name, value) in [
+            ("LOCKSTEP_SERVE_PORT", "7411"),
+            ("LOCKSTEP_PORT_TCP", address),
+            ("LOCKSTEP_7411_TCP_ADDR", "10.0.0.7"),
+            ("LOCKSTEP_SERVICE", "10.0.0.7"),
+            ("LOCKSTEP_QUEUE_ADDR", "10.0.0.7"),
+        ] {
+            assert_eq!(strange(&[(name, value)]).len(), 1, "{name}");
+        }
+    }
+
+    #[test]
+    fn no_setting_has_such_a_name() {
+        for (name, _) in names() {
+            for name in names_of(&name) {
+                let is_taken = is_of_a_service(&name, OsStr::new("tcp://10.0.0.7:7411"));
+                assert!(!is_taken, "{name}");
+            }
+        }
     }
 }

@@ -98,6 +98,8 @@ impl Seed<'_> {
 /// The parts as one address, with whatever a password may hold.
 fn broker(host: &str, port: &str, user: &str, password: &str) -> Option<String> {
     let mut url = Url::parse(&format!("amqp://{host}")).ok()?;
+    // In Kubernetes it is an address, where a Service is called rabbitmq: `tcp://10.0.0.7:5672`.
+    let port = port.rsplit_once(':').map_or(port, |(_, port)| port);
     url.set_port(Some(port.parse().ok()?)).ok()?;
     url.set_username(user).ok()?;
     url.set_password(Some(password)).ok()?;
@@ -156,6 +158,13 @@ mod tests {
         };
         assert_eq!(names(&cloud), ["vector.url", "vector.api_key"]);
         assert_eq!(names(&cloud[..3]), ["vector.url"]);
+    }
+
+    #[test]
+    fn the_port_of_a_kubernetes_service_is_in_its_address() {
+        let port = ("RABBITMQ_PORT", "tcp://10.0.0.7:5673");
+        let (given, _) = read(&[("RABBITMQ_HOST", "mq"), port]);
+        assert_eq!(given[0].1, "amqp://guest:guest@mq:5673");
     }
 
     #[test]

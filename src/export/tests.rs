@@ -123,3 +123,16 @@ async fn a_document_that_is_never_whole_ends_the_export() {
         "{failed:?}"
     );
 }
+
+#[test]
+fn an_export_says_of_its_time_what_holds_although_clocks_differ() {
+    let settled = |committed_ms| {
+        Some(Watermark {
+            committed_ms,
+            ..Watermark::default()
+        })
+    };
+    assert_eq!(as_of_ms(None), None);
+    assert_eq!(as_of_ms(settled(5)), Some(0));
+    assert_eq!(as_of_ms(settled(60_000)), Some(50_000));
+}

@@ -19,7 +19,7 @@ use super::{diverse, fuse, join, overtaken};
 use crate::Result;
 use crate::change::PointId;
 use crate::vector::lexical::Words;
-use crate::vector::{By, Near, Nearest, Only, Select, VectorStore};
+use crate::vector::{By, Near, Nearest, Only, Select, VectorStore, only};
 
 /// Documents of whose points all are dead are few: so many more than wanted are looked at, at first.
 const SPARE: usize = 8;
@@ -80,6 +80,28 @@ pub(super) async fn gather<V: VectorStore>(store: &V, question: &Question<'_>) -
             }
         }
     }
+}
+
+/// Asks as [`gather`] does. A link that does not end with `/` is narrowed in the store by what stands before its last
+/// one, as `https://` of `https://example.org`: where that was given up, what is below the link is asked for alone,
+/// and counts where it is more.
+pub(super) async fn gather_by_link<V: VectorStore>(
+    store: &V,
+    question: Question<'_>,
+) -> Result<Found> {
+    let mut found = gather(store, &question).await?;
+    let below = question.query.link.as_deref().and_then(only::below);
+    if found.note.is_some()
+        && let Some(below) = below
+    {
+        let only = question.only.clone().and(vec![below]);
+        let narrower = Question { only, ..question };
+        let hits = gather(store, &narrower).await?.hits;
+        if hits.len() > found.hits.len() {
+            found.hits = hits;
+        }
+    }
+    Ok(found)
 }
 
 /// How many documents to look for, so that there is a choice where one is wanted.

@@ -9,6 +9,14 @@ use std::ops::Range;
 
 /// Neighbours on each side.
 const REACH: usize = 1;
+/// Between headings and text, and between texts that are not together in the document.
+const BLANK: &str = "\n\n";
+/// Longest path of a file that is looked for between two chunks.
+const PATH_BYTES_MAX: usize = 4096;
+/// Bytes that looking for the first chunk may cost: some times what the largest document has.
+const LOOKS_BYTES_MAX: usize = 32 << 20;
+/// What one look costs beside its own text.
+const LOOK_BYTES: usize = 64;
 
 /// The places of these chunks, of so many, each with its neighbours; what touches is one. In the order of the
 /// first of each: the best one's comes first.
@@ -33,41 +41,71 @@ pub(super) fn spans(best: &[usize], total: usize) -> Vec<Range<usize>> {
 /// Chunks that follow each other, as one text: a slice of the document from the first to the last, behind the
 /// headings of the first. What all of them repeat stands there once.
 ///
-/// A chunk is the headings above it, a blank line, and a slice of the text (or the slice alone). Which part is
-/// the slice shows by its being there in the text, behind the chunk before it.
+/// A chunk is the headings above it on one line, a blank line, and a slice of the text (or the slice alone). Which
+/// part is the slice shows by its being there in the text, right behind the chunk before it. The text of the first
+/// may stand elsewhere too: there something else follows.
 pub(super) fn join(whole: &str, chunks: &[&str]) -> String {
     let [first, rest @ ..] = chunks else {
         return String::new();
     };
-    let Some((prefix, start, mut end)) = place(whole, first, 0) else {
-        return chunks.join("\n\n");
-    };
-    for chunk in rest {
-        let Some((_, at, chunk_end)) = place(whole, chunk, end) else {
-            return chunks.join("\n\n");
-        };
-        debug_assert!(at >= end, "looked for behind the last one");
-        end = chunk_end;
-    }
-    let body = whole.get(start..end).unwrap_or_default();
-    match prefix {
-        "" => body.to_owned(),
-        prefix => format!("{prefix}\n\n{body}"),
+    let found = splits(first).find_map(|(prefix, body)| {
+        let mut starts = occurrences(whole, body);
+        let range = starts.find_map(|start| {
+            let mut rest = rest.iter();
+            let end = rest.try_fold(start + body.len(), |end, chunk| follow(whole, end, chunk))?;
+            Some(start..end)
+        })?;
+        Some((prefix, whole.get(range)?))
+    });
+    match found {
+        None => chunks.join(BLANK),
+        Some(("", body)) => body.to_owned(),
+        Some((prefix, body)) => format!("{prefix}{BLANK}{body}"),
     }
 }
 
-/// The headings of a chunk, and where in the text the rest of it begins and ends; the most of it that is there.
-fn place<'a>(whole: &str, chunk: &'a str, from: usize) -> Option<(&'a str, usize, usize)> {
-    let rest = whole.get(from..)?;
-    let starts = chunk
-        .match_indices("\n\n")
-        .map(|(at, blank)| (at, at + blank.len()));
-    let mut splits = [(0, 0)].into_iter().chain(starts);
-    splits.find_map(|(prefix_end, body_start)| {
-        let (prefix, body) = (chunk.get(..prefix_end)?, chunk.get(body_start..)?);
-        let at = from + rest.find(body).filter(|_| !body.is_empty())?;
-        Some((prefix, at, at + body.len()))
-    })
+/// What may be the headings of a chunk and the slice of the text below them: most of it first.
+fn splits(chunk: &str) -> impl Iterator<Item = (&str, &str)> {
+    let headed = chunk.split_once(BLANK);
+    let headed = headed.filter(|(prefix, _)| !prefix.contains('\n'));
+    let both = [Some(("", chunk)), headed].into_iter().flatten();
+    both.filter(|(_, body)| !body.trim().is_empty())
+}
+
+/// Where the body begins in the text, also where it overlaps itself; not more often than can be looked at.
+fn occurrences(whole: &str, body: &str) -> impl Iterator<Item = usize> {
+    let mut from = 0;
+    let next = move || {
+        let at = from + whole.get(from..)?.find(body)?;
+        from = whole.ceil_char_boundary(at + 1);
+        Some(at)
+    };
+    std::iter::from_fn(next).take(LOOKS_BYTES_MAX / (LOOK_BYTES + body.len()))
+}
+
+/// Where the chunk ends that begins right behind this place: white space alone stands between two chunks, and
+/// before the first one of a file its path.
+fn follow(whole: &str, end: usize, chunk: &str) -> Option<usize> {
+    let text = whole.get(end..)?.trim_start();
+    let left = splits(chunk).find_map(|(prefix, body)| {
+        let body = body.trim_start();
+        let below = || below_path(text, prefix)?.strip_prefix(body);
+        text.strip_prefix(body).or_else(below)
+    })?;
+    Some(whole.len() - left.len())
+}
+
+/// The text below the path that it begins with; of a long path the headings have the end alone.
+fn below_path<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
+    if prefix.is_empty() {
+        return None;
+    }
+    let head = text.get(..text.floor_char_boundary(PATH_BYTES_MAX))?;
+    let (path, rest) = head.split_once('\n')?;
+    let is_path = path.ends_with(prefix) && rest.starts_with('\n');
+    text.get(path.len()..)
+        .filter(|_| is_path)
+        .map(str::trim_start)
 }
 
 #[cfg(test)]
@@ -126,6 +164,54 @@ mod tests {
     fn a_text_that_comes_twice_is_found_behind_the_one_before() {
         let whole = "again\n\nmiddle\n\nagain";
         assert_eq!(join(whole, &["again", "middle", "again"]), whole);
+    }
+
+    #[test]
+    fn a_file_that_is_there_twice_but_for_a_part_of_it_is_told_by_what_follows() {
+        let file = |path: &str, middle: &str| {
+            let many = "fn much() {}\n".repeat(99);
+            format!("{path}\n\nuse all;\n\nfn first() {{}}\n\n{middle}\n\nfn last() {{}}\n\n{many}")
+        };
+        let (old, new) = (
+            file("v1/api.rs", "fn old() {}"),
+            file("v2/api.rs", "fn new() {}"),
+        );
+        let whole = format!("{old}\n{new}");
+        let chunks = [
+            "v2/api.rs\n\nfn first() {}",
+            "v2/api.rs\n\nfn new() {}",
+            "v2/api.rs\n\nfn last() {}",
+        ];
+        assert_eq!(
+            join(&whole, &chunks),
+            "v2/api.rs\n\nfn first() {}\n\nfn new() {}\n\nfn last() {}"
+        );
+        // Nowhere does the one follow the other.
+        let apart = [chunks[0], chunks[2]];
+        assert_eq!(join(&whole, &apart), apart.join("\n\n"));
+    }
+
+    #[test]
+    fn the_path_of_the_next_file_stands_between_and_its_end_may_be_all_that_is_known() {
+        let whole = "docs/a.md\n\nOne.\n\nfar/away/docs/b.md\n\nTwo.\n\nThree.";
+        let chunks = [
+            "docs/a.md\n\nOne.",
+            "away/docs/b.md\n\nTwo.",
+            "away/docs/b.md\n\nThree.",
+        ];
+        assert_eq!(join(whole, &chunks), whole);
+        // No line but a path is between two chunks.
+        let whole = "One.\n\nElse.\n\nTwo. One.\n\nTwo.";
+        assert_eq!(join(whole, &["One.", "Head\n\nTwo."]), "One.\n\nTwo.");
+    }
+
+    #[test]
+    fn a_text_that_overlaps_itself_is_found_at_every_place_and_within_bounds() {
+        let whole = "ab\nab\nab\nc";
+        assert_eq!(join(whole, &["ab\nab", "c"]), "ab\nab\nc");
+        let endless = "=".repeat(1 << 20);
+        let chunks = [&endless[..100], "?"];
+        assert_eq!(join(&endless, &chunks), chunks.join("\n\n"));
     }
 
     #[test]

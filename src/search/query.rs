@@ -61,6 +61,10 @@ pub struct Query {
     pub mode: Mode,
     /// Only documents of this author: a full name, in any case, or an `author_id`.
     pub author: Option<String>,
+    /// The id of the one stored person whom `author` names: documents that have it are theirs too, under whatever name.
+    /// Whoever answers looks it up.
+    #[serde(skip)]
+    pub author_id: Option<String>,
     /// Only documents of these types; empty for all.
     pub kinds: Vec<String>,
     /// Only documents of these platforms, in any case; empty for all.
@@ -126,9 +130,10 @@ impl Query {
             until,
             ..Only::of_kinds(self.kinds.clone())
         };
-        let author = self.author.as_deref().map(whoever_is).unwrap_or_default();
+        let author = self.author.as_deref();
+        let author = author.map(|author| self.whoever_is(author));
         Ok(only
-            .and(author)
+            .and(author.unwrap_or_default())
             .and(
                 self.platforms
                     .iter()
@@ -168,7 +173,7 @@ impl Query {
         };
         let label = |label: String| Only::default().and(vec![label]);
         let author = self.author.iter().map(|author| {
-            let only = Only::default().and(whoever_is(author));
+            let only = Only::default().and(self.whoever_is(author));
             one(format!("the author `{author}`"), only, 1)
         });
         let kinds = self.kinds.iter().map(|kind| {
@@ -208,6 +213,18 @@ impl Query {
         Ok(all)
     }
 
+    /// Whom the asker may have meant: an id as it stands, a name, a name whose id follows from it, or who is stored.
+    fn whoever_is(&self, author: &str) -> Vec<String> {
+        let stored = self.author_id.iter().map(|id| only::author(id));
+        stored
+            .chain([
+                only::author(author),
+                only::author(&author_id(author)),
+                only::name(author),
+            ])
+            .collect()
+    }
+
     fn dates(&self) -> Result<(Option<i64>, Option<i64>)> {
         let since = date("since", self.since.as_deref())?;
         let until = date("until", self.until.as_deref())?;
@@ -233,15 +250,6 @@ fn bad<T>(setting: &str, why: String) -> Result<T> {
         setting: setting.to_owned(),
         why,
     })
-}
-
-/// Whom the asker may have meant: an id as it stands, a name, or a name whose id follows from it.
-fn whoever_is(author: &str) -> Vec<String> {
-    vec![
-        only::author(author),
-        only::author(&author_id(author)),
-        only::name(author),
-    ]
 }
 
 #[cfg(test)]

@@ -124,6 +124,34 @@ async fn an_author_is_found_by_name_whoever_made_the_id() {
 }
 
 #[tokio::test]
+async fn who_is_stored_is_found_by_the_id_and_by_the_name_at_once() {
+    let mut still = Still::default();
+    for (id, author_id, name) in [
+        ("renamed", "7", "Ada King"),
+        ("theirs", "77", "Ada Lovelace"),
+        ("other", "8", "Alan Turing"),
+    ] {
+        let fields = json!({"content": "same", "author_id": author_id, "author_full_name": name});
+        still.store(&key(id), &fields);
+    }
+    let by = Query {
+        author: Some("Ada Lovelace".to_owned()),
+        author_id: Some("7".to_owned()),
+        ..query("same", 5)
+    };
+    let mut ids = found(&still, &by).await;
+    ids.sort();
+    assert_eq!(ids, ["renamed", "theirs"]);
+    let nobody = Query {
+        author: Some("Nobody".to_owned()),
+        author_id: Some("9".to_owned()),
+        ..by
+    };
+    let note = answered(&still, &nobody).await.note.unwrap();
+    assert_eq!(note, "no document has the author `Nobody`");
+}
+
+#[tokio::test]
 async fn a_question_over_the_limit_is_cut_and_says_so() {
     let mut still = Still::default();
     still.store(&key("a"), &json!({"content": "one"}));
@@ -277,6 +305,38 @@ async fn a_condition_that_no_document_meets_is_named() {
     };
     assert_eq!(note(&apart).await, None);
     assert_eq!(note(&|_| {}).await, None);
+}
+
+#[tokio::test]
+async fn a_rare_origin_is_found_behind_all_that_is_near_and_nothing_is_claimed_of_what_was_not_looked_at()
+ {
+    let mut still = Still::default();
+    // More passages than a question looks at, and all nearer.
+    let near: Vec<String> = (0..20_100).map(|number| format!("{number:05}")).collect();
+    let near = json!({"content": near.join(" "), "link": "https://common.example/a"});
+    still.store(&key("near"), &near);
+    let rare = json!({"content": "zzz", "link": "https://rare.example/a"});
+    still.store(&key("rare"), &rare);
+    let mut asked = Query {
+        mode: Mode::Dense,
+        link: Some("https://rare.example".to_owned()),
+        ..query("00000", 5)
+    };
+    let answer = answered(&still, &asked).await;
+    let ids: Vec<_> = answer.hits.iter().map(|hit| hit.key.entry_id()).collect();
+    assert_eq!(ids, ["rare"]);
+    let looked = "only the nearest 20000 passages were looked at; narrow the question";
+    assert_eq!(answer.note.as_deref(), Some(looked));
+    // It may be there, for all that was seen.
+    asked.link = Some("https://rarer.example".to_owned());
+    let answer = answered(&still, &asked).await;
+    assert!(answer.hits.is_empty());
+    assert_eq!(answer.note.as_deref(), Some(looked));
+    // Here everything was.
+    asked.link = Some("https://rarer.example/".to_owned());
+    let answer = answered(&still, &asked).await;
+    let nobody = "no document has a link like `https://rarer.example/`";
+    assert_eq!(answer.note.as_deref(), Some(nobody));
 }
 
 #[tokio::test]

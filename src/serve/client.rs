@@ -7,6 +7,7 @@
 
 mod answer;
 mod export;
+mod greeting;
 mod retrieval;
 
 use std::path::Path;
@@ -19,14 +20,11 @@ use crate::command::{Handler, Reporter, Request, Response};
 use crate::folder::Endpoint;
 use crate::{Error, Result};
 
-use super::health::GREETING;
 use super::wire::{Line, NDJSON};
 use answer::Peer;
 
 pub use export::Exporting;
 
-/// How long a process may take to say that it is there; it does nothing else for that answer.
-const GREETING_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a process elsewhere may take to be reached.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long it may say nothing in the middle of an answer: an export looks at many documents that are not wanted.
@@ -47,7 +45,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// The process that announced itself in this folder; none where nobody answers any more.
+    /// The process that announced itself in this folder; none where nobody answers any more, or another folder's
+    /// process.
     ///
     /// # Errors
     /// When the announcement cannot be read.
@@ -56,7 +55,8 @@ impl Client {
             return Ok(None);
         };
         let client = Self::new(endpoint)?;
-        Ok(client.answers().await.then_some(client))
+        let is_there = client.answers().await && client.lets_in().await;
+        Ok(is_there.then_some(client))
     }
 
     /// A process elsewhere, `lockstep up` or `lockstep serve`, at its address, as `https://search.example.org`, with a
@@ -108,20 +108,6 @@ impl Client {
             endpoint,
             peer,
         })
-    }
-
-    async fn answers(&self) -> bool {
-        let address = format!("{}/livez", self.endpoint.address);
-        let asked = self
-            .http
-            .get(address)
-            .timeout(GREETING_TIMEOUT)
-            .send()
-            .await;
-        match asked {
-            Ok(answer) => answer.text().await.is_ok_and(|text| text == GREETING),
-            Err(_) => false,
-        }
     }
 }
 
@@ -259,7 +245,7 @@ mod tests {
         }
     }
 
-    async fn served(token: &str) -> (Roles, Client) {
+    pub(super) async fn served(token: &str) -> (Roles, Client) {
         let mut roles = Roles::new();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
@@ -328,19 +314,6 @@ mod tests {
         let asked = client.handle(search(), Reporter::new().0).await;
         assert!(matches!(asked, Err(Error::Refused { .. })), "{asked:?}");
         roles.stop(Duration::from_secs(5)).await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn an_endpoint_left_behind_by_a_dead_process_is_nobody() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        drop(listener);
-        let client = Client::new(Endpoint {
-            address,
-            token: "right".into(),
-        })
-        .unwrap();
-        assert!(!client.answers().await);
     }
 
     #[test]

@@ -123,6 +123,12 @@ pub fn link(prefix: &str) -> Option<String> {
     beginnings(prefix).last().map(label_of_beginning)
 }
 
+/// The label of everything below this link, where it does not end with `/`; none where it does. Less than what
+/// begins like it: `https://example.org.uk/` is not below `https://example.org`.
+pub fn below(link: &str) -> Option<String> {
+    (!link.ends_with('/')).then(|| label_of_beginning(&format!("{link}/")))
+}
+
 fn label_of_beginning(beginning: &str) -> String {
     format!("link:{beginning}")
 }
@@ -186,6 +192,9 @@ mod tests {
             assert!(!admits(label.clone()), "{label}");
         }
         assert_eq!(link("example"), None);
+        assert!(admits(below("https://example.org").unwrap()));
+        assert!(!admits(below("https://example").unwrap()));
+        assert_eq!(below("https://example.org/"), None);
     }
 
     #[test]

@@ -185,6 +185,25 @@ async fn a_stop_answers_what_is_in_hand_and_takes_nothing_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_search_that_waits_for_a_version_is_answered_at_a_stop() {
+    let data = tempfile::tempdir().unwrap();
+    let app = App::start_with(config(data.path())).await;
+    let caller = Caller::of(data.path());
+    // Nobody will ever write it.
+    let question = json!({"q": "looms", "at_least": "9.0.1.0", "wait": 600}).to_string();
+    let mut held = Begun::post(data.path(), "/v1/search", question.len()).await;
+    held.is_let_in().await;
+    let mut stopping = JoinSet::new();
+    stopping.spawn(app.stop());
+    while caller.request(Method::GET, "/livez").send().await.is_ok() {}
+    assert_eq!(held.end(question.as_bytes()).await, "200");
+    let mut answer = String::new();
+    held.0.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.contains(r#""at_least":"not_yet""#), "{answer}");
+    stopping.join_next().await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_crawl_that_is_asked_for_during_a_stop_is_told_that_and_not_that_there_is_no_room() {
     let (data, site) = (tempfile::tempdir().unwrap(), Site::start().await);
     let app = App::start_with(config(data.path())).await;

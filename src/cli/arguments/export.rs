@@ -34,7 +34,7 @@ pub(in crate::cli) struct Export {
     /// manifest
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Write the lines there when all are read, instead of standard output
+    /// Write the lines there instead of standard output; a file is there when all are read
     #[arg(long, value_name = "FILE")]
     pub(in crate::cli) output: Option<PathBuf>,
     /// Write counts, digest and `as_of` there as JSON

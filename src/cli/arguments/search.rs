@@ -68,6 +68,7 @@ impl Search {
             text: self.text,
             mode: self.mode.unwrap_or_default(),
             author: self.author,
+            author_id: None,
             kinds: self.kinds,
             platforms: self.platforms,
             languages: self.languages,

@@ -15,7 +15,8 @@ use super::super::problem::Problem;
 use super::ask;
 use crate::change::DocumentKey;
 use crate::command::{Library, Request, Response};
-use crate::search::{self, Awaited, Mode};
+use crate::search::{self, Awaited, Mode, Query};
+use crate::shutdown::requested;
 use crate::{Error, Result};
 
 pub(crate) use question::Question;
@@ -122,11 +123,24 @@ pub(crate) async fn posted<L: Library>(
 async fn find<L: Library>(shared: &Shared<L>, question: Question) -> Result<Json<Found>, Problem> {
     let query = question.query(shared.settings.timeout)?;
     let library = shared.library.as_ref();
-    let answer = ask(library, Request::Search(query), |answer| match answer {
-        Response::Search(answer) => Some(answer),
-        _ => None,
-    });
-    Ok(Json(answer.await?.into()))
+    let asked = |query| {
+        ask(library, Request::Search(query), |answer| match answer {
+            Response::Search(answer) => Some(answer),
+            _ => None,
+        })
+    };
+    let waits = query.at_least.is_some();
+    let at_once = Query {
+        wait_ms: Some(0),
+        ..query.clone()
+    };
+    let answer = tokio::select! {
+        biased;
+        answer = asked(query) => answer,
+        // A stop is the end of the wait: what is there is answered.
+        () = requested(shared.shutdown.clone()), if waits => asked(at_once).await,
+    };
+    Ok(Json(answer?.into()))
 }
 
 impl From<search::Answer> for Found {

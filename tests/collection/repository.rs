@@ -12,6 +12,7 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use lockstep::search::Answer;
+use tempfile::TempDir;
 
 use super::{Server, serve};
 use crate::support::binary::{assert_clean, run, run_with};
@@ -20,7 +21,7 @@ pub(super) const TOKEN: &str = "github_pat_hush";
 /// `x-access-token:github_pat_hush`, as it goes over the wire.
 const CODED: &str = "eC1hY2Nlc3MtdG9rZW46Z2l0aHViX3BhdF9odXNo";
 
-pub(super) fn git(folder: &Path, arguments: &[&str]) -> Option<()> {
+fn git(folder: &Path, arguments: &[&str]) -> Option<()> {
     let mut command = Command::new("git");
     let identity = ["-c", "user.name=Ada", "-c", "user.email=ada@example.org"];
     command.current_dir(folder).args(identity).args(arguments);
@@ -68,17 +69,26 @@ pub(super) async fn server(folder: &Path) -> Server {
     serve(router).await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_private_repository_is_found_and_its_token_is_in_no_log_and_no_file() {
+/// A repository with one file; none where git is not installed.
+#[expect(clippy::print_stdout, reason = "a test that is left out says so")]
+pub(super) fn repository() -> Option<TempDir> {
     let folder = tempfile::tempdir().unwrap();
     if git(folder.path(), &["init", "--quiet"]).is_none() {
         println!("skipped: git is not installed");
-        return;
+        return None;
     }
     let readme = "# Loom\n\nThe engine weaves algebraic patterns as the loom weaves leaves.\n";
     std::fs::write(folder.path().join("README.md"), readme).unwrap();
     git(folder.path(), &["add", "."]).unwrap();
     git(folder.path(), &["commit", "--quiet", "-m", "all"]).unwrap();
+    Some(folder)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_private_repository_is_found_and_its_token_is_in_no_log_and_no_file() {
+    let Some(folder) = repository() else {
+        return;
+    };
     let server = server(folder.path()).await;
     let data = tempfile::tempdir().unwrap();
     let data = data.path();

@@ -1,21 +1,15 @@
 //! What the schedule keeps where documents live in a database.
 
-use super::repository::{TOKEN, git, server};
+use super::repository::{TOKEN, repository, server};
 use crate::support::mongo::Home;
 use crate::support::process::Process;
 
 /// Else a repository would be fetched whole each time.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repository_that_is_watched_on_services_is_kept_for_its_next_crawl() {
-    let folder = tempfile::tempdir().unwrap();
-    if git(folder.path(), &["init", "--quiet"]).is_none() {
-        println!("skipped: git is not installed");
+    let Some(folder) = repository() else {
         return;
-    }
-    let readme = "# Loom\n\nThe engine weaves algebraic patterns as the loom weaves leaves.\n";
-    std::fs::write(folder.path().join("README.md"), readme).unwrap();
-    git(folder.path(), &["add", "."]).unwrap();
-    git(folder.path(), &["commit", "--quiet", "-m", "all"]).unwrap();
+    };
     let server = server(folder.path()).await;
     let data = tempfile::tempdir().unwrap();
     let data = data.path();

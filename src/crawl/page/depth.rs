@@ -10,7 +10,7 @@ const DEPTH_IN_SCRIPT_MAX: usize = 20_000;
 
 /// Elements of one page; an article has at most some thousands, a whole book 24,534. Each costs the extractor
 /// about 2.6 kB of memory and 20 to 30 µs while it reads, and none should take it a second.
-pub(super) const ELEMENTS_MAX: usize = 26_000;
+pub(super) const ELEMENTS_MAX: usize = 25_000;
 /// Elements that a parser may add to those that are written: ends that are missing, formatting that crosses.
 pub(super) const ADDED_MAX: usize = 5_000;
 /// Elements, texts and comments of one page; two texts an element are more than articles have.

@@ -110,7 +110,7 @@ async fn what_only_calls_itself_a_page_says_what_is_wrong_and_stores_nothing() {
         ("/image", "no text"),
         ("/document", "PDF"),
         ("/deep", "nested more than 512 deep"),
-        ("/wide", "more than 26000 elements"),
+        ("/wide", "more than 25000 elements"),
     ] {
         let source = Memory::default();
         let link = format!("{}{path}", server.origin);

@@ -189,15 +189,24 @@ mod tests {
         out.finish().unwrap();
     }
 
+    /// No device of the machine's own: were it replaced, all that runs would miss it.
     #[test]
-    fn a_device_is_written_and_stays_what_it_is() {
+    fn what_is_no_file_is_written_and_stays_what_it_is() {
         let home = tempfile::tempdir().unwrap();
-        let null = home.path().join("null");
-        symlink("/dev/null", &null).unwrap();
-        written(&null);
-        assert_eq!(fs::read_link(&null).unwrap(), Path::new("/dev/null"));
-        assert!(!fs::metadata(&null).unwrap().is_file());
-        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
+        let (pipe, link) = (home.path().join("pipe"), home.path().join("link"));
+        let mode = Mode::RUSR | Mode::WUSR;
+        mknodat(CWD, &pipe, FileType::Fifo, mode, 0).unwrap();
+        symlink("pipe", &link).unwrap();
+        // Open at both ends, so that nobody waits for the other.
+        let both = OpenOptions::new().read(true).write(true).open(&pipe);
+        let mut both = both.unwrap();
+        written(&link);
+        assert_eq!(fs::read_link(&link).unwrap(), Path::new("pipe"));
+        assert!(!fs::metadata(&pipe).unwrap().is_file());
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 2);
+        let mut read = [0; 8];
+        both.read_exact(&mut read).unwrap();
+        assert_eq!(&read, b"one\ntwo\n");
     }
 
     #[test]

@@ -19,6 +19,10 @@ use uuid::Uuid;
 use crate::Result;
 use crate::change::{Barrier, Change, DocumentKey, Lane, Message, Operation, Place, Version};
 
+/// Bytes of backfill that are handed out at once; one message may always be. A worker receives again when it is done
+/// with all that it received, and what is live waits for that.
+pub(crate) const BACKFILL_BYTES: u32 = 64 << 10;
+
 /// A message and the queue it goes to.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outgoing {
@@ -185,7 +189,8 @@ pub enum Turn {
 /// Receives messages of some partitions. Dropping it gives back whatever is in hand.
 pub trait Consumer: Send {
     /// The next deliveries, at most `limit` and at least one; waits until there is one. Live lanes
-    /// first, backfill at least one in eight. A message in hand is not handed out again.
+    /// first, backfill at least one in eight, and of that at most 64 KiB or one message, so that what is live never
+    /// waits for much of it. A message in hand is not handed out again.
     ///
     /// A message received before (`attempt` above 1) comes alone, so that a crash it causes is
     /// charged to it.
@@ -219,14 +224,7 @@ pub trait Consumer: Send {
 impl Outgoing {
     /// Roughly what it takes in memory, in bytes.
     pub fn bytes(&self) -> usize {
-        let content = match &self.message {
-            Message::Change(change) => change.fields.as_ref().map_or(0, |fields| {
-                let field = |(name, value): (&String, &Value)| name.len() + size(value);
-                fields.iter().map(field).sum()
-            }),
-            Message::Barrier(_) => 0,
-        };
-        size_of::<Self>() + content
+        size_of::<Self>() + content(&self.message)
     }
 
     /// A change on its key's partition.
@@ -249,6 +247,17 @@ impl Outgoing {
                 message: Message::Barrier(barrier.clone()),
             })
             .collect()
+    }
+}
+
+/// Roughly what a message says, in bytes.
+pub(crate) fn content(message: &Message) -> usize {
+    match message {
+        Message::Change(change) => change.fields.as_ref().map_or(0, |fields| {
+            let field = |(name, value): (&String, &Value)| name.len() + size(value);
+            fields.iter().map(field).sum()
+        }),
+        Message::Barrier(_) => 0,
     }
 }
 

@@ -7,6 +7,7 @@ mod program;
 mod returned;
 mod seed;
 mod sharing;
+mod silent;
 mod unusual;
 mod window;
 

@@ -12,6 +12,7 @@
 
 mod body;
 mod broker;
+mod confirms;
 mod consumer;
 mod declare;
 mod flight;
@@ -57,6 +58,9 @@ use topology::Topology;
 const GIVEN_BACK_WITHIN: Duration = Duration::from_secs(2);
 /// A queue's name has at most 255 bytes; the rest is for what comes behind this one.
 const NAME_BYTES_MAX: usize = 128;
+/// What has been sent on a channel comes before any answer on it: 32 MiB, or one message of 100 MB, which takes
+/// minutes over a slow link. Given up sooner, the same would come again, and again too slowly.
+const DELIVER_WITHIN: Duration = Duration::from_mins(10);
 
 /// How the queue behaves, and where it is.
 #[derive(Clone)]
@@ -80,6 +84,10 @@ pub struct Settings {
     pub seed_consumers: Option<String>,
     /// Publishing waits while so many copies stand in that queue.
     pub seed_backlog_max: u64,
+    /// The longest wait for an answer that takes the broker no time; then its connection is given up.
+    pub answer_within: Duration,
+    /// The same for an answer that stands behind deliveries: those to a consumer.
+    pub deliver_within: Duration,
 }
 
 impl Settings {
@@ -97,6 +105,9 @@ impl Settings {
             fetch_bytes: 32 << 20,
             seed_consumers: None,
             seed_backlog_max: 100_000,
+            // A broker that has just started declares quorum queues slowly.
+            answer_within: Duration::from_secs(30),
+            deliver_within: DELIVER_WITHIN,
         }
     }
 }
@@ -133,7 +144,8 @@ impl RabbitQueue {
     /// the fix; [`Error::Unavailable`] where it does not answer.
     pub async fn open(settings: Settings, clock: Clock) -> Result<Self> {
         validate(&settings)?;
-        let broker = Broker::parse(&settings.url)?;
+        let within = (settings.answer_within, settings.deliver_within);
+        let broker = Broker::parse(&settings.url, within)?;
         let named = (settings.name.as_str(), settings.partitions);
         let topology = Topology::open(&broker, named, settings.seed_consumers.clone()).await?;
         let publisher = Publisher::new(Link::new(broker, topology), clock.clone(), &settings);

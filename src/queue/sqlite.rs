@@ -10,6 +10,7 @@
 //! What is in hand, and how long a released message rests, is kept in memory: it ends with the
 //! process, as it should.
 
+mod choose;
 mod consumer;
 mod hands;
 

@@ -8,6 +8,7 @@ use crate::capture::{self, Ports, Request, Resync};
 use crate::change::DocumentKey;
 use crate::clock::Clock;
 use crate::document::{Document, Fields};
+use crate::source::PAGE_BYTES;
 use crate::{Recovery, Result};
 
 type Asking = mpsc::Sender<Request>;
@@ -73,6 +74,22 @@ async fn one_that_the_source_refuses_is_answered_so_and_others_are_done_part_by_
         // One of them is not there, which is told as a delete.
         assert_eq!(asked(requests, posts(8)).await.unwrap(), 8);
         assert_eq!(asked(requests, posts(0)).await.unwrap(), 0);
+    })
+    .await;
+}
+
+/// Else those that one read does not answer would be left out, though they are counted.
+#[tokio::test(start_paused = true)]
+async fn one_of_large_documents_is_done_by_as_many_reads_as_they_take() {
+    captured(async |source: &SourceModel, requests: &Asking| {
+        let text = json!("x".repeat(PAGE_BYTES / 2));
+        let edits = (0..7).map(|id| {
+            let fields = Fields::from_iter([("content".to_owned(), text.clone())]);
+            let key = key("posts", id);
+            Edit::Save(Document { key, fields })
+        });
+        source.commit(edits.collect());
+        assert_eq!(asked(requests, posts(7)).await.unwrap(), 7);
     })
     .await;
 }

@@ -49,7 +49,7 @@ impl EmbedModel {
     }
 
     /// How often each text was embedded.
-    pub(super) fn asked(&self) -> HashMap<String, u64> {
+    pub(crate) fn asked(&self) -> HashMap<String, u64> {
         self.asked
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

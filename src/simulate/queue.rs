@@ -20,7 +20,7 @@ pub use consumer::ConsumerModel;
 use super::{Chaos, Plant};
 use crate::change::{Barrier, Change, DocumentKey, Lane, Message, Operation, Place, Version};
 use crate::clock::Clock;
-use crate::queue::{Confirm, Delivery, Depth, Outgoing, Parked, Queue, Tag, Unreadable};
+use crate::queue::{Confirm, Delivery, Depth, Outgoing, Parked, Queue, Tag, Unreadable, content};
 use crate::{Error, Result};
 use shelf::Shelf;
 
@@ -180,6 +180,10 @@ impl Row {
             hand: None,
             rests: None,
         }
+    }
+
+    fn bytes(&self) -> usize {
+        self.message.as_ref().map_or(0, content)
     }
 
     fn key(&self) -> Option<&DocumentKey> {

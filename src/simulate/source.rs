@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+mod checkpoint;
 mod watch;
 
 pub use watch::WatchModel;
@@ -14,7 +15,7 @@ use super::{Chaos, Plant};
 use crate::change::{DocumentKey, Operation, Position, Time, Version};
 use crate::clock::Clock;
 use crate::document::{Document, Fields};
-use crate::source::{Body, Checkpoint, Checkpoints, Event, Reading, Source, check_names};
+use crate::source::{Body, Checkpoint, Event, PAGE_BYTES, Reading, Source, check_names};
 use crate::{Error, Result};
 
 /// Documents, change log and checkpoint in memory.
@@ -289,10 +290,14 @@ impl Source for SourceModel {
         let read_ms = self.clock.now_ms();
         let reading = {
             let state = self.state();
-            let found = keys
-                .iter()
-                .map(|key| state.documents.get(key).cloned())
-                .collect();
+            let mut bytes = 0;
+            let found = keys.iter().map_while(|key| {
+                let has_room = bytes < PAGE_BYTES;
+                let fields = state.documents.get(key).filter(|_| has_room);
+                bytes += fields.map_or(0, size);
+                has_room.then(|| fields.cloned())
+            });
+            let found = found.collect();
             Reading {
                 time: Time::from_sequence(state.now),
                 read_ms,
@@ -366,27 +371,9 @@ impl Source for SourceModel {
     }
 }
 
-impl Checkpoints for SourceModel {
-    async fn load(&self) -> Result<Option<Checkpoint>> {
-        self.chaos.step("source", "load the checkpoint").await?;
-        self.answered("load the checkpoint")?;
-        Ok(self.state().checkpoint.clone())
-    }
-
-    async fn save(&self, checkpoint: Checkpoint) -> Result<()> {
-        self.chaos.step("source", "save the checkpoint").await?;
-        self.answered("save the checkpoint")?;
-        {
-            let mut state = self.state();
-            let before = state.checkpoint.as_ref().map(|before| before.resets);
-            if before.is_none_or(|resets| checkpoint.resets > resets) {
-                state.snapshot_from = index(&checkpoint.position);
-            }
-            tracing::trace!(?checkpoint, "saved");
-            state.checkpoint = Some(checkpoint);
-        }
-        self.chaos.step("source", "save the checkpoint").await
-    }
+/// Bytes of a document, as text.
+fn size(fields: &Fields) -> usize {
+    serde_json::to_string(fields).map_or(0, |text| text.len())
 }
 
 /// The version that an event of the log has, whoever numbers it.

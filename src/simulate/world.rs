@@ -14,7 +14,8 @@ use tokio::sync::{mpsc, oneshot};
 use self::role::Role;
 use super::check::Checker;
 use super::{Chaos, Edit, EditionsModel, Outcome, Plant, QueueModel, SourceModel};
-use crate::capture::{Request, Resync};
+use crate::Error;
+use crate::capture::{RESETS_MAX, Request, Resync};
 use crate::change::{Time, Version};
 use crate::clock::Clock;
 use crate::document::Document;
@@ -62,6 +63,8 @@ pub(super) struct World {
     generation: u32,
     /// Generations that ended while an edition was being filled.
     generations_filling: u64,
+    /// What a role should not have ended with.
+    wrong: Option<String>,
 }
 
 impl World {
@@ -106,6 +109,7 @@ impl World {
             steps: 0,
             generation: 1,
             generations_filling: 0,
+            wrong: None,
         };
         world.checker.careless_search = world.chaos.has(Plant::SearchShowsUnnamed);
         world.share();
@@ -251,6 +255,16 @@ impl World {
     }
 
     fn check(&mut self) -> Result<(), String> {
+        if let Some(wrong) = self.wrong.take() {
+            return Err(wrong);
+        }
+        // A capture that never gives up does not end, which is where it is looked at otherwise.
+        let source = self.source.state();
+        let resets = source.checkpoint.as_ref().map_or(0, |saved| saved.resets);
+        drop(source);
+        if resets > RESETS_MAX {
+            return Err(format!("capture went on after {resets} resets"));
+        }
         let before = std::mem::replace(&mut self.generation, self.queue.generation());
         if self.editions.register().next.is_some() {
             self.generations_filling += u64::from(self.generation - before);
@@ -341,12 +355,43 @@ impl World {
         let mut context = Context::from_waker(Waker::noop());
         match task.as_mut().poll(&mut context) {
             Poll::Pending => self.roles[role].task = Some(task),
-            // It stopped and said why: a person looks, lets it try again, and starts it anew.
-            Poll::Ready(_) => {
-                if let Some(checkpoint) = &mut self.source.state().checkpoint {
-                    checkpoint.resets = 0;
-                }
+            Poll::Ready(ended) if role == 0 => self.capture_ended(&ended),
+            Poll::Ready(_) => {}
+        }
+    }
+
+    /// It stopped and said why: a person looks, lets it try again, and starts it anew.
+    fn capture_ended(&mut self, ended: &crate::Result<()>) {
+        if let Some(checkpoint) = &mut self.source.state().checkpoint {
+            let resets = std::mem::take(&mut checkpoint.resets);
+            if matches!(ended, Err(Error::HistoryLost { .. })) && resets != RESETS_MAX {
+                self.wrong = Some(format!(
+                    "capture gave lost history up after {resets} resets"
+                ));
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change::Position;
+    use crate::source::Checkpoint;
+
+    #[test]
+    fn a_capture_that_never_gives_lost_history_up_is_seen() {
+        let mut world = World::new(1, None);
+        for resets in [RESETS_MAX, RESETS_MAX + 1] {
+            world.source.state().checkpoint = Some(Checkpoint {
+                epoch: 1,
+                position: Position(Vec::new()),
+                snapshot: crate::capture::SnapshotPlan::default(),
+                kinds: KINDS.map(str::to_owned).into(),
+                watched: None,
+                resets,
+            });
+            assert_eq!(world.check().is_err(), resets > RESETS_MAX);
         }
     }
 }

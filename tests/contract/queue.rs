@@ -49,6 +49,7 @@ macro_rules! suite {
             carry: a_consumer_gets_its_own_partitions_only,
             carry: live_comes_first_and_backfill_one_in_eight,
             carry: backfill_comes_when_there_is_nothing_live,
+            carry: of_backfill_no_more_is_handed_out_at_once_than_a_live_change_can_wait_for,
             carry: a_waiting_consumer_is_woken,
             carry: what_is_confirmed_is_there_after_reopening,
             carry: what_is_settled_is_gone_for_good,

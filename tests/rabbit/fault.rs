@@ -176,6 +176,50 @@ async fn a_queue_that_is_gone_fails_its_message_and_is_declared_anew() {
 }
 
 #[tokio::test]
+async fn the_queue_of_the_seeds_consumers_is_declared_anew_when_it_is_gone() {
+    let mut settings = settings();
+    let name = format!("{}-default", settings.name);
+    settings.seed_consumers = Some(name.clone());
+    let queue = open(&settings).await;
+    publish(&queue, vec![edit(0, 0, 10)]).await.unwrap();
+    let (_connection, channel) = stranger(&settings.url).await;
+    let options = QueueDeleteOptions::default();
+    let deleted = channel.queue_delete(name.clone().into(), options);
+    deleted.await.unwrap();
+    let error = publish(&queue, vec![edit(0, 1, 10)]).await.unwrap_err();
+    let retried = matches!(error.recovery(), lockstep::Recovery::Retry(_));
+    assert!(retried && error.chain().contains(&name), "{error:?}");
+    let confirms = publish(&queue, vec![edit(0, 1, 10)]).await.unwrap();
+    assert!(confirms.iter().all(is_confirmed), "{confirms:?}");
+    let deleted = channel.queue_delete(name.into(), QueueDeleteOptions::default());
+    assert_eq!(deleted.await.unwrap(), 1, "it has its copy");
+}
+
+#[tokio::test]
+async fn a_connection_that_was_given_up_is_closed_although_answers_are_awaited_on_it() {
+    let _alone = broker::alone().await;
+    let broker = Broker::start();
+    let mut settings = settings_at(broker.url());
+    let name = format!("{}-default", settings.name);
+    settings.seed_consumers = Some(name.clone());
+    let queue = open(&settings).await;
+    let unheard = queue.publish(&[edit(0, 0, 10)]).await.unwrap();
+    let (_connection, channel) = stranger(&settings.url).await;
+    let deleted = channel.queue_delete(name.into(), QueueDeleteOptions::default());
+    deleted.await.unwrap();
+    publish(&queue, vec![edit(0, 1, 10)]).await.unwrap_err();
+    // Only the stranger's is left.
+    let closed = async {
+        while broker.connections("running") > 1 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let closed = tokio::time::timeout(Duration::from_mins(1), closed).await;
+    assert!(closed.is_ok(), "it stays open");
+    drop(unheard);
+}
+
+#[tokio::test]
 async fn a_dropped_publish_leaves_the_next_one_its_own_answers() {
     let settings = settings();
     let queue = open(&settings).await;

@@ -11,7 +11,7 @@ use crate::support::proxy::Proxy;
 
 /// Documents of every test, each edited in turns.
 const KEYS: usize = 7;
-/// Changes on their way; two batches.
+/// Changes on their way; four batches.
 const WINDOW: usize = 40;
 /// The number of the last message of a place.
 const END: u64 = 1_000_000;

@@ -136,8 +136,8 @@ impl Broker {
         self.control(&["eval", ELECT]);
     }
 
-    /// Runs `rabbitmqctl` against it.
-    pub(crate) fn control(&self, arguments: &[&str]) {
+    /// Runs `rabbitmqctl` against it; what it says.
+    pub(crate) fn control(&self, arguments: &[&str]) -> String {
         let mut control = Command::new("/usr/lib/rabbitmq/bin/rabbitmqctl");
         let control = control
             .env_clear()
@@ -148,6 +148,14 @@ impl Broker {
             .args(arguments);
         let output = control.output().unwrap();
         assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// How many connections it lists in this state.
+    pub(crate) fn connections(&self, state: &str) -> usize {
+        let listed = self.control(&["list_connections", "state"]);
+        let lines = listed.lines().map(str::trim);
+        lines.filter(|line| *line == state).count()
     }
 
     /// As the keeper has it.

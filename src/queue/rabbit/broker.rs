@@ -4,12 +4,17 @@
 //! url ──> Broker ──connect──> Connection         refused: host, cause, fix; never the password
 //! ```
 
+use std::future::Future;
+use std::pin::pin;
 use std::time::Duration;
 
 use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
 use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Connection, ConnectionProperties, ErrorKind};
+use tokio::time::Instant;
+use tokio::time::error::Elapsed;
 
+use crate::certificate::{BY_VARIABLE, distrusted};
 use crate::{Error, Result};
 
 /// A broker that does not answer within this is not there.
@@ -19,6 +24,8 @@ const HEARTBEAT_SECONDS: u16 = 20;
 /// Bytes of a frame, for memory: the client keeps 32 of them for each direction of a connection, which is
 /// 8 MiB with the broker's own 128 KiB. What it does to speed was not measured.
 const FRAME_BYTES: u32 = 32 << 10;
+/// Between two looks whether the broker blocks us, while it is waited for.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Where the broker is, and who we are there.
 #[derive(Clone)]
@@ -26,6 +33,10 @@ pub(super) struct Broker {
     uri: AMQPUri,
     /// For people: with host and virtual host, without user and password.
     service: String,
+    /// The longest wait for an answer that takes the broker no time.
+    pub(super) answer_within: Duration,
+    /// The same for one that stands behind deliveries.
+    pub(super) deliver_within: Duration,
 }
 
 impl std::fmt::Debug for Broker {
@@ -39,7 +50,10 @@ impl Broker {
     ///
     /// # Errors
     /// [`Error::Config`], without the URL, since it holds the password.
-    pub(super) fn parse(url: &str) -> Result<Self> {
+    pub(super) fn parse(
+        url: &str,
+        (answer_within, deliver_within): (Duration, Duration),
+    ) -> Result<Self> {
         let mut uri: AMQPUri = url.parse().map_err(|_| Error::Config {
             setting: "queue.url".to_owned(),
             why: "it is not of the form amqp[s]://user:password@host:port/vhost".to_owned(),
@@ -56,7 +70,12 @@ impl Broker {
         };
         let (host, port) = (&uri.authority.host, uri.authority.port);
         let service = format!("RabbitMQ at {host}:{port}{secure}, vhost {}", uri.vhost);
-        Ok(Self { uri, service })
+        Ok(Self {
+            uri,
+            service,
+            answer_within,
+            deliver_within,
+        })
     }
 
     /// For people.
@@ -79,11 +98,59 @@ impl Broker {
         }
     }
 
+    /// What the broker answers on this connection to what takes it no time; `action` says what was asked. Without a
+    /// bound that may have no end where the connection breaks, as with `close` above. While the broker blocks the
+    /// connection it reads nothing of it, and is waited for; the bound begins anew when that ends.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where no answer came; the connection is to be given up then.
+    pub(super) async fn answer<T>(
+        &self,
+        connection: &Connection,
+        action: &'static str,
+        asked: impl Future<Output = T>,
+    ) -> Result<T> {
+        let status = connection.status();
+        let is_blocked = || status.connected() && status.blocked();
+        let answered = unblocked(self.answer_within, is_blocked, pin!(asked)).await;
+        answered.map_err(Error::unavailable(self.service(), action))
+    }
+
+    /// Acknowledges, and says where that was in vain.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]: what was not acknowledged comes again.
+    pub(super) async fn settle(
+        &self,
+        connection: &Connection,
+        acks: impl Future<Output = lapin::Result<bool>>,
+    ) -> Result<()> {
+        let acked = self.answer(connection, "settle", acks).await?;
+        self.settled(acked)
+    }
+
+    fn settled(&self, acked: lapin::Result<bool>) -> Result<()> {
+        if acked.map_err(|error| self.fault("settle", error))? {
+            return Ok(());
+        }
+        let why = "the connection it came on is closed: it comes again";
+        Err(Error::unavailable(self.service(), "settle")(why))
+    }
+
     fn not_let_in(&self, error: lapin::Error) -> Error {
+        if let Some((why, fix)) = distrusted(&error.to_string(), "queue.url", BY_VARIABLE) {
+            return self.refused(format!("{why} ({error})"), fix);
+        }
         let user = &self.uri.authority.userinfo.username;
         let fix = match protocol_error(&error) {
             Some(AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)) => {
                 format!("check the user ({user}) and the password in queue.url")
+            }
+            Some(AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED))
+                if is_at_limit(&error.to_string()) =>
+            {
+                let why = format!("it takes no more connections now ({error})");
+                return Error::unavailable(self.service(), "let us in")(why);
             }
             Some(AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED | AMQPHardError::INVALIDPATH)) => {
                 let vhost = &self.uri.vhost;
@@ -116,6 +183,31 @@ impl Broker {
     }
 }
 
+/// What comes within this time, not counting any in which the broker blocks us.
+async fn unblocked<T>(
+    within: Duration,
+    is_blocked: impl Fn() -> bool,
+    asked: impl Future<Output = T>,
+) -> Result<T, Elapsed> {
+    let mut asked = pin!(asked);
+    let mut until = Instant::now() + within;
+    loop {
+        let look = until.min(Instant::now() + LOOK);
+        match tokio::time::timeout_at(look, asked.as_mut()).await {
+            Ok(answer) => return Ok(answer),
+            Err(_) if is_blocked() => until = Instant::now() + within,
+            Err(elapsed) if look == until => return Err(elapsed),
+            Err(_) => {}
+        }
+    }
+}
+
+/// Whether one connection less would be let in. After a network was cut, the broker counts for a while those that are
+/// gone; and its code for it is that for a virtual host which is not there.
+fn is_at_limit(said: &str) -> bool {
+    said.contains("connection limit (") && said.contains("is reached")
+}
+
 /// What the broker itself said, if it was the broker.
 pub(super) fn protocol_error(error: &lapin::Error) -> Option<AMQPErrorKind> {
     match error.kind() {
@@ -126,23 +218,69 @@ pub(super) fn protocol_error(error: &lapin::Error) -> Option<AMQPErrorKind> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::{sleep, timeout};
+
     use super::*;
+
+    const WITHIN: Duration = Duration::from_secs(30);
+
+    fn parse(url: &str) -> Result<Broker> {
+        Broker::parse(url, (WITHIN, WITHIN))
+    }
+
+    /// Blocked between these seconds, and answered after that many.
+    async fn answered(blocked: std::ops::Range<u64>, after: u64) -> bool {
+        let begun = Instant::now();
+        let is_blocked = || blocked.contains(&begun.elapsed().as_secs());
+        let asked = sleep(Duration::from_secs(after));
+        let answered = timeout(100 * WITHIN, unblocked(WITHIN, is_blocked, asked)).await;
+        answered.expect("it waits for ever").is_ok()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_wait_for_an_answer_begins_anew_when_a_block_ends() {
+        assert!(answered(0..0, 29).await);
+        assert!(!answered(0..0, 31).await);
+        // Whenever it was looked at last, a whole wait is left.
+        assert!(answered(5..100, 125).await);
+        assert!(answered(10..20, 45).await);
+        assert!(!answered(5..100, 135).await);
+    }
+
+    #[test]
+    fn an_acknowledgement_on_a_closed_connection_settles_nothing() {
+        let broker = parse("amqp://h:5672").unwrap();
+        assert!(broker.settled(Ok(true)).is_ok());
+        let in_vain = broker.settled(Ok(false));
+        assert!(matches!(in_vain, Err(Error::Unavailable { .. })));
+    }
 
     #[test]
     fn a_broker_is_named_without_its_password() {
-        let broker = Broker::parse("amqps://ada:s3cret@queue.example.org:5671/team").unwrap();
+        let broker = parse("amqps://ada:s3cret@queue.example.org:5671/team").unwrap();
         let shown = format!("{broker:?}");
         assert_eq!(
             shown,
             "RabbitMQ at queue.example.org:5671 over TLS, vhost team"
         );
         assert!(
-            Broker::parse("amqp://ada:s3cret@h:5672/")
+            parse("amqp://ada:s3cret@h:5672/")
                 .unwrap()
                 .service()
                 .ends_with("vhost /")
         );
-        let error = Broker::parse("http://ada:s3cret@h/").unwrap_err();
+        let error = parse("http://ada:s3cret@h/").unwrap_err();
         assert!(!error.to_string().contains("s3cret"), "{error}");
+    }
+
+    #[test]
+    fn a_limit_on_connections_is_no_missing_virtual_host() {
+        for said in [
+            "NOT_ALLOWED - access to vhost '/' refused for user 'ada': connection limit (3) is reached",
+            "NOT_ALLOWED - connection refused for user 'ada': user connection limit (3) is reached",
+        ] {
+            assert!(is_at_limit(said), "{said}");
+        }
+        assert!(!is_at_limit("NOT_ALLOWED - vhost limit not found"));
     }
 }

@@ -23,11 +23,10 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{FutureExt as _, join_all, ready};
+use futures_util::future::{FutureExt as _, ready};
 use futures_util::stream::{BoxStream, SelectAll, StreamExt as _, once};
 use lapin::Connection;
 use lapin::message::Delivery as Message;
-use lapin::options::BasicAckOptions;
 use tokio::time::Instant;
 
 use super::over::Over;
@@ -99,6 +98,7 @@ impl RabbitConsumer {
         let broker = &publisher.link.broker;
         let connection = broker.connect("consumer").await?;
         let channel = declare::channel(broker, &connection).await?;
+        let subscriptions = Subscriptions::new(channel, places.len(), broker);
         // From here on it takes what it is given.
         part.hold(BTreeSet::new());
         Ok(Self {
@@ -108,7 +108,7 @@ impl RabbitConsumer {
             clock,
             part,
             connection: Arc::new(connection),
-            subscriptions: Subscriptions::new(channel, places.len()),
+            subscriptions,
             shelf: Shelf::new(places, fetch_bytes),
             arrivals: SelectAll::new(),
             stepping: None,
@@ -129,12 +129,14 @@ impl RabbitConsumer {
             }
             if let Some((last, barriers)) = self.shelf.to_send_back() {
                 let barriers = barriers.into_iter().map(|one| one.acker.clone());
-                let sending = step::send_back(barriers.collect());
+                let sending = self.subscriptions.send_back(barriers.collect());
                 self.stepping = Some((Step::SendBack(last), sending));
             } else if let Some((line, done)) = self.shelf.next_leave(Instant::now()) {
-                self.stepping = Some((Step::Leave, self.subscriptions.leave(line, done)));
+                let leaving = self.subscriptions.leave(line, done);
+                self.stepping = Some((Step::Leave, leaving));
             } else if let Some(next) = self.shelf.next_subscription(limit, Instant::now()) {
-                self.stepping = Some((Step::Subscribe(next), self.subscribe(next)));
+                let subscribing = self.subscribe(next);
+                self.stepping = Some((Step::Subscribe(next), subscribing));
             } else if self.over.is_to_look(self.shelf.holds().is_empty()) {
                 self.stepping = Some((Step::Look, self.look()));
             } else {
@@ -245,19 +247,9 @@ impl RabbitConsumer {
         };
         let cancelled = self.subscriptions.cancel(resized).await;
         cancelled.map_err(|error| self.gone(error))?;
-        let acks = messages
-            .iter()
-            .map(|message| message.acker.ack(BasicAckOptions::default()));
-        for acked in join_all(acks).await {
-            if !acked.map_err(|error| self.gone(error))? {
-                let why = "the connection it came on is closed: it comes again";
-                return Err(Error::unavailable(
-                    self.publisher.link.broker.service(),
-                    "settle",
-                )(why));
-            }
-        }
-        Ok(())
+        let broker = &self.publisher.link.broker;
+        let acks = step::acknowledge(&messages);
+        broker.settle(&self.connection, acks).await
     }
 
     /// Records the ends among these, also those of lines that are being drained, whose acknowledgements
@@ -279,7 +271,10 @@ impl RabbitConsumer {
     fn look(&self) -> Stepping {
         let first = self.topology.places().next();
         let queue = first.map(|place| self.topology.queue(place));
-        over::look(Arc::clone(&self.connection), queue.unwrap_or_default())
+        let connection = Arc::clone(&self.connection);
+        // Whoever looks holds nothing: no answer stands behind deliveries.
+        let within = self.publisher.link.broker.answer_within;
+        over::look(connection, queue.unwrap_or_default(), within)
     }
 
     fn generation(&self) -> u32 {

@@ -6,7 +6,7 @@
 //!
 //! The client's own call waits until a message is written, and a message at a time is a system call at a
 //! time. So many are given to the connection at once, which writes them together. Their order is that in
-//! which they are given: that part of the call happens when it is first polled.
+//! which they are given.
 //!
 //! A confirm belongs to its message, not to its turn: a batch that was dropped half-way leaves nothing
 //! that the next one could take for its own. Not so what is returned, see [`super::outlet`]: what was confirmed on a
@@ -79,9 +79,9 @@ impl Flight {
             self.answer().await?;
         }
         while self.unwritten_bytes + bytes > UNWRITTEN_MAX
-            && let Some(first) = self.sent.get_mut(self.written)
+            && let Some(first) = self.sent.get(self.written)
         {
-            first.sending.written().await;
+            self.outlet.written(&first.sending).await;
             self.unwritten_bytes -= first.bytes;
             self.written += 1;
         }
@@ -89,15 +89,14 @@ impl Flight {
     }
 
     /// Gives a message to the connection; `last` of those that its place in the batch becomes.
-    pub(super) async fn send(
+    pub(super) fn send(
         &mut self,
         (index, last): (usize, bool),
         queue: ShortString,
         envelope: Envelope,
     ) {
         let bytes = envelope.bytes();
-        let mut sending = self.outlet.send(queue, envelope);
-        sending.give().await;
+        let sending = self.outlet.send(queue, envelope);
         self.unwritten_bytes += bytes;
         self.unconfirmed_bytes += bytes;
         self.sent.push_back(Sent {
@@ -115,8 +114,11 @@ impl Flight {
 
     /// Awaits every answer; `broken` says why no more was sent.
     pub(super) async fn answers(mut self, broken: Option<Error>) -> Result<Vec<Confirm>> {
-        let publisher = Arc::clone(&self.publisher);
-        let answered = publisher.link.patiently(self.answer_all()).await;
+        let (publisher, outlet) = (Arc::clone(&self.publisher), Arc::clone(&self.outlet));
+        let answering = publisher
+            .link
+            .patiently(|| outlet.is_up(), self.answer_all());
+        let answered = answering.await.flatten();
         if let Some(error) = broken.or(answered.err()) {
             // Its state may say "connected" for a while yet.
             publisher.link.forget(&self.outlet).await;
@@ -133,7 +135,7 @@ impl Flight {
                 }
             }
         }
-        let unanswered = || Confirm::Failed(publisher.no_answer());
+        let unanswered = || Confirm::Failed(publisher.link.no_answer());
         let answers = self.answers.into_iter();
         Ok(answers
             .map(|answer| answer.unwrap_or_else(unanswered))
@@ -164,7 +166,8 @@ impl Flight {
         } else {
             self.unwritten_bytes -= bytes;
         }
-        match self.publisher.refusal(sending.heard().await)? {
+        let heard = self.outlet.heard(&sending).await;
+        match self.publisher.refusal(heard)? {
             Some(error) => self.set(index, Confirm::Failed(error)),
             None if last => self.set(index, Confirm::Confirmed),
             None => {}

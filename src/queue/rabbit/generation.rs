@@ -12,6 +12,7 @@
 //! repeats the last one. Counts of messages are not asked whether a queue is done with; only whether one
 //! that is done with may be deleted.
 
+use std::future::Future;
 use std::time::Duration;
 
 use lapin::options::{ExchangeDeleteOptions, QueueDeclareOptions, QueueDeleteOptions};
@@ -126,6 +127,10 @@ impl<'a> Mover<'a> {
         })
     }
 
+    async fn answer<T>(&self, action: &'static str, asked: impl Future<Output = T>) -> Result<T> {
+        self.broker.answer(&self.connection, action, asked).await
+    }
+
     fn ending(&self, generation: u32) -> String {
         self.topology
             .exchange(generation)
@@ -151,11 +156,10 @@ impl<'a> Mover<'a> {
             let channel = declare::channel(self.broker, &self.connection).await?;
             let (kind, none) = (ExchangeKind::Fanout, FieldTable::default());
             let (name, options) = (open(&self.topology, place), declare::durable_exchange());
-            let declared = channel
-                .exchange_declare(name.into(), kind, options, none)
-                .await;
+            let declare = channel.exchange_declare(name.into(), kind, options, none);
+            let declared = self.answer("end its generation", declare).await?;
             declared.map_err(|error| self.broker.fault("end its generation", error))?;
-            channel.close(200, "OK".into()).await.ok();
+            declare::close(self.broker, &self.connection, &channel).await?;
         }
         let ending = self.ending(self.now.number);
         let next = self
@@ -253,7 +257,8 @@ impl<'a> Mover<'a> {
             if messages == 0 {
                 let channel = declare::channel(self.broker, &self.connection).await?;
                 let options = QueueDeleteOptions::default();
-                let deleted = channel.queue_delete(queue.clone().into(), options).await;
+                let delete = channel.queue_delete(queue.clone().into(), options);
+                let deleted = self.answer("delete an old queue", delete).await?;
                 deleted.map_err(|error| self.broker.fault("delete an old queue", error))?;
                 return Ok(());
             }
@@ -277,12 +282,10 @@ impl<'a> Mover<'a> {
             passive: true,
             ..QueueDeclareOptions::default()
         };
-        match channel
-            .queue_declare(queue.into(), options, FieldTable::default())
-            .await
-        {
+        let declare = channel.queue_declare(queue.into(), options, FieldTable::default());
+        match self.answer("count a queue", declare).await? {
             Ok(queue) => {
-                channel.close(200, "OK".into()).await.ok();
+                declare::close(self.broker, &self.connection, &channel).await?;
                 Ok(Some((queue.message_count(), queue.consumer_count())))
             }
             Err(error) if declare::is_soft(&error, &AMQPSoftError::NOTFOUND) => Ok(None),
@@ -293,11 +296,12 @@ impl<'a> Mover<'a> {
 
 async fn delete_exchange(broker: &Broker, connection: &Connection, exchange: String) -> Result<()> {
     let channel = declare::channel(broker, connection).await?;
-    let deleted = channel
-        .exchange_delete(exchange.into(), ExchangeDeleteOptions::default())
-        .await;
-    let fault = |error| broker.fault("record the end of a queue", error);
-    deleted.map_err(fault)?;
-    channel.close(200, "OK".into()).await.ok();
-    Ok(())
+    let (action, options) = (
+        "record the end of a queue",
+        ExchangeDeleteOptions::default(),
+    );
+    let delete = channel.exchange_delete(exchange.into(), options);
+    let deleted = broker.answer(connection, action, delete).await?;
+    deleted.map_err(|error| broker.fault(action, error))?;
+    declare::close(broker, connection, &channel).await
 }

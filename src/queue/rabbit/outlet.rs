@@ -1,39 +1,32 @@
-//! The channel that publishes, and all that it has not been told of yet.
+//! The channel that publishes, and what becomes of each message.
 //!
 //! ```text
 //! send ──> given to the connection ──written──> on its way ──confirmed, returned, refused──> heard
-//!  └────────────────────── awaited, by the channel as well ──────────────────────────┘
+//!  └───────────── awaited with all others of the channel, in one set ────────────┘
 //! ```
 //!
 //! What the broker returns the client hands out with whichever confirm it completes next, be it another batch's, and
-//! the message that was returned counts as confirmed (lapin 4.12). It does so no later than that. So whoever reports
-//! looks first at every confirm that there is by then: where one came with a return, nobody knows whose it was.
+//! the message that was returned counts as confirmed (lapin 4.12). It does so no later than that. So all confirms of a
+//! channel are taken in together, in the order in which they complete: where one came with a return, nobody knows
+//! whose it was.
 
-use std::future::poll_fn;
-use std::sync::{Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use futures_util::FutureExt as _;
-use futures_util::future::{BoxFuture, Shared};
 use lapin::options::BasicPublishOptions;
 use lapin::types::ShortString;
 use lapin::{Channel, Confirmation};
-use tokio::sync::oneshot;
 
+use super::confirms::Confirms;
 use super::wire::Envelope;
 
 /// A channel with confirms.
 #[derive(Debug)]
 pub(super) struct Outlet {
-    channel: Channel,
-    state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    awaited: Vec<Shared<BoxFuture<'static, Heard>>>,
-    /// Something came back on it.
-    is_spoiled: bool,
+    /// Lent to every message: a clone of the channel itself is one of each of its many parts.
+    channel: Arc<Channel>,
+    confirms: Confirms,
 }
 
 /// What became of a message.
@@ -62,11 +55,22 @@ impl Heard {
     }
 }
 
+/// A message on its way: how far it is.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Sending(Arc<Slot>);
+
+#[derive(Debug, Default)]
+struct Slot {
+    /// Or it never will be, which is heard.
+    is_written: AtomicBool,
+    heard: OnceLock<Heard>,
+}
+
 impl Outlet {
     pub(super) fn new(channel: Channel) -> Self {
         Self {
-            channel,
-            state: Mutex::default(),
+            channel: Arc::new(channel),
+            confirms: Confirms::default(),
         }
     }
 
@@ -74,10 +78,11 @@ impl Outlet {
         self.channel.status().connected()
     }
 
-    /// A message to be sent, once that is polled.
+    /// Gives a message to the connection, behind those that were given before, and does not wait until it is written.
     pub(super) fn send(&self, queue: ShortString, envelope: Envelope) -> Sending {
-        let (channel, (told, written)) = (self.channel.clone(), oneshot::channel());
-        let sending = async move {
+        let (channel, sending) = (Arc::clone(&self.channel), Sending::default());
+        let Sending(slot) = sending.clone();
+        let confirm = async move {
             let confirm = {
                 let Envelope { properties, body } = envelope;
                 let options = BasicPublishOptions {
@@ -89,86 +94,32 @@ impl Outlet {
                     .basic_publish(none, queue, options, &body, properties)
                     .await
             };
-            // Nobody may wait for it.
-            told.send(()).ok();
-            match confirm {
+            slot.is_written.store(true, Ordering::Release);
+            let heard = match confirm {
                 Ok(confirm) => Heard::of(confirm.await),
                 Err(error) => Heard::Broken(error),
-            }
+            };
+            let is_returned = matches!(heard, Heard::Returned(_));
+            slot.heard.set(heard).ok();
+            is_returned
         };
-        let sending = sending.boxed().shared();
-        self.state().awaited.push(sending.clone());
-        Sending {
-            heard_of: sending,
-            written,
-            heard: None,
-        }
+        self.confirms.add(confirm.boxed());
+        sending
+    }
+
+    /// Waits until it is written; while the broker blocks us, that is long. Cancel safe.
+    pub(super) async fn written(&self, Sending(slot): &Sending) {
+        let is_written = || slot.is_written.load(Ordering::Acquire).then_some(());
+        self.confirms.until(is_written).await;
+    }
+
+    /// What the broker says of it. Cancel safe.
+    pub(super) async fn heard(&self, Sending(slot): &Sending) -> Heard {
+        self.confirms.until(|| slot.heard.get().cloned()).await
     }
 
     /// Whether anything was returned on it so far.
     pub(super) fn is_spoiled(&self) -> bool {
-        let mut state = self.state();
-        let State {
-            awaited,
-            is_spoiled,
-        } = &mut *state;
-        awaited.retain(|one| {
-            let heard = one.clone().now_or_never();
-            *is_spoiled |= matches!(heard, Some(Heard::Returned(_)));
-            heard.is_none()
-        });
-        state.is_spoiled
-    }
-
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A message on its way.
-pub(super) struct Sending {
-    heard_of: Shared<BoxFuture<'static, Heard>>,
-    written: oneshot::Receiver<()>,
-    heard: Option<Heard>,
-}
-
-impl Sending {
-    /// Gives it to the connection, and does not wait until it is written.
-    pub(super) async fn give(&mut self) {
-        poll_fn(|context| {
-            self.poll(context);
-            Poll::Ready(())
-        })
-        .await;
-    }
-
-    /// Waits until it is written; while the broker blocks us, that is long. Cancel safe.
-    pub(super) async fn written(&mut self) {
-        poll_fn(|context| {
-            self.poll(context);
-            if self.heard.is_none() && !self.written.is_terminated() {
-                // It says so, or ends without: then it is heard.
-                ready!(self.written.poll_unpin(context)).ok();
-            }
-            Poll::Ready(())
-        })
-        .await;
-    }
-
-    /// What the broker says of it.
-    pub(super) async fn heard(mut self) -> Heard {
-        poll_fn(|context| {
-            self.poll(context);
-            self.heard.take().map_or(Poll::Pending, Poll::Ready)
-        })
-        .await
-    }
-
-    fn poll(&mut self, context: &mut Context<'_>) {
-        if self.heard.is_none()
-            && let Poll::Ready(heard) = self.heard_of.poll_unpin(context)
-        {
-            self.heard = Some(heard);
-        }
+        self.confirms.is_spoiled()
     }
 }

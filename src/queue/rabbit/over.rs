@@ -17,6 +17,7 @@ use lapin::protocol::AMQPSoftError;
 use lapin::types::FieldTable;
 use tokio::time::Instant;
 
+use super::step::answered;
 use super::{declare, wire};
 use crate::change::{Barrier, Message as Carried};
 
@@ -69,21 +70,25 @@ impl Over {
 }
 
 /// Looks whether a queue is there; asked so that the usual answer is no error in the broker's log.
+///
+/// Each of its calls is waited for so long.
 pub(super) fn look<T: Send + 'static>(
     connection: Arc<Connection>,
     queue: String,
+    within: Duration,
 ) -> Pin<Box<dyn Future<Output = lapin::Result<Option<T>>> + Send>> {
     Box::pin(async move {
         // On a channel of its own, which the answer "no" closes.
-        let channel = connection.create_channel().await?;
+        let is_up = || connection.status().connected();
+        let channel = answered(within, is_up, connection.create_channel()).await?;
         let options = QueueDeclareOptions {
             passive: true,
             ..QueueDeclareOptions::default()
         };
-        channel
-            .queue_declare(queue.into(), options, FieldTable::default())
-            .await?;
-        channel.close(200, "OK".into()).await.ok();
+        let declare = channel.queue_declare(queue.into(), options, FieldTable::default());
+        answered(within, is_up, declare).await?;
+        let close = channel.close(200, "OK".into());
+        answered(within, is_up, close).await.ok();
         Ok(None)
     })
 }

@@ -16,7 +16,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{BasicProperties, Channel};
+use lapin::{BasicProperties, Channel, Connection};
 use uuid::Uuid;
 
 use super::broker::Broker;
@@ -211,10 +211,11 @@ pub(super) async fn list(
 ) -> Result<BTreeMap<Uuid, Parked>> {
     let marker = Uuid::new_v4();
     let broker = &publisher.link.broker;
-    let channel = publisher.link.side_channel().await?;
+    let (connection, channel) = publisher.link.side_channel().await?;
     // Before the marker is sent, which nobody would reach.
     let queue = publisher.link.topology.parked();
-    if declare::count(broker, &channel, queue.clone()).await? >= LISTED_MAX.into() {
+    let count = declare::count(broker, &connection, &channel, queue.clone());
+    if count.await? >= LISTED_MAX.into() {
         return Err(too_many(broker, &queue));
     }
     let mut headers = FieldTable::default();
@@ -224,18 +225,22 @@ pub(super) async fn list(
         .park(Envelope::new(MARKER_KIND, marker, headers, Vec::new()))
         .await?;
     // Nothing is acknowledged while it is read, and without a number of its own a quorum queue sends 2,000.
-    let qos = channel.basic_qos(LISTED_MAX, BasicQosOptions::default());
-    qos.await
-        .map_err(|error| broker.fault("list parked messages", error))?;
-    let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
-    let consume = channel
-        .basic_consume(queue.into(), "list".into(), options, none)
-        .await;
+    let consume = async {
+        let qos = BasicQosOptions::default();
+        channel.basic_qos(LISTED_MAX, qos).await?;
+        let (options, none) = (BasicConsumeOptions::default(), FieldTable::default());
+        channel
+            .basic_consume(queue.into(), "list".into(), options, none)
+            .await
+    };
+    let consume = broker.answer(&connection, "list parked messages", consume);
+    let deliveries = consume.await?;
     let mut listing = Listing {
-        deliveries: consume.map_err(|error| broker.fault("list parked messages", error))?,
+        deliveries: deliveries.map_err(|error| broker.fault("list parked messages", error))?,
         channel,
     };
-    listing.read(publisher, (marker, forgotten, now_ms)).await
+    let what = (marker, forgotten, now_ms);
+    listing.read((publisher, &connection), what).await
 }
 
 /// Everything that it did not acknowledge comes back when it is dropped, in its order.
@@ -255,7 +260,7 @@ impl Drop for Listing {
 impl Listing {
     async fn read(
         &mut self,
-        publisher: &Publisher,
+        (publisher, connection): (&Publisher, &Connection),
         (marker, forgotten, now_ms): (Uuid, &HashSet<Uuid>, u64),
     ) -> Result<BTreeMap<Uuid, Parked>> {
         let (broker, topology) = (&publisher.link.broker, &publisher.link.topology);
@@ -272,12 +277,9 @@ impl Listing {
             };
             let delivery = delivery.map_err(fault)?;
             let id = wire::message_id(&delivery.properties, &delivery.data);
-            let ack = async || {
-                delivery
-                    .acker
-                    .ack(BasicAckOptions::default())
-                    .await
-                    .map_err(fault)
+            let ack = || {
+                let ack = delivery.acker.ack(BasicAckOptions::default());
+                broker.settle(connection, ack)
             };
             if is_marker(&delivery.properties) {
                 let since = header(&delivery.properties, MARKED_HEADER).and_then(integer);

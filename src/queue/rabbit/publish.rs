@@ -16,7 +16,7 @@ use lapin::types::ShortString;
 use super::Settings;
 use super::flight::Flight;
 use super::link::Link;
-use super::outlet::Heard;
+use super::outlet::{Heard, Outlet};
 use super::parked;
 use super::wire::{self, Envelope};
 use crate::change::{Change, Message, Operation, Place};
@@ -26,6 +26,9 @@ use crate::{Error, Result};
 
 /// Ready when every message of a batch has its answer.
 pub(super) type Answers = BoxFuture<'static, Result<Vec<Confirm>>>;
+
+/// A message, and the queue that it goes to.
+type Addressed = (ShortString, Envelope);
 
 /// Publishes for everybody.
 #[derive(Debug)]
@@ -62,11 +65,12 @@ impl Publisher {
         }
         let entered = self.link.enter(batch).await?;
         let outlet = self.link.outlet().await?;
-        self.wait_for_seed_consumers().await?;
-        let mut flight = Flight::new(Arc::clone(self), entered, outlet, batch.len());
-        let sent = self.link.patiently(self.send_all(batch, &mut flight)).await;
+        self.wait_for_seed_consumers(&outlet).await?;
+        let mut flight = Flight::new(Arc::clone(self), entered, Arc::clone(&outlet), batch.len());
+        let sending = self.send_all(batch, &mut flight);
+        let sent = self.link.patiently(|| outlet.is_up(), sending).await;
         // What was sent before it broke off may be there, and is answered like the rest.
-        Ok(flight.answers(sent.err()).boxed())
+        Ok(flight.answers(sent.flatten().err()).boxed())
     }
 
     async fn send_all(&self, batch: &[Outgoing], flight: &mut Flight) -> Result<()> {
@@ -77,27 +81,27 @@ impl Publisher {
                 flight.fail(index, no_partition(outgoing.place.partition, partitions));
                 continue;
             }
-            let mut envelopes = self.envelopes(outgoing, &mut names).into_iter().peekable();
-            while let Some((queue, envelope)) = envelopes.next() {
+            let (copy, message) = self.envelopes(outgoing, &mut names);
+            let copy = copy.map(|copy| (false, copy));
+            for (last, (queue, envelope)) in copy.into_iter().chain([(true, message)]) {
                 flight.make_room(envelope.bytes()).await?;
-                let last = envelopes.peek().is_none();
-                flight.send((index, last), queue, envelope).await;
+                flight.send((index, last), queue, envelope);
             }
         }
         Ok(())
     }
 
-    /// What one message becomes: itself or a parked stub, and a copy for the seed's consumers.
+    /// What one message becomes: a copy for the seed's consumers, and itself or a parked stub.
     fn envelopes(
         &self,
         outgoing: &Outgoing,
         names: &mut BTreeMap<Place, ShortString>,
-    ) -> Vec<(ShortString, Envelope)> {
+    ) -> (Option<Addressed>, Addressed) {
         let Outgoing { place, message } = outgoing;
         let change = as_change(message);
         let unsendable = |change: &Change| wire::unsendable(&change.key);
         if let Some((change, why)) = change.and_then(|it| Some((it, unsendable(it)?))) {
-            return vec![self.stub(change, *place, why)];
+            return (None, self.stub(change, *place, why));
         }
         let envelope = wire::encode(message, outgoing.bytes());
         let (size, limit) = (envelope.body.len(), self.limit.load(Ordering::Relaxed));
@@ -105,23 +109,19 @@ impl Publisher {
         let large = change.filter(|change| change.version.is_some() && size > limit);
         if let Some(change) = large {
             let why = too_large(&change.key.to_string(), size, limit).to_string();
-            return vec![self.stub(change, *place, why)];
+            return (None, self.stub(change, *place, why));
         }
-        let mut envelopes = Vec::with_capacity(2);
         let seed_consumers = self.link.topology.seed_consumers.as_ref();
-        if let Some(queue) = seed_consumers
-            && change.is_some_and(|change| is_copied(change.operation))
-        {
-            envelopes.push((queue.as_str().into(), envelope.clone()));
-        }
+        let is_copied = change.is_some_and(|change| is_copied(change.operation));
+        let copy = seed_consumers.filter(|_| is_copied);
+        let copy = copy.map(|queue| (queue.as_str().into(), envelope.clone()));
         let name = names.entry(*place);
         let name = name.or_insert_with(|| self.link.topology.queue(*place).into());
-        envelopes.push((name.clone(), envelope));
-        envelopes
+        (copy, (name.clone(), envelope))
     }
 
     /// What is parked for a change that the broker would not take: its key and version, as far as they go.
-    fn stub(&self, change: &Change, place: Place, why: String) -> (ShortString, Envelope) {
+    fn stub(&self, change: &Change, place: Place, why: String) -> Addressed {
         tracing::warn!(why, version = %change.version, "parked without its body");
         let stub = parked::of_change(change, place, (why, 0), self.clock.now_ms());
         let queue = self.link.topology.parked().into();
@@ -132,7 +132,8 @@ impl Publisher {
     pub(super) async fn park(&self, envelope: Envelope) -> Result<()> {
         let outlet = self.link.outlet().await?;
         let sending = outlet.send(self.link.topology.parked().into(), envelope);
-        let heard = self.link.patiently(sending.heard()).await;
+        let hearing = outlet.heard(&sending);
+        let heard = self.link.patiently(|| outlet.is_up(), hearing).await?;
         let refusal = self.refusal(heard)?;
         if outlet.is_spoiled() {
             self.link.forget(&outlet).await;
@@ -172,17 +173,19 @@ impl Publisher {
         Error::unavailable(self.link.broker.service(), "confirm a message")(why)
     }
 
-    pub(super) fn no_answer(&self) -> Error {
-        let why = "the connection was lost before the answer";
-        Error::unavailable(self.link.broker.service(), "confirm a message")(why)
-    }
-
     /// The seed's consumers bound us: their queue has no bound of its own, as they declare it plainly.
-    async fn wait_for_seed_consumers(&self) -> Result<()> {
+    async fn wait_for_seed_consumers(&self, outlet: &Arc<Outlet>) -> Result<()> {
         let Some(queue) = &self.link.topology.seed_consumers else {
             return Ok(());
         };
-        let backlog = self.link.count(queue.clone()).await?;
+        let backlog = match self.link.count(queue.clone()).await {
+            Ok(backlog) => backlog,
+            Err(error) => {
+                // Somebody may have deleted it: with the next connection it is declared anew.
+                self.link.forget(outlet).await;
+                return Err(error);
+            }
+        };
         if backlog < self.seed_backlog_max {
             return Ok(());
         }

@@ -119,7 +119,7 @@ pub struct Sharing {
 /// Connected: what is said goes to all, and what all say comes.
 struct Air {
     // Closed with the value.
-    _connection: Connection,
+    connection: Connection,
     channel: Channel,
     exchange: String,
     beats: lapin::Consumer,
@@ -290,54 +290,64 @@ impl Sharing {
         let publish =
             air.channel
                 .basic_publish(exchange.into(), "".into(), options, &body, properties);
-        let said = publish.await;
         let broker = &self.publisher.link.broker;
+        let said = broker
+            .answer(&air.connection, "pass a beat on", publish)
+            .await?;
         said.map(drop)
             .map_err(|error| broker.fault("pass a beat on", error))
     }
 
     async fn connect(&self) -> Result<Air> {
         let (broker, topology) = (&self.publisher.link.broker, &self.publisher.link.topology);
-        let fault = |error| broker.fault("hear the workers", error);
         let connection = broker.connect("sharing").await?;
         let channel = declare::channel(broker, &connection).await?;
         let exchange = topology.workers();
-        let durable = ExchangeDeclareOptions {
-            durable: true,
-            ..ExchangeDeclareOptions::default()
-        };
-        let (none, kind) = (FieldTable::default(), ExchangeKind::Fanout);
-        let declared =
-            channel.exchange_declare(exchange.clone().into(), kind, durable, none.clone());
-        declared.await.map_err(fault)?;
-        let ours = QueueDeclareOptions {
-            exclusive: true,
-            auto_delete: true,
-            ..QueueDeclareOptions::default()
-        };
-        let mut arguments = FieldTable::default();
-        arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(BEATS_MAX));
-        let queue = channel.queue_declare("".into(), ours, arguments).await;
-        let queue = queue.map_err(fault)?.name().clone();
-        let bind = QueueBindOptions::default();
-        let bound = channel.queue_bind(
-            queue.clone(),
-            exchange.clone().into(),
-            "".into(),
-            bind,
-            none.clone(),
-        );
-        bound.await.map_err(fault)?;
-        let options = BasicConsumeOptions {
-            no_ack: true,
-            ..BasicConsumeOptions::default()
-        };
-        let beats = channel.basic_consume(queue, "beats".into(), options, none);
+        let listen = listen(&channel, exchange.clone());
+        let beats = broker
+            .answer(&connection, "hear the workers", listen)
+            .await?;
         Ok(Air {
-            beats: beats.await.map_err(fault)?,
-            _connection: connection,
+            beats: beats.map_err(|error| broker.fault("hear the workers", error))?,
+            connection,
             channel,
             exchange,
         })
     }
+}
+
+/// What all workers say from here on, by a queue of our own.
+async fn listen(channel: &Channel, exchange: String) -> lapin::Result<lapin::Consumer> {
+    let durable = ExchangeDeclareOptions {
+        durable: true,
+        ..ExchangeDeclareOptions::default()
+    };
+    let (none, kind) = (FieldTable::default(), ExchangeKind::Fanout);
+    let declared = channel.exchange_declare(exchange.clone().into(), kind, durable, none.clone());
+    declared.await?;
+    let ours = QueueDeclareOptions {
+        exclusive: true,
+        auto_delete: true,
+        ..QueueDeclareOptions::default()
+    };
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(BEATS_MAX));
+    let queue = channel.queue_declare("".into(), ours, arguments).await;
+    let queue = queue?.name().clone();
+    let bind = QueueBindOptions::default();
+    let bound = channel.queue_bind(
+        queue.clone(),
+        exchange.into(),
+        "".into(),
+        bind,
+        none.clone(),
+    );
+    bound.await?;
+    let options = BasicConsumeOptions {
+        no_ack: true,
+        ..BasicConsumeOptions::default()
+    };
+    channel
+        .basic_consume(queue, "beats".into(), options, none)
+        .await
 }

@@ -18,6 +18,7 @@
 //! acknowledged, so that the broker sends hardly more than the window holds, and when all is done the subscription
 //! is cancelled before the acknowledgements. So nobody else is served before what this one had is stored.
 
+mod choose;
 mod line;
 
 use std::collections::BTreeSet;
@@ -27,9 +28,6 @@ use uuid::Uuid;
 
 use crate::change::{Lane, Place};
 use line::{Held, Line, Post, Returned, SILENCE, State};
-
-/// One delivery in this many is of a backfill lane, while there are any.
-const BACKFILL_SHARE: u32 = 8;
 
 /// Everything fetched by one consumer; `T` is what the choice does not depend on.
 #[derive(Debug)]
@@ -60,14 +58,6 @@ pub(super) struct Subscribe {
     pub(super) line: usize,
     pub(super) epoch: u32,
     pub(super) window: u32,
-}
-
-/// A message that may be handed out.
-#[derive(Debug, Clone, Copy)]
-struct Candidate {
-    line: usize,
-    tag: u64,
-    attempt: u32,
 }
 
 impl<T> Shelf<T> {
@@ -233,6 +223,7 @@ impl<T> Shelf<T> {
             epoch,
             attempt: fetched.attempt,
             is_barrier: fetched.barrier.is_some(),
+            bytes: fetched.bytes,
             since: now,
             state: if goes_back { State::Back } else { State::Ready },
             item: fetched.item,
@@ -241,44 +232,6 @@ impl<T> Shelf<T> {
         if line.is_full() {
             line.unsure_until = None;
         }
-    }
-
-    /// Hands out the next messages: live first, backfill one in [`BACKFILL_SHARE`], and alone what
-    /// was fetched before. Nothing while a live line may still say something.
-    pub(super) fn choose(&mut self, limit: usize, now: Instant) -> Vec<u64> {
-        let mut live = self.free(Lane::Live, now).into_iter().peekable();
-        let mut backfill = self.free(Lane::Backfill, now).into_iter().peekable();
-        let mut chosen: Vec<Candidate> = Vec::new();
-        while chosen.len() < limit {
-            let turn = self.since_backfill + 1 >= BACKFILL_SHARE && backfill.peek().is_some();
-            let from_backfill = turn || live.peek().is_none();
-            if from_backfill && !turn && self.may_come(Lane::Live, !chosen.is_empty(), now) {
-                break;
-            }
-            let from = if from_backfill {
-                &mut backfill
-            } else {
-                &mut live
-            };
-            let Some(next) = from.next_if(|next| next.attempt == 1 || chosen.is_empty()) else {
-                break;
-            };
-            self.since_backfill = if from_backfill {
-                0
-            } else {
-                self.since_backfill.saturating_add(1)
-            };
-            chosen.push(next);
-            if next.attempt > 1 {
-                break;
-            }
-        }
-        for one in &chosen {
-            if let Some(held) = self.held(one.line, one.tag) {
-                held.state = State::Hand;
-            }
-        }
-        chosen.into_iter().map(|one| one.tag).collect()
     }
 
     /// When to choose again though nothing arrived.
@@ -320,9 +273,9 @@ impl<T> Shelf<T> {
         Some((place, is_barrier, None))
     }
 
-    /// Lines with nothing fetched, and no subscription under way, whose window should be another one. They count as unsubscribed from
-    /// now on: cancel them before acknowledging their last message, so that the broker sends none into
-    /// the gap, and hands nothing behind a message in our hand to another consumer.
+    /// Lines with nothing fetched, and no subscription under way, whose window should be another one. They count as
+    /// unsubscribed from now on: cancel them before acknowledging their last message, so that the broker sends none
+    /// into the gap, and hands nothing behind a message in our hand to another consumer.
     pub(super) fn resize(&mut self) -> Vec<usize> {
         let mut resized = Vec::new();
         let line_bytes = self.line_bytes();
@@ -361,31 +314,6 @@ impl<T> Shelf<T> {
 
     fn held(&mut self, line: usize, tag: u64) -> Option<&mut Held<T>> {
         self.lines.get_mut(line)?.held.get_mut(&tag)
-    }
-
-    /// The free messages of a lane, oldest first.
-    fn free(&self, lane: Lane, now: Instant) -> Vec<Candidate> {
-        let lines = self.lines.iter().enumerate();
-        let lines = lines.filter(|(_, line)| line.place.lane == lane);
-        let mut free: Vec<_> = lines
-            .flat_map(|(index, line)| {
-                let candidate = move |(tag, attempt)| Candidate {
-                    line: index,
-                    tag,
-                    attempt,
-                };
-                line.free(now).map(candidate)
-            })
-            .collect();
-        free.sort_unstable_by_key(|candidate| candidate.tag);
-        free
-    }
-
-    /// Whether a lane may still say something. While a batch is being filled (`strict`), a full window
-    /// counts too: behind it there may be more.
-    fn may_come(&self, lane: Lane, strict: bool, now: Instant) -> bool {
-        let mut lines = self.lines.iter().filter(|line| line.place.lane == lane);
-        lines.any(|line| line.is_unsure(now) || (strict && line.is_full()))
     }
 }
 

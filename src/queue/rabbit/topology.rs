@@ -55,6 +55,7 @@ impl Topology {
         (name, wanted): (&str, u32),
         seed_consumers: Option<String>,
     ) -> Result<Self> {
+        declare::require_version(broker, name).await?;
         let connection = broker.connect("setup").await?;
         let topology = Self::unread((name, wanted), seed_consumers);
         topology.refresh(broker, &connection).await?;
@@ -159,6 +160,11 @@ impl Topology {
         format!("{}.parked", self.name)
     }
 
+    /// The queue of whoever moves what the seed's producers sent, and of nobody else meanwhile.
+    pub(super) fn intake(&self) -> String {
+        format!("{}.intake", self.name)
+    }
+
     /// The exchange over which workers hear each other.
     pub(super) fn workers(&self) -> String {
         format!("{}.workers", self.name)
@@ -233,12 +239,13 @@ impl Topology {
         );
         let (options, kind) = (declare::durable_exchange(), ExchangeKind::Fanout);
         let declare = channel.exchange_declare(exchange.into(), kind, options, arguments);
-        match declare.await {
+        let action = "store its generation";
+        match broker.answer(connection, action, declare).await? {
             Ok(()) => Ok(None),
             Err(error) if is_soft(&error, &AMQPSoftError::PRECONDITIONFAILED) => {
                 Ok(Some(error.to_string()))
             }
-            Err(error) => Err(broker.fault("store its generation", error)),
+            Err(error) => Err(broker.fault(action, error)),
         }
     }
 
@@ -255,7 +262,7 @@ impl Topology {
             .map(|place| declare::place(broker, connection, self.queue(place), &parked));
         try_join_all(places).await?;
         if let Some(queue) = &self.seed_consumers {
-            declare::plain(broker, connection, queue).await?;
+            declare::plain(broker, connection, queue, "queue.seed_consumers").await?;
         }
         Ok(())
     }

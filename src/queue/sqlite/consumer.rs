@@ -5,20 +5,17 @@ use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{OptionalExtension, Transaction, params};
 use tokio::sync::watch::Receiver;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::hands::Hands;
-use super::{SqliteQueue, number};
+use super::SqliteQueue;
+use super::choose::{choose, free};
 use crate::change::{Lane, Message, Place, Version};
 use crate::database::Durability;
 use crate::queue::{Consumer, Delivery, Parked, Tag, Unreadable};
 use crate::{Error, Result};
-
-/// One delivery in this many is of a backfill lane, while there are any.
-const BACKFILL_SHARE: u32 = 8;
 
 /// Receives from `SQLite`. Dropping it gives back what is in hand at once.
 pub struct SqliteConsumer {
@@ -45,13 +42,6 @@ struct Row {
     place: Place,
     attempts: u32,
     body: Vec<u8>,
-}
-
-/// A free message.
-struct Candidate {
-    sequence: i64,
-    place: Place,
-    attempts: u32,
 }
 
 impl SqliteConsumer {
@@ -247,89 +237,6 @@ async fn wait(woken: &mut Receiver<()>, due: Option<Instant>) {
         Some(due) => drop(tokio::time::timeout_at(due, changed).await),
         None => drop(changed.await),
     }
-}
-
-/// The free messages of these places, oldest first, at most `limit`.
-fn free(
-    connection: &Connection,
-    hands: &mut Hands,
-    places: &[Place],
-    (now, limit): (Instant, usize),
-) -> Result<Vec<Candidate>> {
-    let again = "SELECT attempts FROM messages WHERE sequence = ?1";
-    let mut again = connection.prepare_cached(again)?;
-    let new = "SELECT sequence, attempts, is_change FROM messages \
-               WHERE place = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3";
-    let mut new = connection.prepare_cached(new)?;
-    let earlier = "SELECT 1 FROM messages WHERE place = ?1 AND sequence < ?2 LIMIT 1";
-    let mut earlier = connection.prepare_cached(earlier)?;
-    let rows_max = i64::try_from(limit).unwrap_or(i64::MAX);
-    let mut found = Vec::new();
-    for &place in places {
-        for sequence in hands.due(place, now).into_iter().take(limit) {
-            let attempts = again.query_row([sequence], |row| row.get(0)).optional()?;
-            match attempts {
-                Some(attempts) => found.push(Candidate {
-                    sequence,
-                    place,
-                    attempts,
-                }),
-                // Settled by a call that was dropped before it could say so.
-                None => hands.rest_no_more(place, sequence),
-            }
-        }
-        let mut rows = new.query(params![number(place), hands.cursor(place), rows_max])?;
-        while let Some(row) = rows.next()? {
-            let (sequence, is_change): (i64, bool) = (row.get(0)?, row.get(2)?);
-            // A barrier waits, and what is behind it too, until all before it is done.
-            if !is_change && earlier.exists(params![number(place), sequence])? {
-                break;
-            }
-            let attempts = row.get(1)?;
-            found.push(Candidate {
-                sequence,
-                place,
-                attempts,
-            });
-        }
-    }
-    found.sort_unstable_by_key(|candidate| candidate.sequence);
-    found.truncate(limit);
-    Ok(found)
-}
-
-/// Live first, backfill one in [`BACKFILL_SHARE`]; what was received before comes alone.
-fn choose(
-    live: Vec<Candidate>,
-    backfill: Vec<Candidate>,
-    limit: usize,
-    since_backfill: &mut u32,
-) -> Vec<Candidate> {
-    let (mut live, mut backfill) = (live.into_iter().peekable(), backfill.into_iter().peekable());
-    let mut chosen = Vec::new();
-    while chosen.len() < limit {
-        let turn = *since_backfill + 1 >= BACKFILL_SHARE && backfill.peek().is_some();
-        let from_backfill = turn || live.peek().is_none();
-        let from = if from_backfill {
-            &mut backfill
-        } else {
-            &mut live
-        };
-        let Some(next) = from.next_if(|next| next.attempts == 0 || chosen.is_empty()) else {
-            break;
-        };
-        *since_backfill = if from_backfill {
-            0
-        } else {
-            since_backfill.saturating_add(1)
-        };
-        let alone = next.attempts > 0;
-        chosen.push(next);
-        if alone {
-            break;
-        }
-    }
-    chosen
 }
 
 fn delivery(row: &Row) -> Delivery {

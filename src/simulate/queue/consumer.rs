@@ -6,10 +6,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{QueueModel, State};
+use super::{QueueModel, Row, State};
 use crate::Result;
 use crate::change::{Change, Lane, Message, Operation, Place, Version};
-use crate::queue::{Consumer, Delivery, Parked, Tag};
+use crate::queue::{BACKFILL_BYTES, Consumer, Delivery, Parked, Tag};
 use crate::simulate::Plant;
 
 /// A generation and a place of it.
@@ -71,7 +71,14 @@ impl ConsumerModel {
         } else {
             limit
         };
-        let mut choices = merge(live, backfill, limit, &mut state.received);
+        let State {
+            places, received, ..
+        } = &mut *state;
+        let bytes = |(from, at): (From, usize)| {
+            let row = places.get(&from).and_then(|rows| rows.get(at));
+            row.map_or(0, Row::bytes)
+        };
+        let mut choices = merge((live, backfill), limit, bytes, received);
         if overtake && choices.len() > 1 {
             let first = chaos.below(choices.len());
             choices.rotate_left(first);
@@ -103,18 +110,29 @@ impl ConsumerModel {
     }
 }
 
-/// Live first, backfill one in eight.
+/// Where a message stands.
+type Seat = (From, usize);
+
+/// Live first, backfill one in eight, and of that so many bytes or one message.
 fn merge(
-    mut live: VecDeque<(From, usize)>,
-    mut backfill: VecDeque<(From, usize)>,
+    (mut live, mut backfill): (VecDeque<Seat>, VecDeque<Seat>),
     limit: usize,
+    bytes: impl Fn(Seat) -> usize,
     received: &mut u64,
-) -> Vec<(From, usize)> {
-    let mut merged = Vec::new();
+) -> Vec<Seat> {
+    let (mut merged, mut backfill_bytes) = (Vec::new(), 0_usize);
     while merged.len() < limit && !(live.is_empty() && backfill.is_empty()) {
         *received += 1;
         let turn = received.is_multiple_of(8) || live.is_empty();
         let next = if turn { backfill.pop_front() } else { None };
+        if let Some(next) = next {
+            let bytes = bytes(next).max(1);
+            if backfill_bytes > 0 && backfill_bytes + bytes > BACKFILL_BYTES as usize {
+                backfill.clear();
+                continue;
+            }
+            backfill_bytes += bytes;
+        }
         merged.extend(next.or_else(|| live.pop_front()));
     }
     merged

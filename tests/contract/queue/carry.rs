@@ -66,6 +66,38 @@ pub(crate) async fn backfill_comes_when_there_is_nothing_live<S: Subject>() {
     assert_eq!(numbers(&got), (0..20).collect::<Vec<_>>());
 }
 
+pub(crate) async fn of_backfill_no_more_is_handed_out_at_once_than_a_live_change_can_wait_for<
+    S: Subject,
+>() {
+    const BYTES_MAX: usize = 64 << 10;
+    let subject = S::open().await;
+    let sizes = [10_000; 12].into_iter().chain([200_000, 10_000, 10_000]);
+    let sizes: Vec<usize> = sizes.collect();
+    let mut batch = batch(place(0, Lane::Backfill), 0..15);
+    for (outgoing, size) in batch.iter_mut().zip(&sizes) {
+        let Message::Change(change) = &mut outgoing.message else {
+            panic!("{outgoing:?} is no change")
+        };
+        let fields = serde_json::json!({"content": {"Content": "x".repeat(*size)}});
+        change.fields = fields.as_object().cloned();
+    }
+    send(&subject, batch).await;
+    let mut consumer = consumer(&subject).await;
+    let mut all = Vec::new();
+    while all.len() < sizes.len() {
+        let got = consumer.receive(64).await.unwrap();
+        let bytes: usize = sizes[all.len()..].iter().take(got.len()).sum();
+        assert!(
+            got.len() == 1 || bytes <= BYTES_MAX,
+            "{} at once",
+            got.len()
+        );
+        consumer.settle(tags(&got)).await.unwrap();
+        all.extend(numbers(&got));
+    }
+    assert_eq!(all, (0..15).collect::<Vec<_>>());
+}
+
 pub(crate) async fn a_waiting_consumer_is_woken<S: Subject>() {
     let subject = S::open().await;
     let mut consumer = consumer(&subject).await;

@@ -41,6 +41,7 @@ pub(super) struct Held<T> {
     pub(super) epoch: u32,
     pub(super) attempt: u32,
     pub(super) is_barrier: bool,
+    pub(super) bytes: usize,
     /// When it was fetched.
     pub(super) since: Instant,
     pub(super) state: State,
@@ -169,8 +170,8 @@ impl<T> Line<T> {
         }
     }
 
-    /// It is being left, and nothing of it is here or may be on its way: what comes behind a cancellation is given back by the
-    /// broker itself, and counts as an attempt of somebody.
+    /// It is being left, and nothing of it is here or may be on its way: what comes behind a cancellation is given back
+    /// by the broker itself, and counts as an attempt of somebody.
     pub(super) fn is_drained(&self, now: Instant) -> bool {
         let is_silent = || self.unsure_until.is_none_or(|until| until <= now);
         let is_quiet = || self.window.is_none() || self.is_full() || is_silent();
@@ -202,7 +203,7 @@ impl<T> Line<T> {
 
     /// A barrier is free when nothing before it is left but barriers that are free too; until then
     /// nothing behind it is. So the watermarks of a quiet night are passed in batches.
-    pub(super) fn free(&self, now: Instant) -> impl Iterator<Item = (u64, u32)> {
+    pub(super) fn free(&self, now: Instant) -> impl Iterator<Item = (u64, &Held<T>)> {
         let is_free = move |held: &Held<T>| match held.state {
             State::Ready => true,
             State::Hand | State::Back | State::Done => false,
@@ -217,6 +218,6 @@ impl<T> Line<T> {
                 !held.is_barrier || is_passed
             })
             .filter(move |(_, held)| is_free(held))
-            .map(|(tag, held)| (*tag, held.attempt))
+            .map(|(tag, held)| (*tag, held))
     }
 }

@@ -109,6 +109,30 @@ async fn behind_a_full_live_window_backfill_does_not_fill_the_batch() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn large_backfill_is_handed_out_one_by_one_and_live_changes_together() {
+    let (mut shelf, now) = (shelf(), Instant::now());
+    subscribe(&mut shelf, 64, now);
+    for (line, tags) in [(LIVE, 1..4), (BACKFILL, 4..7)] {
+        for tag in tags {
+            let large = Fetched {
+                tag,
+                attempt: 1,
+                barrier: None,
+                bytes: 50_000,
+                item: (),
+            };
+            shelf.fetched((line, 1), large, now);
+        }
+    }
+    assert_eq!(shelf.choose(64, now), [1, 2, 3]);
+    settle(&mut shelf, &[1, 2, 3], now);
+    let silent = now + SILENCE;
+    for tag in 4..7 {
+        assert_eq!(shelf.choose(64, silent), [tag]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_barrier_waits_for_what_is_in_hand_or_rests_and_holds_back_what_follows() {
     let (mut shelf, now) = (shelf(), Instant::now());
     subscribe(&mut shelf, 64, now);

@@ -43,7 +43,7 @@ use session::Session;
 /// How capture behaves.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Changes that may be published and not yet confirmed; half of them are read and published together.
+    /// Changes that may be published and not yet confirmed; a quarter of them are read and published together.
     pub window: usize,
     /// Bytes of changes in hand, confirmed or not, at which reading waits.
     pub window_bytes: usize,

@@ -1,9 +1,11 @@
 //! Steering a capture by the real program: pause, resume, reset, rewind, and what a status says.
 
+use std::pin::pin;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use lockstep::change::{Lane, Message, Operation};
+use lockstep::capture::Resync;
+use lockstep::change::{DocumentKey, Lane, Message, Operation};
 use lockstep::clock::Clock;
 use lockstep::queue::rabbit::{RabbitConsumer, RabbitQueue, Settings};
 use lockstep::queue::{Consumer as _, Queue as _};
@@ -13,7 +15,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::binary::{self, Ended, program};
-use crate::support::broker;
+use crate::support::broker::{self, Broker};
 use crate::support::mongo::{Home, MongoServer};
 
 /// The longest wait for anything that has to happen.
@@ -32,17 +34,22 @@ impl Drop for Capture {
 /// A database and queues of the test's own, and the folder with the settings that name them.
 struct Scene {
     data: TempDir,
+    home: Home,
     database: Database,
     consumer: RabbitConsumer,
 }
 
 impl Scene {
     async fn open() -> Self {
+        Self::on(broker::shared_url()).await
+    }
+
+    async fn on(broker: String) -> Self {
         let home = Home::on(MongoServer::shared());
         let data = tempfile::tempdir().unwrap();
         let name = home.settings.database.clone();
         let (source, state) = (&home.settings.url, &home.settings.state_database);
-        let mut queue = Settings::new(broker::shared_url(), 1);
+        let mut queue = Settings::new(broker, 1);
         queue.name.clone_from(&name);
         let settings = format!(
             "[source]\nurl = \"{source}\"\ndatabase = \"{name}\"\nstate_database = \"{state}\"\n\
@@ -56,6 +63,7 @@ impl Scene {
             data,
             database: home.database().await,
             consumer: queue.consume(vec![0]).await.unwrap(),
+            home,
         }
     }
 
@@ -102,6 +110,18 @@ impl Scene {
         let ended = self.run(&arguments).await;
         assert_eq!(ended.code, Some(0), "{ended:?}");
         serde_json::from_str(&ended.out).unwrap()
+    }
+
+    /// Waits until somebody has asked for something that is not done.
+    async fn until_asked(&self) {
+        let client = self.database.client();
+        let state = client.database(&self.home.settings.state_database);
+        let requests: Collection<Document> = state.collection("requests");
+        let asked = async {
+            let open = || doc! { "done": { "$exists": false } };
+            while requests.find_one(open()).await.unwrap().is_none() {}
+        };
+        tokio::time::timeout(PATIENCE, asked).await.unwrap();
     }
 
     /// Waits until `position show` says so.
@@ -227,4 +247,72 @@ async fn a_pause_outlives_the_process_that_rests() {
     assert_eq!(scene.said(&["position", "show"]).await["paused"], true);
     scene.said(&["resume", "capture"]).await;
     assert_eq!(scene.next().await, (Operation::Insert, 7, 1));
+}
+
+/// Capture may be paused for the very trouble that keeps a request from being done.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_does_not_wait_for_a_request_that_has_no_broker_to_go_to() {
+    let _alone = broker::alone().await;
+    let mut broker = Broker::start();
+    let mut scene = Scene::on(broker.url()).await;
+    let (posts, one) = (scene.posts(), doc! { "_id": "a", "n": 1 });
+    posts.insert_one(one).await.unwrap();
+    let _capture = scene.capture();
+    assert_eq!(scene.next().await, (Operation::Snapshot, 1, 1));
+    scene.until(is_read).await;
+    broker.register_queues();
+    broker.kill();
+
+    let source = scene.home.open().await;
+    let again = Resync::Keys(vec![DocumentKey::text("posts", "a")]);
+    let mut asked = pin!(source.ask(&again));
+    let pausing = async {
+        scene.until_asked().await;
+        scene.said(&["pause", "capture"]).await
+    };
+    let paused = async {
+        tokio::select! {
+            early = &mut asked => panic!("it was done without a broker: {early:?}"),
+            paused = pausing => paused,
+        }
+    };
+    let paused = tokio::time::timeout(PATIENCE, paused).await.unwrap();
+    assert_eq!(paused["paused"], true);
+
+    // It still stands, and is done when capture goes on.
+    broker.restart();
+    scene.said(&["resume", "capture"]).await;
+    let done = tokio::time::timeout(PATIENCE, asked).await.unwrap();
+    assert_eq!(done.unwrap(), 1);
+}
+
+/// Short of memory, a broker confirms nothing for as long as that lasts.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_does_not_wait_for_a_broker_that_blocks_us() {
+    let _alone = broker::alone().await;
+    let broker = Broker::start();
+    let mut scene = Scene::on(broker.url()).await;
+    let posts = scene.posts();
+    posts.insert_one(doc! { "_id": 1, "n": 1 }).await.unwrap();
+    let mut command = program(scene.data.path());
+    let command = command.arg("capture").stderr(Stdio::null());
+    let command = command.env("LOCKSTEP_SERVE_GRACE_SECONDS", "1");
+    let _capture = Capture(command.spawn().unwrap());
+    assert_eq!(scene.next().await, (Operation::Snapshot, 1, 1));
+    scene.until(is_read).await;
+    broker.control(&["set_vm_memory_high_watermark", "absolute", "1"]);
+    posts.insert_one(doc! { "_id": 2, "n": 2 }).await.unwrap();
+    // A connection is blocked with the first thing that is published on it: from here on that waits for its confirm.
+    let blocked = async {
+        while broker.connections("blocked") == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, blocked).await.unwrap();
+    let paused = tokio::time::timeout(PATIENCE, scene.said(&["pause", "capture"])).await;
+    assert_eq!(paused.unwrap()["paused"], true);
+
+    broker.control(&["set_vm_memory_high_watermark", "0.5"]);
+    scene.said(&["resume", "capture"]).await;
+    assert_eq!(scene.next().await, (Operation::Insert, 2, 1));
 }

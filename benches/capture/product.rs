@@ -23,9 +23,9 @@ use crate::{Bench, Outcome, bare};
 /// As many as the settings have where nobody says another number.
 const PARTITIONS: u32 = 4;
 /// As many as capture asks for and publishes at once.
-const BATCH: usize = 250;
+const BATCH: usize = 125;
 /// As many of them as capture has on their way.
-const BATCHES: usize = 2;
+const BATCHES: usize = 4;
 
 /// Carries the backlog; the seconds from the start of reading until all of it is confirmed.
 pub(crate) async fn carry(bench: &Bench, backlog: &Backlog, name: &str) -> Outcome<f64> {

@@ -48,14 +48,30 @@ pub(super) async fn resume<S: Source, C: Checkpoints, Q: Queue>(
             let (_, time) = watch.here();
             Ok((watch, widened(ports, saved, time).await?))
         }
-        Err(Error::HistoryLost { why })
-            if settings.lost_history == LostHistory::Resnapshot && saved.resets < RESETS_MAX =>
-        {
+        Err(Error::HistoryLost { why }) => {
+            if let Some(stops) = stops(settings.lost_history, saved.resets) {
+                let why = format!("{why}; {stops}");
+                return Err(Error::HistoryLost { why });
+            }
             let resets = saved.resets + 1;
             tracing::warn!(why, resets, "history lost, reading all again");
             begin(ports, settings, Some(saved)).await
         }
         Err(error) => Err(error),
+    }
+}
+
+/// Why it stops here, if it does, and what a person can do.
+fn stops(policy: LostHistory, resets: u32) -> Option<&'static str> {
+    match policy {
+        LostHistory::Stop => {
+            Some("`capture.lost_history` is stop: `lockstep position reset` reads everything again")
+        }
+        LostHistory::Resnapshot if resets >= RESETS_MAX => Some(
+            "everything was read again three times and it was lost each time before that came to its end: have the \
+             source keep its log for longer (MongoDB's oplog size), then `lockstep position reset`",
+        ),
+        LostHistory::Resnapshot => None,
     }
 }
 
@@ -123,6 +139,61 @@ pub async fn afresh<S: Source>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::change::DocumentKey;
+    use crate::clock::Clock;
+    use crate::document::{Document, Fields};
+    use crate::simulate::{Chaos, Edit, QueueModel, SourceModel};
+
+    /// Loses history behind the checkpoint so often, each time before the snapshot has come to its end; why it
+    /// stopped, and how often it had begun anew.
+    async fn stopped(policy: LostHistory, times: u32) -> (String, u32) {
+        let clock = Clock::manual(0);
+        let source = SourceModel::new(Chaos::calm(), clock.clone());
+        let queue = QueueModel::new(1, Chaos::calm(), clock.clone());
+        let ports = Ports {
+            source: &source,
+            checkpoints: &source,
+            queue: &queue,
+            clock: &clock,
+        };
+        let settings = Settings {
+            lost_history: policy,
+            ..Settings::default()
+        };
+        begin(&ports, &settings, None).await.unwrap();
+        for _ in 0..times {
+            source.commit(vec![Edit::Save(Document {
+                key: DocumentKey::text("posts", "a"),
+                fields: Fields::new(),
+            })]);
+            source.trim();
+            let saved = source.load().await.unwrap().unwrap();
+            let resets = saved.resets;
+            if let Err(error) = resume(&ports, &settings, saved, None).await {
+                return (error.to_string(), resets);
+            }
+        }
+        panic!("it went on after {times} losses");
+    }
+
+    #[tokio::test]
+    async fn who_is_to_stop_when_history_is_lost_says_so_and_what_to_do() {
+        let (said, resets) = stopped(LostHistory::Stop, 1).await;
+        assert_eq!(resets, 0);
+        assert!(
+            said.contains("is gone; `capture.lost_history` is stop"),
+            "{said}"
+        );
+        assert!(said.contains("`lockstep position reset`"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn history_that_is_lost_a_fourth_time_during_a_snapshot_stops_capture_with_what_to_do() {
+        let (said, resets) = stopped(LostHistory::Resnapshot, 4).await;
+        assert_eq!(resets, RESETS_MAX);
+        assert!(said.contains("three times"), "{said}");
+        assert!(said.contains("`lockstep position reset`"), "{said}");
+    }
 
     #[test]
     fn what_was_not_watched_before_is_to_be_read() {

@@ -47,6 +47,10 @@ pub(super) struct Session<'a, S: Source, C, Q: Queue> {
 /// its next answer meanwhile.
 const WINDOWS_HELD: usize = 3;
 
+/// Batches of a window. The next one goes when the first is confirmed whole, so that with two the window is three
+/// quarters full on average, and with more of them fuller.
+const BATCHES_SENT: usize = 4;
+
 /// Documents as they were read, and the last one's `_id`.
 type Page = (Reading<Vec<Document>>, Option<String>);
 
@@ -175,7 +179,7 @@ impl<'a, S: Source, C: Checkpoints, Q: Queue> Session<'a, S, C, Q> {
         if page && self.page_is_next && self.page_due <= Instant::now() {
             return Ok(Turn::Page);
         }
-        let batch = self.settings.window.div_ceil(2);
+        let batch = self.settings.window.div_ceil(BATCHES_SENT);
         Ok(tokio::select! {
             biased;
             () = shutdown => Turn::Stop,

@@ -13,11 +13,13 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use futures_util::TryFutureExt as _;
+use futures_util::future::join;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 
 use super::observe::{self, Window};
-use super::patience::{random, tried};
+use super::patience::{advised, random, tried};
 use super::window::{self, Watcher};
 use crate::capture::{self, Ports};
 use crate::change::Change;
@@ -29,7 +31,7 @@ use crate::queue::rabbit::{self, RabbitQueue};
 use crate::retry::Backoff;
 use crate::serve::Readiness;
 use crate::source::mongo::{Lease, MongoSource};
-use crate::{Error, Recovery, Result};
+use crate::{Error, Recovery, Result, doctor};
 
 pub(super) use super::patience::patiently;
 
@@ -127,10 +129,12 @@ impl Service {
         let clock = Clock::system();
         let connect = async {
             let source = patiently(&config, || {
-                MongoSource::open(source_settings(&config), clock.clone())
+                let opened = MongoSource::open(source_settings(&config), clock.clone());
+                opened.map_err(advised(doctor::SOURCE_AWAY))
             });
             let queue = patiently(&config, || {
-                RabbitQueue::open(queue_settings(&config), clock.clone())
+                let opened = RabbitQueue::open(queue_settings(&config), clock.clone());
+                opened.map_err(advised(doctor::QUEUE_AWAY))
             });
             tokio::try_join!(source, queue)
         };
@@ -186,9 +190,9 @@ impl Service {
                 biased;
                 error = self.kept(&lease) => Err(error),
                 error = self.taking_in() => Err(error),
-                never = self.watching_window() => match never {},
+                never = self.watching_source() => match never {},
                 stopped = self.active(&lease) => stopped,
-                () = self.overdue() => Ok(()),
+                () = self.overdue(self.shutdown.clone()) => Ok(()),
             };
             match ended {
                 Ok(()) => return lease.release().await,
@@ -212,8 +216,15 @@ impl Service {
         }
     }
 
-    /// Looks how much of the source's log is left, for as long as it is polled.
-    async fn watching_window(&self) -> Infallible {
+    /// Looks whether there is anything to capture, and how much of the source's log is left, for as long as it is
+    /// polled. Neither waits for the other: an answer may never come.
+    async fn watching_source(&self) -> Infallible {
+        join(self.look_for_collections(), self.watching_log())
+            .await
+            .1
+    }
+
+    async fn watching_log(&self) -> Infallible {
         let mut watcher = Watcher::new(self.config.capture.oplog_warning_hours);
         loop {
             match self.source.standing().await {
@@ -227,6 +238,21 @@ impl Service {
                 }
             }
             sleep(window::LOOK).await;
+        }
+    }
+
+    /// A database of another name is watched without complaint, and nothing ever happens in it.
+    async fn look_for_collections(&self) {
+        match self.source.collections().await {
+            Ok(collections) if collections.is_empty() => {
+                let found = doctor::collections(&self.config.source.collections, &[]);
+                let (source, fix) = (self.source.name(), found.fix.unwrap_or_default());
+                tracing::warn!(source, fix, "no watched collection is there yet");
+            }
+            Ok(_) => {}
+            Err(error) => {
+                tracing::debug!(error = %error.chain(), "the source's collections are not known");
+            }
         }
     }
 
@@ -283,19 +309,20 @@ impl Service {
                 queue: &self.queue,
                 clock: &self.clock,
             };
-            let (pause, paused) = oneshot::channel::<()>();
+            let pause = watch::Sender::new(false);
             let until = async {
                 tokio::select! {
                     () = self.stopped() => {}
-                    _ = paused => {}
+                    () = crate::shutdown::requested(pause.subscribe()) => {}
                 }
             };
             let carried = capture::run(ports, &settings, requests, until);
-            let asked = requests::pass_on(&self.source, lease, send, pause);
+            let asked = requests::pass_on(&self.source, lease, send, &pause);
             tokio::select! {
                 biased;
                 done = carried => done?,
                 error = asked => return Err(error),
+                () = self.overdue(pause.subscribe()) => {}
             }
             if *self.shutdown.borrow() {
                 return Ok(());
@@ -316,11 +343,12 @@ impl Service {
         tried(unsaid, None, say(false)).await
     }
 
-    /// Ready when a stop was asked for longer ago than it may take: what is not confirmed by then comes again.
-    async fn overdue(&self) {
-        self.stopped().await;
+    /// Ready when a stop or a pause was asked for longer ago than it may take, as with a broker that blocks us: what is
+    /// not confirmed by then comes again.
+    async fn overdue(&self, asked: watch::Receiver<bool>) {
+        crate::shutdown::requested(asked).await;
         sleep(Duration::from_secs(self.config.serve.grace_seconds)).await;
-        tracing::warn!("what is on its way is given up; it is sent again after the next start");
+        tracing::warn!("what is on its way is given up; it is sent again when capture goes on");
     }
 }
 

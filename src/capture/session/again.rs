@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! request ──> a part of its documents ──read, sent──> confirmed ──> the next part ──> answered
+//!                        ▲──── what the source did not answer of it
 //! ```
 //!
 //! One request at a time and one part of it under way, so that it takes no more room than a page and events go on
@@ -14,7 +15,7 @@ use crate::capture::{Request, Resync, messages};
 use crate::change::{DocumentKey, Version};
 use crate::queue::Queue;
 use crate::source::{Checkpoints, Source, Watch as _};
-use crate::{Recovery, Result};
+use crate::{Error, Recovery, Result};
 
 /// A request that is being done.
 pub(super) struct Again {
@@ -77,7 +78,7 @@ impl<S: Source, C: Checkpoints, Q: Queue> Session<'_, S, C, Q> {
             return Ok(());
         };
         let size = again.left.len().min(self.settings.page_size);
-        let keys: Vec<DocumentKey> = again.left.drain(..size).collect();
+        let mut keys: Vec<DocumentKey> = again.left.drain(..size).collect();
         if keys.is_empty() {
             let sent = again.sent;
             self.answer(Ok(sent));
@@ -92,6 +93,17 @@ impl<S: Source, C: Checkpoints, Q: Queue> Session<'_, S, C, Q> {
             }
             Err(error) => return Err(error),
         };
+        // Large documents come a few at a time.
+        let unread = match unread(&mut keys, reading.found.len()) {
+            Ok(unread) => unread,
+            Err(error) => {
+                self.answer(Err(error));
+                return Ok(());
+            }
+        };
+        for key in unread.into_iter().rev() {
+            again.left.push_front(key);
+        }
         again.is_under_way = true;
         let epoch = self.record.checkpoint.epoch;
         let batch = messages::of_resync(keys, reading, epoch, self.ports.queue.partitions());
@@ -115,5 +127,32 @@ impl<S: Source, C: Checkpoints, Q: Queue> Session<'_, S, C, Q> {
         if again.request.done.send(done).is_err() {
             tracing::debug!("who asked for a resync has gone; it is done all the same");
         }
+    }
+}
+
+/// Takes from a part what its reading has not answered, for the next one.
+///
+/// # Errors
+/// Where it has answered nothing: the same would be asked for ever.
+fn unread(part: &mut Vec<DocumentKey>, answered: usize) -> Result<Vec<DocumentKey>> {
+    if answered == 0 {
+        let why = "it says of none of the documents that were asked for whether they are there";
+        return Err(Error::malformed("what the source answered", why));
+    }
+    Ok(part.split_off(answered.min(part.len())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reading_that_answers_nothing_is_not_asked_for_again() {
+        let keys = ["a", "b"].map(|id| DocumentKey::text("posts", id));
+        let mut part = keys.to_vec();
+        assert!(unread(&mut part, 0).is_err());
+        assert_eq!(unread(&mut part, 1).unwrap(), [keys[1].clone()]);
+        assert_eq!(part, [keys[0].clone()]);
+        assert!(unread(&mut part, 1).unwrap().is_empty());
     }
 }

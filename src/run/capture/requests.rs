@@ -8,7 +8,7 @@
 use std::future::pending;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::sleep;
 
 use crate::capture::Request;
@@ -23,14 +23,13 @@ pub(super) async fn pass_on(
     source: &MongoSource,
     lease: &Lease,
     send: mpsc::Sender<Request>,
-    pause: oneshot::Sender<()>,
+    pause: &watch::Sender<bool>,
 ) -> Error {
     loop {
         match look(source, lease, &send).await {
             Ok(false) => {}
             Ok(true) => {
-                // Whoever waits for the pause has ended where nobody hears it.
-                pause.send(()).ok();
+                pause.send_replace(true);
                 return pending().await;
             }
             Err(error) if matches!(error.recovery(), Recovery::Retry(_)) => {

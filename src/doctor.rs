@@ -92,6 +92,11 @@ impl Check {
     }
 }
 
+/// What to do about a source that does not answer.
+pub const SOURCE_AWAY: &str = "start MongoDB, or correct source.url";
+/// What to do about a queue that does not answer.
+pub const QUEUE_AWAY: &str = "start RabbitMQ, or correct queue.url";
+
 /// Settings that cannot be: nothing else can be looked at.
 pub fn misread(faults: &[impl ToString]) -> Diagnosis {
     let said = faults.iter().map(ToString::to_string).collect::<Vec<_>>();

@@ -19,9 +19,8 @@ use crate::source::Source;
 use crate::vector::{Manifest, Select, VectorStore};
 use crate::verify::{Difference, Ports, compare_document};
 
-pub(crate) use find::meant;
-pub(crate) use find::spelled;
 pub use find::{find_key, find_keys};
+pub(crate) use find::{keys, meant};
 
 /// Parked changes, or points, read at a time.
 const PAGE: usize = 256;

@@ -100,7 +100,9 @@ pub trait Source: Send + Sync + 'static {
     /// Deletes the documents; one event for each that was there. Returns how many were.
     fn delete(&self, keys: Vec<DocumentKey>) -> impl Future<Output = Result<usize>> + Send;
 
-    /// Reads these documents again; in the order of `keys`, none where there is no such document.
+    /// Reads documents again: the first of `keys`, and as many behind it as an answer of some megabytes holds; in
+    /// their order, none where there is no such document. So at least one is answered where any is asked for. The
+    /// rest is for the next call, at a time of its own; [`read_all`] makes as many as it takes.
     fn read(
         &self,
         keys: Vec<DocumentKey>,
@@ -130,6 +132,40 @@ pub trait Source: Send + Sync + 'static {
     /// # Errors
     /// [`crate::Error::HistoryLost`] when the source no longer has all changes after `from`.
     fn watch(&self, from: Option<Position>) -> impl Future<Output = Result<Self::Watch>> + Send;
+}
+
+/// An answer of [`Source::read`] ends behind the document with which it has so many bytes, as do the pages of some
+/// sources.
+pub(crate) const PAGE_BYTES: usize = 8 << 20;
+
+/// All of these documents, by as many reads as that takes: for those who hold as much in memory anyway.
+///
+/// # Errors
+/// What the source says, and an answer of none where one is always read.
+pub async fn read_all<S: Source>(
+    source: &S,
+    mut keys: Vec<DocumentKey>,
+) -> Result<Vec<Option<Fields>>> {
+    let mut all = Vec::with_capacity(keys.len());
+    loop {
+        let found = source.read(keys.clone()).await?.found;
+        progressed(keys.len(), found.len())?;
+        keys.drain(..found.len().min(keys.len()));
+        all.extend(found);
+        if keys.is_empty() {
+            return Ok(all);
+        }
+    }
+}
+
+/// Refuses an answer of [`Source::read`] that has none of the documents asked for: who reads the rest next would ask
+/// for the same for ever.
+pub(crate) fn progressed(asked: usize, answered: usize) -> Result<()> {
+    if answered == 0 && asked > 0 {
+        let why = format!("it has none of {asked} documents asked for, and one is always read");
+        return Err(Error::malformed("the source's answer", why));
+    }
+    Ok(())
 }
 
 /// Refuses names of fields that a source would read as paths: for [`Source::amend`].
@@ -190,4 +226,17 @@ pub trait Checkpoints: Send + Sync + 'static {
 
     /// Saves it over the last one.
     fn save(&self, checkpoint: Checkpoint) -> impl Future<Output = Result<()>> + Send;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_of_none_ends_a_reading_that_would_ask_for_the_same_again() {
+        assert!(progressed(0, 0).is_ok());
+        assert!(progressed(2, 1).is_ok());
+        let error = progressed(2, 0).unwrap_err();
+        assert!(matches!(error, Error::Malformed { .. }), "{error:?}");
+    }
 }

@@ -8,7 +8,7 @@ use url::Url;
 use crate::change::DocumentKey;
 use crate::document::{Fields, kind};
 use crate::queue::Queue;
-use crate::source::Source;
+use crate::source::{Source, read_all};
 use crate::vector::{Select, VectorStore};
 use crate::verify::Ports;
 use crate::{Error, Result, crawl};
@@ -81,6 +81,11 @@ pub(crate) fn spelled(text: &str) -> Vec<DocumentKey> {
     }) else {
         return Vec::new();
     };
+    keys(kind, id)
+}
+
+/// Every key of this type whose id may be spelled so: as it is shown, or as extended JSON.
+pub(crate) fn keys(kind: &str, id: &str) -> Vec<DocumentKey> {
     let json: Option<Value> = serde_json::from_str(id).ok();
     let parsed = json.and_then(|id| DocumentKey::from_json(kind, &id).ok());
     let is_hex = id.len() == 24 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -97,7 +102,7 @@ async fn known<S: Source, Q: Queue, V: VectorStore, E>(
 ) -> Result<BTreeSet<DocumentKey>> {
     let manifests = ports.store.manifests(Select::Of(keys.clone())).await?;
     let mut known: BTreeSet<_> = manifests.into_iter().map(|manifest| manifest.key).collect();
-    let found = ports.source.read(keys.clone()).await?.found;
+    let found = read_all(ports.source, keys.clone()).await?;
     let stored = keys.iter().zip(found).filter(|(_, found)| found.is_some());
     known.extend(stored.map(|(key, _)| key.clone()));
     let parked = parked(ports.queue, |key| keys.contains(key)).await?;
@@ -248,6 +253,13 @@ mod tests {
         assert!(shown(&spelled(&format!("posts/{hex}"))).contains(&object_id.as_str()));
         assert!(shown(&spelled(&format!("posts/{object_id}"))).contains(&object_id.as_str()));
         assert!(shown(&spelled(r#"posts/"5""#)).contains(&"\"5\""));
+    }
+
+    #[test]
+    fn a_type_that_stands_by_itself_may_have_anything_in_it() {
+        for kind in ["team:notes", "a/b"] {
+            assert_eq!(keys(kind, "c/d"), [DocumentKey::text(kind, "c/d")]);
+        }
     }
 
     #[test]

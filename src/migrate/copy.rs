@@ -6,7 +6,7 @@ use super::{Compared, Found};
 use crate::change::DocumentKey;
 use crate::document::{Document, Fields};
 use crate::logbook::{Logbook, Pages, Runs};
-use crate::source::Source;
+use crate::source::{Source, read_all};
 use crate::{Error, Result};
 
 /// Documents of a page, as many as a snapshot reads by default; a database ends a page of large ones earlier.
@@ -76,7 +76,7 @@ async fn copy<T: Source>(
     compared: &mut Compared,
 ) -> Result<()> {
     let keys: Vec<DocumentKey> = page.iter().map(|document| document.key.clone()).collect();
-    let there = to.read(keys).await?.found;
+    let there = read_all(to, keys).await?;
     let mut wanted = Vec::new();
     for (document, stored) in page.into_iter().zip(there) {
         let text = text(&document.key, &document.fields)?;
@@ -102,7 +102,7 @@ async fn sweep<F: Source, T: Source>(
     compared: &mut Compared,
 ) -> Result<()> {
     let keys: Vec<DocumentKey> = page.iter().map(|document| document.key.clone()).collect();
-    let there = from.read(keys).await?.found;
+    let there = read_all(from, keys).await?;
     let mut surplus = Vec::new();
     for (document, stored) in page.into_iter().zip(there) {
         let text = text(&document.key, &document.fields)?;

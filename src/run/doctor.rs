@@ -10,7 +10,7 @@ use super::store::AnyEditions;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::database::Database;
-use crate::doctor::{Check, Diagnosis, clocks, collections, disk, log};
+use crate::doctor::{Check, Diagnosis, QUEUE_AWAY, SOURCE_AWAY, clocks, collections, disk, log};
 use crate::feature::embed::Embedder as _;
 use crate::folder::Folder;
 use crate::queue::Queue as _;
@@ -127,6 +127,7 @@ async fn index(
         });
         let refuse = Unreadable::Refuse;
         let editions = AnyEditions::open(config, folder.transpose()?, configured, refuse).await?;
+        editions.may_store(config).await?;
         editions.open().await?.current.store.counts().await
     };
     match Box::pin(counted).await {
@@ -145,8 +146,7 @@ async fn source(config: &Config, checks: &mut Vec<Check>) {
     let source = match MongoSource::open(source_settings(config), Clock::system()).await {
         Ok(source) => source,
         Err(error) => {
-            let fix = "start MongoDB, or correct source.url";
-            return checks.push(Check::failed(SOURCE, &error, fix));
+            return checks.push(Check::failed(SOURCE, &error, SOURCE_AWAY));
         }
     };
     checks.push(Check::passed(
@@ -189,6 +189,6 @@ async fn queue(config: &Config) -> Check {
             let said = format!("{partitions} partitions, {waiting} waiting, {parked} parked");
             Check::passed(QUEUE, said)
         }
-        Err(error) => Check::failed(QUEUE, &error, "start RabbitMQ, or correct queue.url"),
+        Err(error) => Check::failed(QUEUE, &error, QUEUE_AWAY),
     }
 }

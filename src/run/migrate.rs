@@ -133,7 +133,7 @@ fn require(config: &Config, to: Side) -> Result<()> {
 
 impl Job<'_> {
     async fn run(&self) -> Result<Option<Report>> {
-        let Some(copied) = self.unless_stopped(self.copy()).await? else {
+        let Some(copied) = self.unless_stopped(Box::pin(self.copy())).await? else {
             return Ok(None);
         };
         let Options { to, dry_run, .. } = self.options;
@@ -158,7 +158,7 @@ impl Job<'_> {
         let Some((epoch, verified)) = indexed else {
             return Ok(None);
         };
-        let Some(types) = self.unless_stopped(self.compared()).await? else {
+        let Some(types) = self.unless_stopped(Box::pin(self.compared())).await? else {
             return Ok(None);
         };
         if is_same(&types) {

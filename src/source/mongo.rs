@@ -21,6 +21,7 @@ mod legible;
 mod log;
 mod logbook;
 mod place;
+mod portion;
 mod read;
 mod request;
 mod split;
@@ -34,6 +35,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use connect::Uninitiated;
 pub use lease::Lease;
 pub use request::Asked;
 pub use standing::Standing;
@@ -163,6 +165,11 @@ impl MongoSource {
         format!("{}, database {database}", self.server.service)
     }
 
+    /// The watched collections that are there, with or without documents.
+    pub async fn collections(&self) -> Result<Vec<String>> {
+        self.server.collections().await
+    }
+
     /// How many documents each watched collection has, as the server's statistics say.
     pub async fn counts(&self) -> Result<BTreeMap<String, u64>> {
         let mut counts = BTreeMap::new();
@@ -225,7 +232,17 @@ impl Source for MongoSource {
     }
 
     async fn read(&self, keys: Vec<DocumentKey>) -> Result<Reading<Vec<Option<Fields>>>> {
-        self.server.read(&keys).await
+        let Reading {
+            time,
+            read_ms,
+            found,
+        } = self.server.read(&keys).await?;
+        let found = found.into_iter().map(|it| it.map(|(fields, _)| fields));
+        Ok(Reading {
+            time,
+            read_ms,
+            found: found.collect(),
+        })
     }
 
     async fn page(

@@ -17,7 +17,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 pub use copy::Copied;
 pub use watch::SqliteWatch;
 
-use super::{Checkpoint, Checkpoints, Reading, Source, check_names};
+use super::{Checkpoint, Checkpoints, PAGE_BYTES, Reading, Source, check_names};
 use crate::change::{DocumentKey, Operation, Position, Time};
 use crate::clock::Clock;
 use crate::database::{Database, Durability, Wake};
@@ -153,8 +153,18 @@ impl Source for SqliteSource {
     }
 
     async fn read(&self, keys: Vec<DocumentKey>) -> Result<Reading<Vec<Option<Fields>>>> {
-        let find =
-            move |connection: &Connection| keys.iter().map(|key| stored(connection, key)).collect();
+        let find = move |connection: &Connection| {
+            let (mut found, mut bytes) = (Vec::new(), 0);
+            for key in &keys {
+                if bytes >= PAGE_BYTES {
+                    break;
+                }
+                let text = text(connection, key)?;
+                bytes += text.as_ref().map_or(0, String::len);
+                found.push(text.map(|text| fields(key, &text)).transpose()?);
+            }
+            Ok(found)
+        };
         self.reading(find).await
     }
 
@@ -301,12 +311,16 @@ fn change(transaction: &Transaction<'_>, given: &Document, now_ms: u64) -> Resul
 
 /// What is stored of one document.
 fn stored(connection: &Connection, key: &DocumentKey) -> Result<Option<Fields>> {
+    let text = text(connection, key)?;
+    text.map(|text| fields(key, &text)).transpose()
+}
+
+/// A document's fields as they are stored.
+fn text(connection: &Connection, key: &DocumentKey) -> Result<Option<String>> {
     let select = "SELECT fields FROM documents WHERE kind = ?1 AND id = ?2";
     let mut select = connection.prepare_cached(select)?;
-    let text: Option<String> = select
-        .query_row([&key.kind, &key.id], |row| row.get(0))
-        .optional()?;
-    text.map(|text| fields(key, &text)).transpose()
+    let text = select.query_row([&key.kind, &key.id], |row| row.get(0));
+    Ok(text.optional()?)
 }
 
 fn log(

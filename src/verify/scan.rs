@@ -6,11 +6,11 @@ use std::time::Duration;
 use super::compare::{self, Expected, Wanted};
 use super::report::{Excuses, Suspects};
 use super::{Difference, Kind, Options, Ports, Progress, Report, Stage};
-use crate::change::{DocumentKey, PointId};
+use crate::change::{DocumentKey, PointId, Version};
 use crate::document::Fields;
 use crate::feature::embed::Embedder;
 use crate::queue::Queue;
-use crate::source::Source;
+use crate::source::{Source, progressed};
 use crate::vector::{Control, Manifest, Point, Select, VectorStore};
 use crate::{Error, Recovery, Result};
 
@@ -89,18 +89,30 @@ impl<'a, S: Source, Q: Queue, V: VectorStore, E: Embedder> Scan<'a, S, Q, V, E> 
                     live.push((manifest.key, manifest.stamp.version));
                 }
             }
+            self.surplus(live).await?;
+            self.tell(Stage::Manifests, done);
+        }
+        Ok(())
+    }
+
+    /// Suspects those that the source does not have. Large ones are read a few at a time.
+    async fn surplus(&mut self, mut live: Vec<(DocumentKey, Version)>) -> Result<()> {
+        loop {
             let keys = live.iter().map(|(key, _)| key.clone()).collect();
             let found = self.ports.source.read(keys).await?.found;
-            for ((key, version), _) in live.iter().zip(found).filter(|(_, found)| found.is_none()) {
+            progressed(live.len(), found.len())?;
+            let read = live.drain(..found.len().min(live.len()));
+            for ((key, version), _) in read.zip(found).filter(|(_, found)| found.is_none()) {
                 if version.is_some() {
-                    self.suspects.document(key);
+                    self.suspects.document(&key);
                 } else {
                     self.report.unversioned += 1;
                 }
             }
-            self.tell(Stage::Manifests, done);
+            if live.is_empty() {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// Every point against the manifest of its document.
@@ -164,15 +176,20 @@ impl<'a, S: Source, Q: Queue, V: VectorStore, E: Embedder> Scan<'a, S, Q, V, E> 
     ) -> Result<()> {
         let ports = self.ports;
         let mut done = 0;
-        let mut keys = keys.iter().peekable();
-        while keys.peek().is_some() {
-            let page: Vec<_> = keys.by_ref().take(PAGE).collect();
-            done += page.len() as u64;
-            let names: Vec<DocumentKey> = page.iter().map(|(key, _)| (*key).clone()).collect();
+        let all: Vec<_> = keys.iter().collect();
+        let mut left = all.as_slice();
+        while !left.is_empty() {
+            let page = left.iter().take(PAGE);
+            let names: Vec<DocumentKey> = page.map(|(key, _)| (*key).clone()).collect();
+            // Large ones are read a few at a time.
             let fields = ports.source.read(names.clone()).await?.found;
+            progressed(names.len(), fields.len())?;
+            let (page, rest) = left.split_at(fields.len().min(left.len()));
+            left = rest;
+            done += page.len() as u64;
             let pairs = names.into_iter().zip(fields).collect();
             documents(ports, pairs, self.options.vectors, differs).await?;
-            let ids: Vec<PointId> = page.into_iter().flat_map(|(_, ids)| ids).copied().collect();
+            let ids: Vec<PointId> = page.iter().flat_map(|(_, ids)| *ids).copied().collect();
             for ids in ids.chunks(PAGE) {
                 let points = ports.store.points(Select::Of(ids.to_vec())).await?;
                 let mut add_orphan = |key: &DocumentKey, id, manifest: Option<&Manifest>| {

@@ -36,6 +36,7 @@ macro_rules! suite {
     ($subject:ty) => {
         $crate::contract::source::facts! { $subject;
             documents: what_was_saved_is_read_in_the_order_of_the_keys,
+            documents: a_read_of_many_megabytes_is_answered_part_by_part,
             documents: ids_that_look_alike_stay_apart,
             documents: pages_hold_each_document_once_in_an_order_that_stays,
             documents: a_page_holds_its_own_type_only,

@@ -6,7 +6,8 @@ use tokio::net::TcpListener;
 
 use super::connect;
 use crate::support::wire::{
-    AUTHENTICATION_FAILED, BAD_VALUE, NAMESPACE_NOT_FOUND, Scripted, Setup, UNAUTHORIZED, fail_open,
+    AUTHENTICATION_FAILED, BAD_VALUE, KEY_NOT_FOUND, NAMESPACE_NOT_FOUND, NOT_YET_INITIALIZED,
+    Scripted, Setup, UNAUTHORIZED, fail_open,
 };
 
 /// A user whose password must never be shown.
@@ -137,6 +138,39 @@ async fn a_stream_that_will_never_be_opened_says_why() {
     let error = source.watch(None).await.unwrap_err();
     assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
     source.watch(None).await.unwrap();
+}
+
+/// The one error, which is to be waited out; and then it works.
+async fn only_for_now(setup: Setup, says: &[&str]) {
+    let server = Scripted::with(setup, []).await;
+    let url = server.url_of(USER) + "&authMechanism=PLAIN&serverSelectionTimeoutMS=";
+    let error = connect(&(url.clone() + "300")).await.unwrap_err();
+    assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+    assert_says(&error, &server.hosts(), says);
+    server.recover();
+    connect(&(url + "30000")).await.unwrap();
+}
+
+/// A member of a set with users comes back before it has the keys by which it signs.
+#[tokio::test]
+async fn a_member_that_has_just_come_back() {
+    let setup = refusing("saslStart", KEY_NOT_FOUND);
+    only_for_now(setup, &["KeyNotFound"]).await;
+}
+
+#[tokio::test]
+async fn a_set_that_has_just_begun() {
+    let setup = refusing("find", NOT_YET_INITIALIZED);
+    only_for_now(setup, &["NotYetInitialized"]).await;
+}
+
+#[tokio::test]
+async fn a_set_that_is_initiated_after_its_server_has_started() {
+    let setup = Setup {
+        uninitiated: true,
+        ..Setup::default()
+    };
+    only_for_now(setup, &["never initiated", "rs.initiate()"]).await;
 }
 
 /// It may be there later: capture keeps trying.

@@ -2,16 +2,18 @@
 
 use std::future::Future;
 
+use bson::doc;
 use futures_util::future::join_all;
 use lockstep::Error;
-use lockstep::source::mongo::MongoWatch;
+use lockstep::clock::Clock;
+use lockstep::source::mongo::{Images, MongoSource, MongoWatch, Settings};
 use lockstep::source::{Body, Event, Source as _, Watch as _};
 
 use super::{Reader, at, open, said};
 use crate::support::wire::{
-    Gate, Setup, Step, TOO_LARGE, again, cut, delete, drop_collection, drop_database, events, fail,
-    idle, insert, replace, slow, split, step_down, time, transaction, update,
-    update_of_what_is_gone,
+    DATABASE, Gate, Scripted, Setup, Step, TOO_LARGE, again, cut, delete, drop_collection,
+    drop_database, events, fail, idle, insert, replace, slow, slow_find, split, step_down, time,
+    transaction, update, update_of_what_is_gone,
 };
 
 #[tokio::test]
@@ -270,6 +272,33 @@ async fn a_call_dropped_during_a_slow_reply_loses_nothing() {
         heard.extend(events.iter().filter(|it| it.body != Body::Idle).map(said));
     }
     assert_eq!(heard, ["insert 1 first", "insert 2 first"]);
+}
+
+/// A document whose event holds none is read again.
+#[tokio::test]
+async fn a_call_dropped_during_a_slow_look_up_does_not_ask_anew() {
+    let setup = Setup {
+        stored: vec![doc! { "_id": 1, "text": "read again" }],
+        ..Setup::default()
+    };
+    let server = Scripted::with(setup, []).await;
+    let mut settings = Settings::new(server.url(), DATABASE);
+    settings.images = Images::WhenAvailable;
+    let source = MongoSource::open(settings, Clock::manual(0)).await.unwrap();
+    let mut watch = source.watch(None).await.unwrap();
+    let gate = Gate::new();
+    server.play([events([update_of_what_is_gone(1)]), slow_find(&gate)]);
+    quiet_until(&mut watch, gate.reached()).await;
+    let asked = server.asked("find").len();
+    gate.open();
+    let event = loop {
+        let event = watch.next(1).await.unwrap().remove(0);
+        if event.body != Body::Idle {
+            break event;
+        }
+    };
+    assert_eq!(said(&event), "update 1 read again");
+    assert_eq!(server.asked("find").len(), asked);
 }
 
 #[tokio::test]

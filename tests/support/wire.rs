@@ -33,8 +33,9 @@ pub(crate) use log::time;
 pub(crate) use message::Spelling;
 pub(crate) use script::{
     AUTHENTICATION_FAILED, BAD_VALUE, CURSOR_KILLED, CURSOR_NOT_FOUND, Failure, Gate, HISTORY_LOST,
-    NAMESPACE_NOT_FOUND, NOT_RESUMABLE, Step, TOO_LARGE, UNAUTHORIZED, again, cut, cut_open,
-    events, fail, fail_open, idle, silence, slow, step_down,
+    KEY_NOT_FOUND, NAMESPACE_NOT_FOUND, NOT_RESUMABLE, NOT_YET_INITIALIZED, Step, TOO_LARGE,
+    UNAUTHORIZED, again, cut, cut_open, events, fail, fail_open, idle, silence, slow, slow_find,
+    step_down,
 };
 use serve::Shared;
 use state::{Refusal, State};
@@ -50,6 +51,8 @@ pub(crate) struct Setup {
     pub(crate) members: usize,
     /// No replica set at all.
     pub(crate) standalone: bool,
+    /// A member of a set that nobody has initiated.
+    pub(crate) uninitiated: bool,
     /// 21 is MongoDB 7.0.
     pub(crate) wire_version: i32,
     /// Commands that are always refused.
@@ -67,6 +70,7 @@ impl Default for Setup {
         Self {
             members: 1,
             standalone: false,
+            uninitiated: false,
             wire_version: 21,
             refuses: Vec::new(),
             batch_max: 100,
@@ -145,6 +149,16 @@ impl Scripted {
         for commit in commits {
             state.log.commit(commit);
         }
+        drop(state);
+        self.shared.changed.send_replace(());
+    }
+
+    /// What kept it from serving is over: its set is initiated, and nothing is refused any more.
+    pub(crate) fn recover(&self) {
+        let mut state = self.shared.state.lock().unwrap();
+        state.setup.uninitiated = false;
+        state.setup.refuses.clear();
+        state.term += 1;
         drop(state);
         self.shared.changed.send_replace(());
     }

@@ -43,7 +43,7 @@ impl Job<'_> {
         };
         let capturing = capture::role(config.clone(), commands.metrics.clone(), roles.shutdown());
         roles.start("capture", capturing);
-        feature::start(&mut roles, config, &parts, feature::Which::Shared)?;
+        feature::start(&mut roles, config, &parts, feature::Which::Shared).await?;
         drive(&mut roles, &commands);
         let work = Box::pin(verified_when_settled(&commands, self.report));
         let work = self.unless_stopped(work);

@@ -18,11 +18,23 @@ use super::fault::{fault, refused, standalone};
 use super::lease::POSITIONS;
 use super::place::Place;
 use super::{Settings, stream};
+use crate::certificate::distrusted;
 use crate::clock::Clock;
 use crate::{Error, Result};
 
 /// How long a server may take to be found, unless the URL says otherwise.
 const SELECTION: Duration = Duration::from_secs(5);
+/// How long a server that was found may take for all that it is asked at first.
+const GREETING: Duration = Duration::from_secs(20);
+
+/// The driver looks at no list but its own and this.
+const BY_OPTION: &str =
+    "name a file with the certificate of its authority by tlsCAFile in source.url";
+
+/// A member of a set that nobody has initiated yet. It says itself what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("its replica set was never initiated; run rs.initiate() on it once")]
+pub struct Uninitiated;
 
 /// A server that can be captured from.
 #[derive(Debug)]
@@ -83,15 +95,28 @@ pub(super) async fn connect(settings: Settings, clock: Clock) -> Result<Server> 
     let options = options(&settings.url).await?;
     let hosts: Vec<String> = options.hosts.iter().map(ToString::to_string).collect();
     let service = format!("MongoDB at {}", hosts.join(","));
-    let client = Client::with_options(options.clone()).map_err(fault(&service, "connect"))?;
+    // It is found anew for each question.
+    let found = options.server_selection_timeout.unwrap_or(SELECTION);
+    let greeting = greet(options, service.clone(), (settings, clock));
+    // The driver waits without an end for the answer of a server that it has reached.
+    let greeted = tokio::time::timeout(GREETING + 3 * found, greeting).await;
+    greeted.unwrap_or_else(|elapsed| Err(Error::unavailable(service, "answer")(elapsed)))
+}
+
+async fn greet(
+    options: ClientOptions,
+    service: String,
+    (settings, clock): (Settings, Clock),
+) -> Result<Server> {
+    let client = client(options.clone(), &service)?;
     let admin = client.database("admin");
     let hello = match admin.run_command(doc! { "hello": 1 }).await {
         Ok(hello) => hello,
         Err(error) => return Err(unanswered(options, &service, error).await),
     };
     let is_sharded = hello.get_str("msg").is_ok_and(|said| said == "isdbgrid");
-    if let Some((why, fix)) = misfit(&hello, None) {
-        return Err(refused(&service, &why, fix));
+    if let Some(error) = misfit(&hello, None, &service) {
+        return Err(error);
     }
     let build = admin.run_command(doc! { "buildInfo": 1 }).await;
     let build = build.map_err(fault(&service, "answer"))?;
@@ -109,6 +134,17 @@ pub(super) async fn connect(settings: Settings, clock: Clock) -> Result<Server> 
     let now = server.now().await?;
     drop(stream::open(&server, &Place::after_time(now)).await?);
     Ok(server)
+}
+
+fn client(options: ClientOptions, service: &str) -> Result<Client> {
+    Client::with_options(options).map_err(|error| match *error.kind {
+        // A file of certificates that is not there, or is none.
+        ErrorKind::InvalidTlsConfig { message, .. } => Error::Config {
+            setting: "source.url".to_owned(),
+            why: message,
+        },
+        _ => fault(service, "connect")(error),
+    })
 }
 
 async fn options(url: &str) -> Result<ClientOptions> {
@@ -150,12 +186,15 @@ async fn unanswered(options: ClientOptions, service: &str, error: DriverError) -
         );
         return refused(service, &why, "use MongoDB 4.4 or later");
     }
+    if let Some((why, fix)) = distrusted(&said, "source.url", BY_OPTION) {
+        return refused(service, why, &fix);
+    }
     if matches!(*error.kind, ErrorKind::ServerSelection { .. }) {
         let wanted = options.repl_set_name.clone();
         if let Some(hello) = hello_alone(options).await
-            && let Some((why, fix)) = misfit(&hello, wanted.as_deref())
+            && let Some(error) = misfit(&hello, wanted.as_deref(), service)
         {
-            return refused(service, &why, fix);
+            return error;
         }
     }
     fault(service, "answer")(error)
@@ -173,34 +212,36 @@ async fn hello_alone(mut options: ClientOptions) -> Option<BsonDocument> {
 }
 
 /// Why a server that answers has no change streams for us, and what to do.
-fn misfit(hello: &BsonDocument, wanted: Option<&str>) -> Option<(String, &'static str)> {
+fn misfit(hello: &BsonDocument, wanted: Option<&str>, service: &str) -> Option<Error> {
     let is_router = hello.get_str("msg").is_ok_and(|said| said == "isdbgrid");
     match hello.get_str("setName") {
         Ok(set) => {
             let wanted = wanted.filter(|wanted| *wanted != set)?;
             let why = format!("it is in the replica set {set}, and source.url asks for {wanted}");
-            Some((why, "correct replicaSet in source.url"))
+            Some(refused(service, &why, "correct replicaSet in source.url"))
         }
         Err(_) if is_router => None,
         Err(_) if hello.get_bool("isreplicaset").unwrap_or(false) => {
-            let why = "its replica set was never initiated".to_owned();
-            Some((why, "run rs.initiate() on it once"))
+            // Whoever starts a server initiates its set a moment later.
+            let unavailable = Error::unavailable(service.to_owned(), "show its changes");
+            Some(unavailable(Uninitiated))
         }
         Err(_) => {
             let (why, fix) = standalone();
-            Some((why.to_owned(), fix))
+            Some(refused(service, why, fix))
         }
     }
 }
 
-/// Whether a server of this version knows `$changeStreamSplitLargeEvent`: since 6.0.9.
+/// Whether a server of this version knows `$changeStreamSplitLargeEvent`: 6.0 since 6.0.9, and 7.0; not what was
+/// released in between.
 fn splits_large_events(version: &str) -> bool {
     let mut numbers = version
         .split(['.', '-'])
         .map(|number| number.parse().unwrap_or(0));
     let mut next = || numbers.next().unwrap_or(0);
     let version: (u32, u32, u32) = (next(), next(), next());
-    version >= (6, 0, 9)
+    version >= (7, 0, 0) || ((6, 0, 9)..(6, 1, 0)).contains(&version)
 }
 
 #[cfg(test)]
@@ -208,10 +249,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn large_events_are_split_since_6_0_9() {
+    fn large_events_are_split_by_6_0_since_6_0_9_and_since_7_0() {
         for (version, splits) in [
             ("6.0.8", false),
             ("6.0.9", true),
+            ("6.1.0", false),
+            ("6.3.1", false),
             ("5.0.30", false),
             ("7.0.0-rc1", true),
             ("10.1", true),
@@ -223,12 +266,15 @@ mod tests {
 
     #[test]
     fn a_server_outside_its_set_is_told_from_a_standalone_one() {
-        let why = |hello, wanted| misfit(&hello, wanted).unwrap().0;
+        let misfit = |hello, wanted| misfit(&hello, wanted, "MongoDB");
+        let why = |hello, wanted| misfit(hello, wanted).unwrap().chain();
         assert!(why(doc! {}, Some("rs0")).contains("standalone"));
-        assert!(why(doc! { "isreplicaset": true }, None).contains("never initiated"));
         assert!(why(doc! { "setName": "rs1" }, Some("rs0")).contains("rs1"));
-        assert_eq!(misfit(&doc! { "setName": "rs0" }, Some("rs0")), None);
-        assert_eq!(misfit(&doc! { "msg": "isdbgrid" }, None), None);
+        assert!(misfit(doc! { "setName": "rs0" }, Some("rs0")).is_none());
+        assert!(misfit(doc! { "msg": "isdbgrid" }, None).is_none());
+        // By its type others know that it needs no advice of theirs.
+        let error = misfit(doc! { "isreplicaset": true }, None).unwrap();
+        assert!(matches!(error, Error::Unavailable { source, .. } if source.is::<Uninitiated>()));
     }
 
     #[tokio::test]

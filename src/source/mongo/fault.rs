@@ -86,6 +86,8 @@ fn may_pass(code: i32) -> bool {
         // writers, snapshots that are gone, write concerns that too few members can meet.
         | 24 | 46 | 50 | 64 | 79 | 90 | 100 | 112 | 117 | 146 | 175 | 202 | 216 | 239 | 246 | 251 | 292
         | 314 | 365 | 384 | 391 | 11601
+        // A set that has just begun, and a member that has just come back: no majority, no key to sign with.
+        | 94 | 211
         // Two first writers of one document.
         | DUPLICATE_KEY
         // "Internal" and "unknown": the server does not know either.
@@ -162,8 +164,8 @@ fn reason(meaning: Meaning) -> (&'static str, &'static str) {
         ),
         Meaning::EventTooLarge => (
             "one change is larger than 16 MB, which it cannot send",
-            "use MongoDB 6.0.9 or later, which splits such changes, or make the document smaller \
-             and reset the position",
+            "use MongoDB 6.0.9 or later of 6.0, or 7.0, which split such changes, or make the document \
+             smaller and reset the position",
         ),
         Meaning::NoImage => (
             "a changed document has no post-image, and source.images requires one",
@@ -188,7 +190,7 @@ fn passing(service: &str, action: &'static str, error: DriverError) -> Error {
     Error::unavailable(service.to_owned(), action)(*error.kind)
 }
 
-/// The first code in the chain of causes.
+/// The first code in the chain of causes; the driver's own of them are boxed.
 pub(super) fn code(error: &DriverError) -> Option<i32> {
     let own = match &*error.kind {
         ErrorKind::Command(command) => Some(command.code),
@@ -198,7 +200,9 @@ pub(super) fn code(error: &DriverError) -> Option<i32> {
     };
     own.or_else(|| {
         let cause = std::error::Error::source(error)?;
-        cause.downcast_ref::<DriverError>().and_then(code)
+        let boxed = cause.downcast_ref::<Box<DriverError>>();
+        let bare = cause.downcast_ref::<DriverError>();
+        bare.or(boxed.map(AsRef::as_ref)).and_then(code)
     })
 }
 
@@ -254,6 +258,8 @@ mod tests {
             134,
             112,
             246,
+            94,
+            211,
             DUPLICATE_KEY,
         ];
         for code in codes {

@@ -51,10 +51,8 @@ pub(super) fn bytes(bytes: &[u8]) -> Result<Value> {
 /// Text that is no UTF-8 is read with replacement characters. What is nested deeper than 100 levels is carried as
 /// the text of its JSON.
 pub(super) fn fields(key: &DocumentKey, document: &RawDocument) -> Result<Fields> {
-    let read = object(document, Form::Relaxed, 1);
-    let mut fields = read.or_else(|_| made_legible(key, document))?;
-    fields.shift_remove("_id");
-    Ok(fields)
+    let read = without_id(document);
+    read.or_else(|_| made_legible(key, document))
 }
 
 fn made_legible(key: &DocumentKey, document: &RawDocument) -> Result<Fields> {
@@ -63,7 +61,7 @@ fn made_legible(key: &DocumentKey, document: &RawDocument) -> Result<Fields> {
     if !legible.is_whole {
         tracing::warn!(%key, "a stored document is damaged: it is carried without what cannot be read");
     }
-    object(&legible.document, Form::Relaxed, 1).map_err(malformed())
+    without_id(&legible.document).map_err(malformed())
 }
 
 /// A document as canonical extended JSON; a resume token, say.
@@ -90,13 +88,29 @@ fn malformed(thing: impl Into<String>) -> impl FnOnce(crate::error::Cause) -> Er
 }
 
 fn object(document: &RawDocument, form: Form, level: u32) -> Bare<Map<String, Value>> {
-    let mut object = Map::new();
+    members(document, (form, level), |_| true)
+}
+
+/// A whole document but for its `_id`, which is not looked at: its key has it.
+fn without_id(document: &RawDocument) -> Bare<Fields> {
+    members(document, (Form::Relaxed, 1), |name| name != "_id")
+}
+
+fn members(
+    document: &RawDocument,
+    (form, level): (Form, u32),
+    is_wanted: impl Fn(&str) -> bool,
+) -> Bare<Map<String, Value>> {
+    let mut members = Map::new();
     for element in document.iter_elements() {
         let element = element?;
-        let member = value(element.value()?, form, level)?;
-        object.insert(element.key().as_str().to_owned(), member);
+        let name = element.key().as_str();
+        if is_wanted(name) {
+            let member = value(element.value()?, form, level)?;
+            members.insert(name.to_owned(), member);
+        }
     }
-    Ok(object)
+    Ok(members)
 }
 
 /// A value of a document that is at this level.

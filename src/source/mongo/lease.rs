@@ -1,7 +1,7 @@
 //! One capture is active, the others stand by: positions under a lease with a fencing number.
 //!
 //! ```text
-//! acquire: free or expired? ──no──> wait a third of the lease ──> ask again
+//! acquire: free or expired? ──no──> wait a second, or less ──> ask again
 //!              └─yes─> owner, fence + 1 ──> save, renew: only where the fence is still ours
 //! ```
 //!
@@ -38,7 +38,8 @@ pub struct Lease {
 }
 
 impl MongoSource {
-    /// Waits until capture of this database is free or its lease has expired, and takes it.
+    /// Waits until capture of this database is free or its lease has expired, and takes it: a second after that at
+    /// the latest, while the server answers.
     ///
     /// `owner` is for people: host and process, say. Cancel safe.
     pub async fn acquire(&self, owner: &str) -> Result<Lease> {
@@ -47,7 +48,7 @@ impl MongoSource {
             if let Some(fence) = server.take_lease(owner).await? {
                 return Ok(Lease { server, fence });
             }
-            tokio::time::sleep(server.settings.lease / 3).await;
+            tokio::time::sleep(pause(server.settings.lease)).await;
         }
     }
 
@@ -193,3 +194,29 @@ impl Server {
 
 /// The time between two questions of who waits for something in the state database.
 pub(super) const POLL: Duration = Duration::from_millis(200);
+
+/// The longest time between two questions of who stands by.
+const QUESTION: Duration = Duration::from_secs(1);
+
+/// The time between two questions of who stands by: a takeover may be so much later than the lease's end.
+fn pause(lease: Duration) -> Duration {
+    QUESTION.min(lease / 3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_stands_by_asks_every_second_however_long_the_lease() {
+        for (lease_ms, pause_ms) in [
+            (300, 100),
+            (3_000, 1_000),
+            (15_000, 1_000),
+            (3_600_000, 1_000),
+        ] {
+            let lease = Duration::from_millis(lease_ms);
+            assert_eq!(pause(lease), Duration::from_millis(pause_ms), "{lease:?}");
+        }
+    }
+}

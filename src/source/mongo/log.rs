@@ -11,10 +11,10 @@ use bson::RawDocument;
 
 use super::event::{Deed, told};
 use super::place::Place;
+use super::portion::Weighed;
 use super::{Images, Settings};
 use crate::Result;
 use crate::change::{DocumentKey, Operation, Position, Time};
-use crate::document::Fields;
 use crate::source::{Body, Event};
 
 /// A batch is handed out when it has this many bytes.
@@ -138,7 +138,9 @@ impl Log {
                 operation,
                 fields,
             } => {
-                self.kinds.insert(key.kind.clone());
+                if !self.kinds.contains(&key.kind) {
+                    self.kinds.insert(key.kind.clone());
+                }
                 // On shards, half of a change of the shard key. And where the server keeps images,
                 // none does not mean deleted.
                 let unclear = if operation == Operation::Delete {
@@ -217,17 +219,25 @@ impl Log {
         }
     }
 
-    /// The documents that are to be read again, in order.
+    /// The documents that are to be read again, in order; none while there is enough before them to be handed out.
     pub(super) fn unclear(&self) -> Vec<DocumentKey> {
+        let is_first = self.waiting.front().is_some_and(|first| first.unclear);
+        if !is_first && self.bytes >= BATCH_BYTES {
+            return Vec::new();
+        }
         let unclear = self.waiting.iter().filter(|waiting| waiting.unclear);
         unclear.filter_map(|waiting| key(&waiting.event)).collect()
     }
 
-    /// The documents of [`Log::unclear`] as they are now.
-    pub(super) fn clear_up(&mut self, found: Vec<Option<Fields>>) {
+    /// The first ones of [`Log::unclear`] as they are now.
+    pub(super) fn clear_up(&mut self, found: Vec<Option<Weighed>>) {
         let unclear = self.waiting.iter_mut().filter(|waiting| waiting.unclear);
         for (waiting, now) in unclear.zip(found) {
             waiting.unclear = false;
+            let (now, bytes) = now.unzip();
+            let bytes = bytes.unwrap_or_default();
+            waiting.bytes += bytes;
+            self.bytes += bytes;
             if let Body::Edit {
                 operation, fields, ..
             } = &mut waiting.event.body
@@ -240,17 +250,21 @@ impl Log {
         }
     }
 
-    /// The next events: at most `limit`, and not many more bytes than a batch should have.
+    /// The next events: at most `limit`, none that is unclear, and not many more bytes than a batch should have.
     pub(super) fn hand_out(&mut self, limit: usize) -> Vec<Event> {
-        let (mut events, mut bytes) = (Vec::new(), 0);
-        while events.len() < limit.max(1)
+        let count = limit.max(1).min(self.waiting.len());
+        let (mut events, mut bytes) = (Vec::with_capacity(count), 0);
+        while events.len() < count
             && let Some(next) = self.waiting.front()
+            && !next.unclear
             && (events.is_empty() || bytes + next.bytes <= BATCH_BYTES)
             && let Some(next) = self.waiting.pop_front()
         {
             bytes += next.bytes;
-            self.here = (next.event.position.clone(), next.event.time);
             events.push(next.event);
+        }
+        if let Some(last) = events.last() {
+            self.here = (last.position.clone(), last.time);
         }
         self.bytes -= bytes;
         events

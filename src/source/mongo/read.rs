@@ -19,17 +19,12 @@ use mongodb::{ClientSession, Collection, SessionCursor};
 use super::connect::Server;
 use super::fault::fault;
 use super::id::{self, Id};
+use super::portion::{Brought, Portion, Weighed};
 use super::{json, lease, place};
 use crate::change::{DocumentKey, Time};
-use crate::document::{CRAWL_ROOT, Document, Fields, crawl_roots};
-use crate::source::Reading;
+use crate::document::{CRAWL_ROOT, Document, crawl_roots};
+use crate::source::{PAGE_BYTES, Reading};
 use crate::{Error, Result};
-
-/// Keys asked for in one query.
-const KEYS_MAX: usize = 1000;
-
-/// A page is cut short after this many bytes.
-const PAGE_BYTES: usize = 8 << 20;
 
 impl Server {
     /// A cluster time that has certainly been reached: all that is committed at or before it is in
@@ -64,10 +59,34 @@ impl Server {
         self.shown.fetch_max(time.sequence(), Ordering::Relaxed);
     }
 
-    /// These documents as they are now.
-    pub(super) async fn read(&self, keys: &[DocumentKey]) -> Result<Reading<Vec<Option<Fields>>>> {
+    /// These documents as they are now: the first ones, as many as a page holds.
+    pub(super) async fn read(&self, keys: &[DocumentKey]) -> Result<Reading<Vec<Option<Weighed>>>> {
         let (mut session, time) = self.session().await?;
         let read_ms = self.clock.now_ms();
+        let mut portion = Portion::new();
+        loop {
+            let asked = portion.due(keys);
+            if asked.is_empty() {
+                return Ok(Reading {
+                    time,
+                    read_ms,
+                    found: portion.into_found(),
+                });
+            }
+            let room = portion.room();
+            let (documents, is_whole) = self.named(asked, room, &mut session).await?;
+            portion.take(asked, documents, is_whole);
+        }
+    }
+
+    /// Those of these documents that are there, in no order, broken off where they have so many bytes; and whether
+    /// they are all.
+    async fn named(
+        &self,
+        keys: &[DocumentKey],
+        room: usize,
+        session: &mut ClientSession,
+    ) -> Result<(HashMap<DocumentKey, Weighed>, bool)> {
         let mut by_kind: HashMap<&str, Vec<Bson>> = HashMap::new();
         let mut by_bytes = Vec::new();
         for key in keys {
@@ -76,35 +95,32 @@ impl Server {
                 Id::Bytes(id) => by_bytes.push((&key.kind, id)),
             }
         }
-        let mut documents = HashMap::new();
+        let mut brought = Brought::new(keys, room);
         for (kind, ids) in by_kind {
-            for ids in ids.chunks(KEYS_MAX) {
-                let collection = self.raw(kind);
-                let query = collection.find(doc! { "_id": { "$in": ids } });
-                let found = query.session(&mut session).await;
-                let mut found = found.map_err(fault(&self.service, "read documents"))?;
-                let mut found = found.stream(&mut session);
-                while let Some(stored) = next(&mut found, self).await? {
-                    let Document { key, fields } = document(kind, &stored)?;
-                    documents.insert(key, fields);
+            let collection = self.raw(kind);
+            let query = collection.find(doc! { "_id": { "$in": ids } });
+            let found = query.session(&mut *session).await;
+            let mut found = found.map_err(fault(&self.service, "read documents"))?;
+            let mut found = found.stream(session);
+            while let Some(stored) = next(&mut found, self).await? {
+                brought.row(document(kind, &stored)?, stored.as_bytes().len());
+                if brought.is_full() {
+                    return Ok(brought.into_parts());
                 }
             }
         }
         for (kind, id) in by_bytes {
             // It, or the one behind it.
-            let mut found = self.rows_from_bytes(kind, &id, 1, &mut session).await?;
-            let mut found = found.stream(&mut session);
+            let mut found = self.rows_from_bytes(kind, &id, 1, session).await?;
+            let mut found = found.stream(session);
             while let Some(stored) = next(&mut found, self).await? {
-                let Document { key, fields } = document(kind, &stored)?;
-                documents.insert(key, fields);
+                brought.row(document(kind, &stored)?, stored.as_bytes().len());
+                if brought.is_full() {
+                    return Ok(brought.into_parts());
+                }
             }
         }
-        let found = keys.iter().map(|key| documents.get(key).cloned()).collect();
-        Ok(Reading {
-            time,
-            read_ms,
-            found,
-        })
+        Ok(brought.into_parts())
     }
 
     /// The next documents after an `_id`, in the order of the server's own index over all types.

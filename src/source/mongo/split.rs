@@ -8,7 +8,7 @@
 //! A fragment holds whole top-level fields. There is no place between two fragments: only the last
 //! one's token names a place after the event.
 
-use bson::{RawDocument, RawDocumentBuf};
+use bson::{RawBsonRef, RawDocument, RawDocumentBuf};
 
 use crate::{Error, Result};
 
@@ -24,9 +24,12 @@ impl Joiner {
     /// # Errors
     /// [`Error::Malformed`] where a fragment is missing.
     pub(super) fn take(&mut self, sent: RawDocumentBuf) -> Result<Option<RawDocumentBuf>> {
-        let fragment = match sent.get_document("splitEvent") {
-            Ok(split) => Some((count(split, "fragment")?, count(split, "of")?)),
-            Err(_) => None,
+        // Nearly none has it, and an error would be made for each.
+        let fragment = match sent.get("splitEvent") {
+            Ok(Some(RawBsonRef::Document(split))) => {
+                Some((count(split, "fragment")?, count(split, "of")?))
+            }
+            _ => None,
         };
         let Some((number, of)) = fragment.filter(|fragment| *fragment != (1, 1)) else {
             return if self.parts.is_empty() {

@@ -10,25 +10,38 @@
 //! what the driver has in hand.
 
 use std::collections::BTreeSet;
+use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bson::RawDocumentBuf;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use mongodb::change_stream::event::ResumeToken;
+use tokio::time::timeout;
 
 use super::connect::Server;
 use super::fault::fault;
 use super::log::Log;
 use super::place::{self, Place};
+use super::portion::Weighed;
 use super::split::Joiner;
 use super::stream::{self, Stream};
 use crate::change::{Position, Time};
 use crate::source::{Event, Watch};
 use crate::{Error, Result};
 
+/// A look-up that has no answer is waited for so often, and each time so long: two minutes in all. A time in which
+/// nobody asked for it counts as one of them at most.
+const WAITS: u32 = 12;
+const WAIT: Duration = Duration::from_secs(10);
+
 /// What the driver gives when it is asked for what is next, with the stream handed back.
-type Answer = (Stream, mongodb::error::Result<Option<RawDocumentBuf>>);
+type Answer = (Box<Stream>, mongodb::error::Result<Option<RawDocumentBuf>>);
+
+/// Documents as they are now, in the order in which they were asked for.
+type Found = Result<Vec<Option<Weighed>>>;
 
 /// An open reading of a database's changes.
 pub struct MongoWatch {
@@ -36,6 +49,8 @@ pub struct MongoWatch {
     reading: Reading,
     joiner: Joiner,
     log: Log,
+    /// Documents that are read again, as they were asked for. The answer is kept here, whoever stops waiting for it.
+    looking: Option<BoxFuture<'static, Found>>,
     /// Nothing was asked since the stream was opened.
     is_fresh: bool,
     /// The last answer held nothing, and nothing was asked since.
@@ -74,6 +89,7 @@ impl MongoWatch {
             reading: Reading::Here(Box::new(stream)),
             joiner: Joiner::default(),
             log: Log::new(server.settings.clone(), server.is_sharded, kinds, from),
+            looking: None,
             is_fresh: true,
             is_quiet: false,
             reached: None,
@@ -105,7 +121,7 @@ impl MongoWatch {
             self.asked_ms = self.server.clock.now_ms();
             let answer = async move {
                 let next = stream.next_if_any().await;
-                (*stream, next)
+                (stream, next)
             };
             self.reading = Reading::Asked(answer.boxed());
         }
@@ -150,7 +166,7 @@ impl MongoWatch {
         self.reading = if is_over || outcome.is_err() {
             Reading::Ended
         } else {
-            Reading::Here(Box::new(stream))
+            Reading::Here(stream)
         };
         self.failed = outcome.err();
     }
@@ -199,17 +215,43 @@ impl MongoWatch {
         ))
     }
 
-    /// Reads those documents again whose event does not say enough.
+    /// Reads those documents again whose event does not say enough. Nothing is handed out before the answer is there:
+    /// what was asked for stays the first that is unclear.
     async fn look_up(&mut self) -> Result<()> {
-        let keys = self.log.unclear();
-        if keys.is_empty() {
-            return Ok(());
+        if self.looking.is_none() {
+            let keys = self.log.unclear();
+            if keys.is_empty() {
+                return Ok(());
+            }
+            self.server.shows(self.log.end().time());
+            let server = Arc::clone(&self.server);
+            let look = async move {
+                let Some(reading) = in_time(server.read(&keys)).await else {
+                    let (service, why) = (server.service.clone(), "no answer in two minutes");
+                    return Err(Error::unavailable(service, "read documents again")(why));
+                };
+                Ok(reading?.found)
+            };
+            self.looking = Some(look.boxed());
         }
-        self.server.shows(self.log.end().time());
-        let reading = self.server.read(&keys).await?;
-        self.log.clear_up(reading.found);
+        if let Some(looking) = &mut self.looking {
+            let found = looking.await;
+            self.looking = None;
+            self.log.clear_up(found?);
+        }
         Ok(())
     }
+}
+
+/// What is answered; none where that takes too long.
+async fn in_time<T>(asked: impl Future<Output = T>) -> Option<T> {
+    let mut asked = pin!(asked);
+    for _ in 0..WAITS {
+        if let Ok(answer) = timeout(WAIT, asked.as_mut()).await {
+            return Some(answer);
+        }
+    }
+    None
 }
 
 impl Watch for MongoWatch {
@@ -236,5 +278,32 @@ impl std::fmt::Debug for MongoWatch {
         f.debug_struct("MongoWatch")
             .field("log", &self.log)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use tokio::sync::oneshot;
+    use tokio::time::advance;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_up_without_an_answer_is_given_up() {
+        let given_up = timeout(2 * WAITS * WAIT, in_time(pending::<()>())).await;
+        assert_eq!(given_up.expect("it waits for ever"), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_up_that_nobody_asked_for_long_is_waited_for() {
+        let (answer, answered) = oneshot::channel();
+        let mut look = in_time(answered).boxed();
+        assert!((&mut look).now_or_never().is_none());
+        advance(2 * WAITS * WAIT).await;
+        assert!((&mut look).now_or_never().is_none());
+        answer.send(()).unwrap();
+        assert_eq!(look.await, Some(Ok(())));
     }
 }

@@ -37,6 +37,30 @@ pub(crate) async fn what_was_saved_is_read_in_the_order_of_the_keys<S: Subject>(
     );
 }
 
+/// In the order of the keys all the same, and each as often as it is asked for.
+pub(crate) async fn a_read_of_many_megabytes_is_answered_part_by_part<S: Subject>() {
+    let subject = S::open().await;
+    let text = |id: &str| id.repeat(5 << 20);
+    for id in ["a", "b", "c"] {
+        save(&subject, vec![article(id, &text(id))]).await;
+    }
+    let ids = ["c", "a", "none", "c", "b"];
+    let mut left = ids.map(|id| DocumentKey::text("articles", id)).to_vec();
+    let mut all = Vec::new();
+    while !left.is_empty() {
+        let found = subject.source().read(left.clone()).await.unwrap().found;
+        let held = found.iter().flatten().count();
+        assert!(!found.is_empty() && held <= 2, "{held} documents of 5 MiB");
+        left.drain(..found.len());
+        all.extend(found);
+    }
+    for (id, found) in ids.into_iter().zip(&all) {
+        let expected = (id != "none").then(|| fields(&text(id)));
+        assert!(*found == expected, "{id} is another one");
+    }
+    assert_eq!(all.len(), ids.len());
+}
+
 pub(crate) async fn ids_that_look_alike_stay_apart<S: Subject>() {
     let subject = S::open().await;
     let ids = [

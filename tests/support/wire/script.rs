@@ -4,6 +4,7 @@
 //! events, idle, again, slow     an answer to the next getMore
 //! fail, cut, step_down, silence a fault at the next getMore; the cursor is gone
 //! fail_open, cut_open           a fault at the next aggregate
+//! slow_find                     an answer to the next find of documents
 //! ```
 //!
 //! Each command takes the first step that waits for it; without one the server is healthy.
@@ -26,6 +27,7 @@ pub(crate) struct Step {
 pub(super) enum On {
     Open,
     More,
+    Find,
 }
 
 #[derive(Debug)]
@@ -58,6 +60,11 @@ pub(crate) fn again() -> Step {
 /// These happen, and the next getMore hears of them when the gate is opened.
 pub(crate) fn slow(gate: &Gate, commits: impl IntoIterator<Item = Commit>) -> Step {
     step(On::More, commits, Act::Slow(gate.clone()))
+}
+
+/// The next find of documents is answered when the gate is opened.
+pub(crate) fn slow_find(gate: &Gate) -> Step {
+    step(On::Find, [], Act::Slow(gate.clone()))
 }
 
 /// The next getMore fails.
@@ -149,6 +156,8 @@ impl Failure {
 pub(crate) const AUTHENTICATION_FAILED: Failure = Failure::new(18, "AuthenticationFailed");
 pub(crate) const UNAUTHORIZED: Failure = Failure::new(13, "Unauthorized");
 pub(crate) const NAMESPACE_NOT_FOUND: Failure = Failure::new(26, "NamespaceNotFound");
+pub(crate) const NOT_YET_INITIALIZED: Failure = Failure::new(94, "NotYetInitialized");
+pub(crate) const KEY_NOT_FOUND: Failure = Failure::new(211, "KeyNotFound");
 pub(crate) const BAD_VALUE: Failure = Failure::new(2, "BadValue");
 pub(crate) const CURSOR_NOT_FOUND: Failure = Failure::new(43, "CursorNotFound");
 pub(crate) const CURSOR_KILLED: Failure = Failure::new(237, "CursorKilled");

@@ -14,7 +14,7 @@ use bson::{Binary, Bson, DateTime, Document, Timestamp, doc};
 
 use super::event::COLLECTION;
 use super::log::Log;
-use super::script::{Failure, Gate, NOT_A_REPLICA_SET, NOT_WRITABLE_PRIMARY, Step};
+use super::script::{Act, Failure, Gate, NOT_A_REPLICA_SET, NOT_WRITABLE_PRIMARY, On, Step};
 use super::stream::Cursor;
 use super::{Asked, Setup};
 
@@ -83,6 +83,9 @@ impl State {
             }
             ("aggregate", None) if is_change_stream(command) => self.open(command),
             ("getMore", None) => self.more(command, patient),
+            ("find", None) if command.get_str(name).is_ok_and(|of| of == COLLECTION) => {
+                self.find(command)
+            }
             (_, None) => Answer::Reply(self.well(name, command)),
         };
         match &mut answer {
@@ -123,7 +126,7 @@ impl State {
             let wait_ms = command.get_i64("maxAwaitTimeMS").unwrap_or(HELLO_WAIT_MS);
             return Answer::Wait(Duration::from_millis(wait_ms.cast_unsigned()));
         }
-        let primary = member == self.primary;
+        let primary = member == self.primary && !self.setup.uninitiated;
         let mut hello = doc! {
             "helloOk": true, "ismaster": primary, "isWritablePrimary": primary,
             "topologyVersion": self.topology_version(), "minWireVersion": 0,
@@ -131,7 +134,9 @@ impl State {
             "maxMessageSizeBytes": 48_000_000, "maxWriteBatchSize": 100_000,
             "logicalSessionTimeoutMinutes": 30, "readOnly": false, "ok": 1.0,
         };
-        if !self.setup.standalone {
+        if self.setup.uninitiated {
+            hello.extend(doc! { "isreplicaset": true, "secondary": false });
+        } else if !self.setup.standalone {
             let hosts: Vec<_> = self.members.iter().map(ToString::to_string).collect();
             let mut election = [0; 12];
             election[4..].copy_from_slice(&self.term.to_be_bytes());
@@ -147,6 +152,16 @@ impl State {
 
     fn topology_version(&self) -> Document {
         doc! {"processId": ObjectId::from_bytes([7; 12]), "counter": self.term}
+    }
+
+    /// Documents, unless the script holds them back.
+    fn find(&mut self, command: &Document) -> Answer {
+        let reply = self.well("find", command);
+        match self.turn(On::Find) {
+            Some(Act::Slow(gate)) => Answer::Slow(gate, reply),
+            Some(other) => panic!("{other:?} is no step of a find"),
+            None => Answer::Reply(reply),
+        }
     }
 
     /// The answer of a server that does what it is told.

@@ -122,7 +122,7 @@ impl State {
     }
 
     /// The script's next step for this command; its commits are made.
-    fn turn(&mut self, on: On) -> Option<Act> {
+    pub(super) fn turn(&mut self, on: On) -> Option<Act> {
         let at = self.script.iter().position(|step| step.on == on)?;
         let Step { commits, act, .. } = self.script.remove(at)?;
         for commit in commits {

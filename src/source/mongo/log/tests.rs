@@ -159,7 +159,7 @@ fn on_shards_a_delete_is_read_again_and_may_be_none() {
     let keys = ["moved", "gone"].map(|id| DocumentKey::text("articles", id));
     assert_eq!(log.unclear(), keys);
     let now = json!({"a": 1}).as_object().cloned();
-    log.clear_up(vec![now.clone(), None]);
+    log.clear_up(vec![now.clone().map(|now| (now, 9)), None]);
     assert!(log.unclear().is_empty());
     let [moved, deleted] = keys;
     let edit = |key, operation, fields| Body::Edit {
@@ -187,6 +187,34 @@ fn where_the_server_keeps_images_a_missing_one_is_read_again() {
     let mut looked_up = plain();
     looked_up.event(&raw("update", 2, "a", &more())).unwrap();
     assert!(looked_up.unclear().is_empty());
+}
+
+#[test]
+fn what_was_read_again_counts_and_what_was_not_is_not_handed_out() {
+    let large = || Some((serde_json::Map::new(), BATCH_BYTES));
+    let mut log = log(|it| it.images = Images::WhenAvailable, false);
+    let update = |increment, token| {
+        let more = rawdoc! { "documentKey": { "_id": "a" } };
+        raw("update", increment, token, &more)
+    };
+    for (increment, token) in [(2, "a"), (3, "b"), (4, "c"), (5, "d")] {
+        log.event(&update(increment, token)).unwrap();
+    }
+    assert!(log.has_room(10));
+    // As much of it as one read answers.
+    assert_eq!(log.unclear().len(), 4);
+    log.clear_up(vec![large(), large()]);
+    assert!(!log.has_room(10));
+    // Others are read when these are gone.
+    assert!(log.unclear().is_empty());
+    assert_eq!(log.hand_out(10).len(), 1);
+    assert_eq!(log.hand_out(10).len(), 1);
+    assert!(log.hand_out(10).is_empty());
+    assert_eq!(log.unclear().len(), 2);
+    log.clear_up(vec![None, large()]);
+    assert_eq!(log.hand_out(10).len(), 1);
+    assert_eq!(log.hand_out(10).len(), 1);
+    assert!(log.is_empty() && log.has_room(0));
 }
 
 #[test]

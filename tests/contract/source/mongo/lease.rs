@@ -67,8 +67,11 @@ async fn a_kept_lease_is_not_taken_and_a_released_one_at_once() {
     home.settings.lease = Duration::from_hours(1);
     let third = home.open().await;
     assert_eq!(third.standing().await.unwrap().owner, None);
-    // With this lease, waiting for another question would take twenty minutes.
-    let taken = tokio::time::timeout(Duration::from_mins(1), third.acquire("third"));
+    let held = third.acquire("third").await.unwrap();
+    held.release().await.unwrap();
+    // Kept until its end, it would be the third's for an hour.
+    let fourth = home.open().await;
+    let taken = tokio::time::timeout(Duration::from_mins(1), fourth.acquire("fourth"));
     taken.await.unwrap().unwrap();
 }
 

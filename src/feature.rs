@@ -11,6 +11,7 @@ pub mod collect;
 pub mod embed;
 pub mod floor;
 pub mod ledger;
+pub mod parked;
 pub mod plan;
 pub mod prepare;
 pub mod share;

@@ -163,7 +163,7 @@ impl<V, E> Searched<V, E> {
                 "the index is not full, {why}; `lockstep reindex` fills it"
             ));
         }
-        if current.is_as(configured) {
+        if current.is_made_by_the_same(configured) {
             return None;
         }
         let what = if current.model.digest == configured.model.digest {

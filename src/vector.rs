@@ -40,7 +40,8 @@ pub struct Manifest {
     pub stamp: Stamp,
     /// True for a tombstone: the document was deleted at this version.
     pub deleted: bool,
-    /// When the source committed that version: milliseconds since 1970, UTC.
+    /// When the source committed that version, of a deleted one's tombstone when it was buried: milliseconds
+    /// since 1970, UTC.
     pub committed_ms: u64,
     /// Fingerprint of the cleaner, chunker and model that made the points.
     pub fingerprint: String,

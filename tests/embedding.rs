@@ -122,6 +122,52 @@ async fn one_text_that_is_not_taken_harms_no_other() {
 }
 
 #[tokio::test]
+async fn what_was_embedded_beside_a_text_that_is_not_taken_is_not_asked_for_again() {
+    const BAD: usize = 41;
+    for protocol in PROTOCOLS {
+        let server = EmbeddingServer::start().await;
+        let embedder = opened(&server, protocol).await;
+        let wanted = embedder.embed(texts(100)).await.unwrap();
+        server.known(|known| {
+            known.refused.insert("forbidden");
+        });
+        // Several requests, of which the one with the bad text is halved.
+        let mut mixed = texts(100);
+        mixed[BAD].push_str("forbidden");
+        let error = embedder.embed(mixed.clone()).await.unwrap_err();
+        assert_eq!(error.recovery(), Recovery::Park, "{error}");
+        server.known(|known| known.asked.clear());
+        // As a worker does after that: each document by itself.
+        for (index, text) in mixed.iter().enumerate() {
+            let alone = embedder.embed(vec![text.clone()]).await;
+            match alone {
+                Ok(alone) => assert_eq!(alone[0], wanted[index], "{text}"),
+                Err(error) => assert_eq!(index, BAD, "{error}"),
+            }
+        }
+        let asked = server.known(|known| std::mem::take(&mut known.asked));
+        let asked: Vec<_> = asked.into_iter().flat_map(|asked| asked.texts).collect();
+        // A plain text is asked beside it, to see whether the service is well.
+        assert_eq!(asked, [mixed[BAD].as_str(), "lockstep"], "{protocol:?}");
+        tokio::time::resume();
+    }
+}
+
+#[tokio::test]
+async fn where_no_text_is_taken_any_more_not_each_is_looked_for() {
+    let server = EmbeddingServer::start().await;
+    let embedder = opened(&server, Protocol::Tei).await;
+    server.known(|known| {
+        known.refused.insert("text");
+        known.asked.clear();
+    });
+    let error = embedder.embed(texts(32)).await.unwrap_err();
+    assert_eq!(error.recovery(), Recovery::Park, "{error}");
+    let asked = server.known(|known| known.asked.len());
+    assert!(asked < 16, "{asked} requests");
+}
+
+#[tokio::test]
 async fn a_batch_that_is_too_large_for_the_service_is_halved() {
     let server = EmbeddingServer::start().await;
     let embedder = opened(&server, Protocol::OpenAi).await;

@@ -27,7 +27,7 @@ fn note(body: &Value) -> Value {
     json!({
         "author_id": "ada", "heading": "On looms", "body": body,
         "private": format!("{SECRET} is what I think"),
-        "people": [{"name": "Charles", "salary": SECRET}],
+        "people": [{"name": "Charles", "salary": SECRET}, [{"salary": SECRET}]],
     })
 }
 
@@ -184,6 +184,11 @@ async fn a_collection_of_the_file_is_found_edited_deleted_and_its_redacted_field
         report["outdated"].clone()
     };
     assert_eq!(outdated(), json!(1));
+    // Each document knows it; of the index as a whole there is nothing to say.
+    let status = run(data, &["status", "--json"]);
+    let status: Value = serde_json::from_str(&status.out).unwrap();
+    assert_eq!(status["index"]["note"], Value::Null, "{status}");
+    assert_eq!(status["index"]["edition"], 1, "{status}");
     run(data, &["resync", "notes"]);
     assert_eq!(outdated(), json!(0));
 }

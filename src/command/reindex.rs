@@ -1,26 +1,33 @@
 //! A new edition of the index: ask for it, wait for it, give it up, or say what it would take.
 
+mod driving;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep};
 
 use crate::capture::Resync;
 use crate::reindex::{self, Ask, Editions as _, Estimate, Event, Register, Settings, Stage};
+use crate::retry::Backoff;
 use crate::vector::VectorStore as _;
-use crate::{Error, Result};
+use crate::{Error, Recovery, Result};
 
 use super::commands::{Commands, Rooms};
 use super::{Reporter, Response};
+
+use self::driving::{AGAIN_AFTER, Outage};
+
+pub use self::driving::Driving;
 
 /// How often a waiting command looks: well below what a person notices.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// The same where every look asks servers.
 const LOOK_FAR_EVERY: Duration = Duration::from_secs(1);
-/// After an error of the re-index the role tries again; other processes may have begun one.
-const AGAIN_AFTER: Duration = Duration::from_secs(30);
+/// How long nobody may capture, while one process takes the place of another, before that is said.
+const CAPTURE_AWAY_MAX: Duration = Duration::from_mins(1);
 
 /// What is wanted of a re-index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,15 +99,6 @@ pub struct Filling {
     pub trouble: Option<String>,
 }
 
-/// What the role that drives a re-index and those who wait for it tell each other.
-#[derive(Debug, Default)]
-pub struct Driving {
-    /// There is something to do.
-    poke: Notify,
-    /// Why the last try came to nothing.
-    trouble: watch::Sender<Option<String>>,
-}
-
 fn edition(edition: &reindex::Edition, note: Option<String>) -> Edition {
     Edition {
         edition: edition.number,
@@ -136,7 +134,7 @@ impl<R: Rooms> Commands<R> {
             }
             self.editions.begin().await?;
         }
-        self.driving.trouble.send_replace(None);
+        self.driving.went_on();
         self.driving.poke.notify_one();
         if wait {
             self.wait_for_switch(report).await
@@ -154,35 +152,53 @@ impl<R: Rooms> Commands<R> {
     async fn wait_for_switch(&self, report: &Reporter) -> Result<Reindexed> {
         let wanted = self.searched().await?.register.next;
         let wanted = wanted.map(|next| next.edition.number);
+        let mut outage = Outage::default();
         loop {
-            let register = self.searched().await?.register;
-            if is_at_rest(&register) {
-                let current = edition(&register.current, None);
-                if wanted.is_some_and(|wanted| wanted != current.edition) {
-                    return Ok(Reindexed::Dropped { edition: wanted });
+            let pause = match self.look(wanted, report).await {
+                Ok(Some(done)) => return Ok(done),
+                Ok(None) => {
+                    outage.is_over();
+                    if R::SHARED {
+                        LOOK_FAR_EVERY
+                    } else {
+                        LOOK_EVERY
+                    }
                 }
-                return Ok(Reindexed::Done(current));
-            }
-            if let Some(filling) = self.filling().await? {
-                let (stage, total) = match filling.stage {
-                    Stage::Asked | Stage::Dual => ("embedding documents", Some(filling.of)),
-                    Stage::Filled => ("comparing with the source", None),
-                    Stage::Verified => ("switching", None),
-                };
-                report.say(stage, filling.documents.min(filling.of), total);
-                if let Some(why) = filling.trouble {
-                    return Err(Error::Remote { message: why });
+                Err(error) => {
+                    let Recovery::Retry(first) = error.recovery() else {
+                        return Err(error);
+                    };
+                    outage.goes_on(&error, first, report)
                 }
-            } else {
-                report.say("removing the old edition", 0, None);
-            }
-            let pause = if R::SHARED {
-                LOOK_FAR_EVERY
-            } else {
-                LOOK_EVERY
             };
-            tokio::time::sleep(pause).await;
+            sleep(pause).await;
         }
+    }
+
+    /// What came of it, where nothing is left to do; otherwise says how far it is.
+    async fn look(&self, wanted: Option<u32>, report: &Reporter) -> Result<Option<Reindexed>> {
+        let register = self.searched().await?.register;
+        if is_at_rest(&register) {
+            let current = edition(&register.current, None);
+            if wanted.is_some_and(|wanted| wanted != current.edition) {
+                return Ok(Some(Reindexed::Dropped { edition: wanted }));
+            }
+            return Ok(Some(Reindexed::Done(current)));
+        }
+        if let Some(filling) = self.filling().await? {
+            let (stage, total) = match filling.stage {
+                Stage::Asked | Stage::Dual => ("embedding documents", Some(filling.of)),
+                Stage::Filled => ("comparing with the source", None),
+                Stage::Verified => ("switching", None),
+            };
+            report.say(stage, filling.documents.min(filling.of), total);
+            if let Some(why) = filling.trouble {
+                return Err(Error::Remote { message: why });
+            }
+        } else {
+            report.say("removing the old edition", 0, None);
+        }
+        Ok(None)
     }
 
     async fn drop_edition(&self) -> Result<Reindexed> {
@@ -223,16 +239,18 @@ impl<R: Rooms> Commands<R> {
             stage: next.stage,
             documents: index.store.counts().await?.documents,
             of: of.values().sum(),
-            trouble: self.driving.trouble.borrow().clone(),
+            trouble: self.driving.told(),
         }))
     }
 
     /// Goes on with whatever the register asks for, and waits for the next time that it does.
     /// Never ends.
     pub async fn drive(&self) -> Result<()> {
+        let mut backoff = Backoff::default();
         loop {
+            let begun = Instant::now();
             let ask = |what| -> Pin<Box<dyn Future<Output = Result<u64>> + Send + '_>> {
-                Box::pin(self.read_again(what))
+                Box::pin(self.ask_capture(what))
             };
             let ask: Ask<'_> = &ask;
             let ports = reindex::Ports {
@@ -242,19 +260,50 @@ impl<R: Rooms> Commands<R> {
                 ask,
                 types: self.types.as_ref(),
             };
-            match reindex::drive(&ports, Settings::default()).await {
-                Ok(()) => {}
-                Err(Error::Stopped { .. }) => return std::future::pending().await,
-                Err(error) => {
-                    tracing::error!(error = %error.chain(), "the re-index does not go on");
-                    self.driving.trouble.send_replace(Some(error.chain()));
-                }
+            let driven = reindex::drive(&ports, Settings::default()).await;
+            if driven.is_ok() || begun.elapsed() > AGAIN_AFTER {
+                backoff.reset();
             }
+            let pause = match driven {
+                Ok(()) => {
+                    self.driving.went_on();
+                    AGAIN_AFTER
+                }
+                Err(Error::Stopped { .. }) => return std::future::pending().await,
+                Err(error) => self.driving.failed(&error, &mut backoff),
+            };
             tokio::select! {
                 () = self.driving.poke.notified() => {}
-                () = tokio::time::sleep(AGAIN_AFTER) => {}
+                () = sleep(pause) => {}
             }
         }
+    }
+
+    /// Has capture read again, also where another process is just taking it over.
+    async fn ask_capture(&self, what: Resync) -> Result<u64> {
+        let until = Instant::now() + CAPTURE_AWAY_MAX;
+        let mut is_told = false;
+        while let Err(error) = R::is_carried(&self.checkpoints).await {
+            if error.recovery() != Recovery::Stop {
+                return Err(error);
+            }
+            if Instant::now() >= until {
+                self.driving.capture_is_away(&error);
+                return Err(error);
+            }
+            if !std::mem::replace(&mut is_told, true) {
+                tracing::warn!(error = %error.chain(), "the re-index waits for capture");
+            }
+            sleep(LOOK_FAR_EVERY).await;
+        }
+        let is_filling = matches!(what, Resync::Fill(_));
+        let asked = self.read_again(what).await?;
+        if is_filling {
+            self.driving.went_on();
+        } else {
+            self.driving.capture_is_there();
+        }
+        Ok(asked)
     }
 }
 

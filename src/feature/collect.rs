@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
-use super::{floor, store};
+use super::{parked, store};
 use crate::Result;
 use crate::change::{DocumentKey, Version};
 use crate::queue::Queue;
@@ -46,14 +46,14 @@ pub async fn collect<Q: Queue, V: VectorStore>(
     else {
         return Ok(Collected::default());
     };
-    let Some(messages) = floor::parked(queue, stores).await? else {
+    let Some(messages) = parked::current(queue, stores).await? else {
         return Ok(Collected::default());
     };
-    let mut parked = HashMap::new();
+    let mut oldest = HashMap::new();
     for message in messages {
         // Bytes without a key cannot be retried, so no tombstone is kept for them.
         if let Some(key) = message.key {
-            let oldest = parked.entry(key).or_insert(message.version);
+            let oldest = oldest.entry(key).or_insert(message.version);
             *oldest = message.version.min(*oldest);
         }
     }
@@ -63,7 +63,7 @@ pub async fn collect<Q: Queue, V: VectorStore>(
     let born_before_ms = now_ms.saturating_sub(time_to_live);
     let is_old = |grave: &Manifest| {
         let version = grave.stamp.version;
-        let needed = parked
+        let needed = oldest
             .get(&grave.key)
             .is_some_and(|oldest| *oldest <= version);
         grave.deleted && version < settled && grave.committed_ms < born_before_ms && !needed

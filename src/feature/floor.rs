@@ -17,13 +17,11 @@ use uuid::Uuid;
 
 use crate::change::{DocumentKey, Lane, Place, Version};
 use crate::queue::{Parked, Queue};
-use crate::vector::{Control, Floor, Manifest, Select, VectorStore, Write};
-use crate::{Error, Result, feature::store};
+use crate::vector::{Control, Floor, Select, VectorStore, Write};
+use crate::{Result, feature::parked, feature::store};
 
 /// Manifests read at once.
 const PAGE: usize = 256;
-/// Parked messages listed at once: a broker reads all of them for each page.
-const LISTED: usize = 1 << 14;
 
 /// The floors that parked changes held back when that was looked at last, by the number of their edition, and when it
 /// was.
@@ -123,7 +121,7 @@ pub async fn act_passed<Q: Queue, V: VectorStore>(
         return Ok(());
     }
     let stores: Vec<&V> = editions.iter().map(|(_, store)| *store).collect();
-    let parked = parked(queue, &stores).await?;
+    let parked = parked::current(queue, &stores).await?;
     let mut held = Vec::new();
     for (number, store, floor) in ripe {
         let is_held = |parked: &Vec<Parked>| holds_back(parked, &floor);
@@ -175,74 +173,6 @@ fn holds_back(parked: &[Parked], floor: &Floor) -> bool {
         Some(key) => key.kind == floor.kind && parked.version > floor.version,
         // Nobody knows whose these bytes were; they may have been a row of the snapshot.
         None => parked.place.lane == Lane::Backfill,
-    })
-}
-
-/// The parked messages that still matter; those that every edition of the index has overtaken are
-/// forgotten. None where the queue refuses to list them, as where they are too many: then anything may be parked.
-pub async fn parked<Q: Queue, V: VectorStore>(
-    queue: &Q,
-    stores: &[&V],
-) -> Result<Option<Vec<Parked>>> {
-    let mut after = None;
-    let mut current = Vec::new();
-    loop {
-        let mut listed = match queue.parked(after, LISTED).await {
-            Err(error @ Error::Refused { .. }) => {
-                tracing::warn!(error = %error.chain(), "floors and old tombstones wait for what is parked");
-                return Ok(None);
-            }
-            listed => listed?,
-        };
-        let is_last = listed.len() < LISTED;
-        after = listed.last().map(|parked| parked.id).or(after);
-        let mut over = Vec::new();
-        while !listed.is_empty() {
-            let rest = listed.split_off(PAGE.min(listed.len()));
-            let (overtaken, still) = sorted(listed, stores).await?;
-            over.extend(overtaken.into_iter().map(|parked| parked.id));
-            current.extend(still);
-            listed = rest;
-        }
-        if !over.is_empty() {
-            queue.forget(over).await?;
-        }
-        if is_last {
-            return Ok(Some(current));
-        }
-    }
-}
-
-/// Those of a page that every edition has overtaken, and the others.
-async fn sorted<V: VectorStore>(
-    page: Vec<Parked>,
-    stores: &[&V],
-) -> Result<(Vec<Parked>, Vec<Parked>)> {
-    let keys = page.iter().filter_map(|parked| parked.key.clone());
-    let keys: Vec<_> = keys.collect();
-    let (mut over, mut still) = (page, Vec::new());
-    for store in stores {
-        let control = store.control().await?;
-        let manifests = store.manifests(Select::Of(keys.clone())).await?;
-        let here;
-        (over, here) = over
-            .into_iter()
-            .partition(|parked| is_overtaken(parked, &manifests, &control));
-        still.extend::<Vec<_>>(here);
-    }
-    Ok((over, still))
-}
-
-/// Whether the index holds the key at this version or a newer one, or a floor has voided it. A message
-/// without a version is overtaken by one with: nothing says which of two without is newer.
-fn is_overtaken(parked: &Parked, manifests: &[Manifest], control: &Control) -> bool {
-    let newer = |manifest: &Manifest| {
-        let stored = manifest.stamp.version;
-        stored.is_some() && stored >= parked.version
-    };
-    parked.key.as_ref().is_some_and(|key| {
-        control.voids(&key.kind, parked.version)
-            || (manifests.iter()).any(|manifest| manifest.key == *key && newer(manifest))
     })
 }
 

@@ -79,13 +79,20 @@ impl Plan {
     }
 
     /// The plan of a delete, where the change is one.
-    pub fn of_delete(change: &Change, stored: Option<&Manifest>) -> Option<Self> {
+    ///
+    /// A tombstone is dated when it is buried: it stays for a while after that. A delete of last month that is
+    /// read today still has a worker before it that may be slow today.
+    pub fn of_delete(change: &Change, stored: Option<&Manifest>, now_ms: u64) -> Option<Self> {
         let gone = change.operation == Operation::Delete || change.fields.is_none();
         gone.then(|| {
             let stored = stored.map(|manifest| manifest.stamp);
             let stamp = Stamp::over(stored, change.version, Stamp::DIGEST_GONE);
             Self {
-                manifest: Manifest::tombstone(change.key.clone(), stamp, change.committed_ms),
+                manifest: Manifest::tombstone(
+                    change.key.clone(),
+                    stamp,
+                    change.committed_ms.max(now_ms),
+                ),
                 texts: Vec::new(),
             }
         })
@@ -296,6 +303,23 @@ mod tests {
             None,
             &control
         ));
+    }
+
+    #[test]
+    fn a_tombstone_is_as_young_as_its_burial_whenever_the_delete_was() {
+        let delete = change(2, Operation::Delete);
+        let dated = |now_ms| {
+            let plan = Plan::of_delete(&delete, None, now_ms).unwrap();
+            (plan.manifest.deleted, plan.manifest.committed_ms)
+        };
+        assert_eq!(dated(700), (true, 700));
+        let late = Change {
+            committed_ms: 900,
+            ..delete.clone()
+        };
+        let plan = Plan::of_delete(&late, None, 700).unwrap();
+        assert_eq!(plan.manifest.committed_ms, 900, "our clock is behind");
+        assert!(Plan::of_delete(&change(2, Operation::Update), None, 700).is_none());
     }
 
     #[test]

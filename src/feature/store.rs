@@ -41,10 +41,10 @@ pub struct Stored {
 }
 
 /// A text without a point.
-struct Missing<'a> {
-    manifest: &'a Manifest,
-    entry: Entry,
-    text: &'a str,
+pub(crate) struct Missing<'a> {
+    pub(crate) manifest: &'a Manifest,
+    pub(crate) entry: Entry,
+    pub(crate) text: &'a str,
 }
 
 impl Missing<'_> {
@@ -237,7 +237,10 @@ async fn get_ahead<V: VectorStore>(
 }
 
 /// The points of these texts; equal texts are embedded once. How many were.
-async fn embed<E: Embedder>(embedder: &E, missing: &[Missing<'_>]) -> Result<(Vec<Point>, usize)> {
+pub(crate) async fn embed<E: Embedder>(
+    embedder: &E,
+    missing: &[Missing<'_>],
+) -> Result<(Vec<Point>, usize)> {
     let mut texts: Vec<String> = Vec::new();
     let mut places: HashMap<&str, usize> = HashMap::new();
     for Missing { text, .. } in missing {

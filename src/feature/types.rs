@@ -10,6 +10,8 @@
 //! A type is a collection of the source. The seed's three stand in `defaults.toml`, in the same form; a
 //! setting replaces the default's. A type that is nowhere has the general rule.
 
+mod again;
+
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -23,6 +25,9 @@ use crate::document::Fields;
 
 /// The seed's types.
 const DEFAULTS: &str = include_str!("types/defaults.toml");
+
+/// What stands in a pipeline between the program's part and the settings'.
+const TYPES_MARK: &str = " types-";
 
 /// The settings of one type; what is not given is the default of that type, or the general rule.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,7 +130,13 @@ impl Types {
             return FINGERPRINT.to_owned();
         }
         let digest = format!("{:x}", Sha256::digest(format!("{own:?}")));
-        format!("{FINGERPRINT} types-{}", &digest[..8])
+        format!("{FINGERPRINT}{TYPES_MARK}{}", &digest[..8])
+    }
+
+    /// The part of a pipeline that the program decides: its cleaner and chunker.
+    pub(crate) fn program_part(pipeline: &str) -> &str {
+        let parts = pipeline.split_once(TYPES_MARK);
+        parts.map_or(pipeline, |(program, _)| program)
     }
 
     /// Takes the redacted fields out.
@@ -140,20 +151,25 @@ impl Types {
     }
 }
 
-/// Removes what stands at the path, in every element of an array on the way.
+/// Removes what stands at the path, in every element of the arrays on the way.
 fn remove(fields: &mut Fields, path: &str) {
     // A name may have a dot in it.
     fields.shift_remove(path);
     let Some((first, rest)) = path.split_once('.') else {
         return;
     };
-    match fields.get_mut(first) {
-        Some(Value::Object(inner)) => remove(inner, rest),
-        Some(Value::Array(elements)) => elements.iter_mut().for_each(|element| {
-            if let Value::Object(inner) = element {
-                remove(inner, rest);
-            }
-        }),
+    if let Some(value) = fields.get_mut(first) {
+        remove_within(value, rest);
+    }
+}
+
+/// An array may hold arrays.
+fn remove_within(value: &mut Value, path: &str) {
+    match value {
+        Value::Object(fields) => remove(fields, path),
+        Value::Array(elements) => elements
+            .iter_mut()
+            .for_each(|element| remove_within(element, path)),
         _ => {}
     }
 }
@@ -200,7 +216,7 @@ mod tests {
         let types = types(NOTES).unwrap();
         let note = fields(json!({
             "author_id": 7, "score": 3, "meta": {"title": "T", "other": 1}, "content": "no text here",
-            "body": "What is said.", "secret": "hush", "people": [{"name": "A", "salary": 5}],
+            "body": "What is said.", "secret": "hush", "people": [{"name": "A", "salary": 5}, [[{"salary": 6}], 7]],
         }));
         let count = |text: &str| text.split_whitespace().count() + 2;
         let limits = Limits { token_max: 40 };
@@ -212,7 +228,7 @@ mod tests {
         );
         let mut redacted = note.clone();
         types.redact("notes", &mut redacted);
-        assert_eq!(redacted["people"], json!([{"name": "A"}]));
+        assert_eq!(redacted["people"], json!([{"name": "A"}, [[{}], 7]]));
         assert_eq!(redacted.get("secret"), None);
         assert_eq!(redacted.len(), note.len() - 1);
     }
@@ -260,6 +276,9 @@ mod tests {
         assert_ne!(posts.fingerprint("posts"), FINGERPRINT);
         let pipelines = [&plain, &first, &second, &posts].map(Types::pipeline);
         assert_eq!(pipelines[0], FINGERPRINT);
+        for pipeline in &pipelines {
+            assert_eq!(Types::program_part(pipeline), FINGERPRINT);
+        }
         let different: std::collections::BTreeSet<_> = pipelines.iter().collect();
         assert_eq!(different.len(), pipelines.len());
         assert_eq!(posts.names().count(), 3);

@@ -10,6 +10,7 @@
 //! what is in hand and waits; what cannot succeed is parked, and the others go on. When the partition count
 //! changes, the end of each queue is settled like any barrier, and the worker consumes from the next ones.
 
+mod duty;
 mod pass;
 mod work;
 
@@ -21,6 +22,7 @@ use std::time::Duration;
 use futures_util::future::maybe_done;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
+use self::duty::Duty;
 use super::collect;
 use super::floor::HeldBack;
 use super::ledger::Ledger;
@@ -143,6 +145,7 @@ pub async fn run<Q: Generations, T: Editions>(
             ports: &ports,
             settings,
             held_back: HeldBack::new(settings.held_back_every),
+            duty: Duty::default(),
         };
         let error = match worker
             .session(&share, shutdown.as_mut(), &mut backoff)
@@ -172,6 +175,7 @@ struct Worker<'a, Q, T> {
     ports: &'a Ports<'a, Q, T>,
     settings: &'a Settings,
     held_back: HeldBack,
+    duty: Duty,
 }
 
 /// The editions that are written to.
@@ -288,13 +292,16 @@ impl<Q: Generations, T: Editions> Worker<'_, Q, T> {
         Ok(())
     }
 
-    /// Collects now and then, until trying again cannot mend what it meets.
+    /// Collects now and then where that is ours, until trying again cannot mend what it meets.
     async fn collect_always(&self) -> Error {
         let every = self.settings.collect_every;
         let mut collections = interval_at(Instant::now() + every, every);
         collections.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             collections.tick().await;
+            if !self.duty.is_ours() {
+                continue;
+            }
             match self.collect().await {
                 Ok(()) => {}
                 // Nobody waits for it, and one point that is none of ours is no reason to stop.

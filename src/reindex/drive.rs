@@ -60,7 +60,7 @@ impl Default for Settings {
 ///
 /// # Errors
 /// What a port says; [`Error::Refused`] where the new edition does not come to agree with the
-/// source. It stays as it is then, and is not searched.
+/// source, or its model does not take what only the old one has. It stays as it is then, and is not searched.
 pub async fn drive<S: Source, Q: Generations, T: Editions>(
     ports: &Ports<'_, S, Q, T>,
     settings: Settings,
@@ -89,7 +89,7 @@ pub async fn drive<S: Source, Q: Generations, T: Editions>(
         };
         let event = match action {
             Action::Copy => {
-                copy::copy(&standing.current, next).await?;
+                copy::copy((&standing.current, next), ports.types).await?;
                 Event::Copied
             }
             Action::End => Event::Ended,

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::feature::embed::Model;
+use crate::feature::types::Types;
 
 /// One full set of what the index holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +29,13 @@ impl Edition {
     /// Whether a new edition with the other's model and pipeline would come out the same.
     pub fn is_as(&self, other: &Self) -> bool {
         self.model.digest == other.model.digest && self.pipeline == other.pipeline
+    }
+
+    /// Whether it has the other's model, cleaner and chunker, whatever the settings of types are: what these
+    /// outdate is known of each document, and reading the type again mends it.
+    pub fn is_made_by_the_same(&self, other: &Self) -> bool {
+        self.model.digest == other.model.digest
+            && Types::program_part(&self.pipeline) == Types::program_part(&other.pipeline)
     }
 }
 
@@ -229,6 +237,19 @@ mod tests {
             pipeline: "p".to_owned(),
             recipe: serde_json::Value::Null,
         }
+    }
+
+    #[test]
+    fn settings_of_a_type_make_another_edition_but_not_another_program() {
+        let with = |pipeline: &str| Edition {
+            pipeline: pipeline.to_owned(),
+            ..edition(1)
+        };
+        let plain = with("clean-1 chunk-1");
+        let typed = with("clean-1 chunk-1 types-12345678");
+        assert!(!plain.is_as(&typed) && plain.is_made_by_the_same(&typed));
+        assert!(!typed.is_made_by_the_same(&with("clean-2 chunk-1 types-12345678")));
+        assert!(!plain.is_made_by_the_same(&edition(1)));
     }
 
     fn done(register: &Register, events: &[Event]) -> Option<Register> {

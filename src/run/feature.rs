@@ -79,7 +79,7 @@ async fn open(
         None if folder.is_some() => Which::All,
         None => Which::Shared,
     };
-    start(roles, config, &parts, which)?;
+    start(roles, config, &parts, which).await?;
     let Some(folder) = folder.filter(|_| config.source.url.is_set()) else {
         return tell(roles, config, &parts).await;
     };
@@ -140,7 +140,12 @@ impl Which {
 }
 
 /// Starts the worker, and what steers its share unless its partitions are given.
-pub(super) fn start(roles: &mut Roles, config: &Config, parts: &Parts, which: Which) -> Result<()> {
+pub(super) async fn start(
+    roles: &mut Roles,
+    config: &Config,
+    parts: &Parts,
+    which: Which,
+) -> Result<()> {
     let count = parts.queue.partitions();
     if let Which::Given(partitions) = &which
         && let Some(none) = partitions.iter().find(|one| **one >= count)
@@ -150,6 +155,7 @@ pub(super) fn start(roles: &mut Roles, config: &Config, parts: &Parts, which: Wh
             why: format!("there is no {none}: the queue has {count}, counted from 0"),
         });
     }
+    parts.editions.may_store(config).await?;
     let queue = if let Which::Shared = which {
         let (queue, sharing) = parts.queue.shared();
         let stop = requested(roles.shutdown());

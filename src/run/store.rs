@@ -58,6 +58,14 @@ impl AnyEditions {
         patiently(config, || editions.start()).await?;
         Ok(Self::Qdrant(editions))
     }
+
+    /// Whether documents of the types that are watched can be stored: what a worker asks before it takes any.
+    pub(super) async fn may_store(&self, config: &Config) -> Result<()> {
+        let Self::Qdrant(editions) = self else {
+            return Ok(());
+        };
+        patiently(config, || editions.may_store(&config.source.collections)).await
+    }
 }
 
 fn edge(index: Index<EdgeStore, AnyEmbedder>) -> Index<AnyStore, AnyEmbedder> {

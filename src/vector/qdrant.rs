@@ -151,7 +151,7 @@ impl QdrantStore {
         if registered.is_some_and(|stored| !stored.register.needed().contains(&self.edition)) {
             return Err(self.removed());
         }
-        self.server.refuse_others_names(kind).await?;
+        self.server.refuse_others_names(&[kind.to_owned()]).await?;
         for family in Family::BOTH {
             let name = self.collection(family, kind);
             collection::make(&self.server.link, &name, family, self.model.dimension).await?;

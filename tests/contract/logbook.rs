@@ -7,7 +7,7 @@ mod sqlite;
 
 use lockstep::change::DocumentKey;
 use lockstep::document::Document;
-use lockstep::logbook::{Counts, Logbook, Page, Pages, Run, Runs};
+use lockstep::logbook::{Counts, Ended, Logbook, Page, Pages, Run, Runs};
 use lockstep::source::Source;
 use serde_json::{Value, json};
 
@@ -35,6 +35,7 @@ macro_rules! suite {
             all_pages_are_listed_in_the_order_of_links,
             documents_that_look_alike_have_pages_of_their_own,
             runs_are_listed_in_the_order_of_links,
+            a_run_keeps_how_the_crawls_before_it_ended,
             everything_is_there_after_reopening,
             a_claim_is_one_owners_until_it_ends,
             of_many_who_claim_at_once_one_gets_the_link,
@@ -166,6 +167,32 @@ pub(crate) async fn runs_are_listed_in_the_order_of_links<S: Subject>() {
     assert_eq!(rest.unwrap(), [run("c", 1)]);
     let one = book.runs(Runs::Of("b".to_owned()), 9).await.unwrap();
     assert_eq!(one, [run("b", 2)]);
+}
+
+pub(crate) async fn a_run_keeps_how_the_crawls_before_it_ended<S: Subject>() {
+    let subject = S::open().await;
+    let ended = |started_ms, error: Option<&str>| Ended {
+        started_ms,
+        finished_ms: started_ms + 1,
+        counts: Counts {
+            unchanged: 7,
+            ..Counts::default()
+        },
+        error: error.map(str::to_owned),
+        has_failed: error.is_some(),
+    };
+    let run = Run {
+        link: "a".to_owned(),
+        started_ms: 30,
+        ended: vec![ended(20, Some("\"$no\u{1f600}\"")), ended(10, None)],
+        ..Run::default()
+    };
+    subject.book().save_run(run.clone()).await.unwrap();
+    let subject = subject.reopen().await;
+    let book = subject.book();
+    let of = book.runs(Runs::Of("a".to_owned()), 9).await.unwrap();
+    let all = book.runs(Runs::After(None), 9).await.unwrap();
+    assert_eq!((&of, &all), (&vec![run.clone()], &vec![run]));
 }
 
 pub(crate) async fn everything_is_there_after_reopening<S: Subject>() {

@@ -3,6 +3,9 @@
 use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
 use lapin::{Connection, ConnectionProperties};
+use qdrant_client::Qdrant;
+use qdrant_client::qdrant::vectors_config::Config;
+use qdrant_client::qdrant::{CreateCollectionBuilder, VectorParamsMap};
 
 use super::Place;
 use crate::doctor::found;
@@ -53,6 +56,25 @@ async fn a_queue_with_other_arguments_fails_with_the_fix() {
     assert!(
         found.said.contains(&queue) && found.fix.contains("delete it"),
         "{found:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collection_of_somebody_else_with_a_name_of_ours_fails_with_the_fix() {
+    let mut place = Place::new();
+    let store = Server::start().await;
+    let client = Qdrant::from_url(&store.url()).skip_compatibility_check();
+    let none = Config::ParamsMap(VectorParamsMap::default());
+    let theirs = CreateCollectionBuilder::new("cleaned_posts").vectors_config(none);
+    let client = client.build().unwrap();
+    client.create_collection(theirs).await.unwrap();
+    place.settings.push(("LOCKSTEP_VECTOR_URL", store.url()));
+    let ended = place.run(&["doctor", "--json"]);
+    let index = found(&ended, "index");
+    assert_eq!((ended.code, index.outcome.as_str()), (Some(1), "failed"));
+    assert!(
+        index.said.contains("cleaned_posts") && index.fix.contains("vector.name"),
+        "{index:?}"
     );
 }
 

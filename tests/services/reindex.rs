@@ -19,7 +19,7 @@ struct Scene {
     place: Place,
     server: Server,
     articles: Collection<Document>,
-    capture: Process,
+    capture: Option<Process>,
     workers: Vec<Process>,
     edits: usize,
 }
@@ -47,7 +47,7 @@ impl Scene {
             place,
             server,
             articles,
-            capture,
+            capture: Some(capture),
             workers,
             edits: 0,
         };
@@ -133,7 +133,7 @@ impl Scene {
     }
 
     fn stop(mut self) {
-        for mut process in self.workers.drain(..).chain([self.capture]) {
+        for mut process in self.workers.drain(..).chain(self.capture) {
             process.assert_running();
             process.stop();
         }
@@ -227,5 +227,22 @@ async fn a_reindex_that_is_dropped_half_way_leaves_nothing_and_harms_no_worker()
         "vector_articles@3",
     ];
     assert_eq!(scene.collections().await, names);
+    scene.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_reindex_waits_for_a_capture_that_is_started_anew() {
+    let mut scene = Scene::open().await;
+    scene.capture.take().unwrap().stop();
+    let mut reindex = scene.reindex();
+    reindex.until(&["the re-index waits for capture"]).await;
+    reindex.assert_running();
+    scene.assert_whole(DOCUMENTS);
+    scene.capture = Some(scene.place.start(&["capture"]));
+    reindex.finish();
+    scene.assert_whole(DOCUMENTS);
+    let status = scene.ask_other(&["status"]);
+    assert_eq!(status["index"]["edition"], 2, "{status}");
+    assert!(status["reindex"].is_null(), "{status}");
     scene.stop();
 }

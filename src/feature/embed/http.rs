@@ -11,7 +11,9 @@
 //!   model's dimension, and what the settings say of it must agree.
 //! - A request is bounded in texts, tokens and bytes; so many are on their way at once, whoever asks.
 //! - What a batch is refused for is looked for: where the service embeds a plain text meanwhile, the
-//!   batch is halved, until the one text that it does not take is found. That text alone is at fault.
+//!   batch is halved, until the one text that it does not take is found. That text alone is at fault; the
+//!   others are embedded, and their vectors are there when they are asked for again. After four such texts the
+//!   rest of the request is left.
 //! - A service that answers with vectors of another dimension has another model now: stop.
 
 mod batch;
@@ -19,12 +21,15 @@ mod fault;
 mod gate;
 mod protocol;
 mod service;
+mod spared;
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use sha2::{Digest, Sha256};
 use url::Url;
 
@@ -32,18 +37,23 @@ use super::tokens::Tokens;
 use super::{Embedder, Model, Usage, over_limit};
 use crate::clock::Clock;
 use crate::config::Secret;
-use crate::{Error, Result};
+use crate::{Error, Recovery, Result};
 
 use batch::{Size, batches};
 use fault::Fault;
 use protocol::About;
 use service::Service;
+use spared::Spared;
 
 pub use batch::BatchLimits;
 pub use protocol::Protocol;
 
 /// A text that every service takes.
 const PLAIN: &str = "lockstep";
+
+/// Texts of one request that are found not to be taken before its rest is left: more are no exception, and
+/// finding each costs several requests.
+const UNTAKEABLE_MAX: usize = 4;
 
 /// Where a service is and how it is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +97,16 @@ pub struct HttpEmbedder {
     tokens: Arc<Tokens>,
     limits: BatchLimits,
     service: Service,
+    spared: Spared,
+}
+
+/// What requests have brought, of which one may have failed.
+#[derive(Debug, Default)]
+struct Brought {
+    /// The vector of each text, in their order; none where it was not made.
+    vectors: Vec<Option<Vec<f32>>>,
+    /// Why one was not.
+    fault: Option<Error>,
 }
 
 impl HttpEmbedder {
@@ -130,6 +150,7 @@ impl HttpEmbedder {
             tokens: Arc::new(tokens),
             limits,
             service,
+            spared: Spared::default(),
         })
     }
 
@@ -152,14 +173,28 @@ impl HttpEmbedder {
         }
     }
 
-    /// Embeds the texts of one request, and finds the one that is at fault.
-    async fn batch(&self, texts: &[String]) -> Result<Vec<Vec<f32>>> {
-        let mut vectors = Vec::with_capacity(texts.len());
-        let (mut rest, mut is_well) = (vec![texts], false);
+    /// Embeds the texts of one request; halves of it where one is at fault, so that the others come whole.
+    async fn batch(&self, texts: &[String]) -> Brought {
+        let mut brought = Brought::default();
+        if let Err(error) = self.halved(texts, &mut brought).await {
+            brought.fault = Some(error);
+        }
+        // What was not asked for any more has no vectors.
+        brought.vectors.resize(texts.len(), None);
+        brought
+    }
+
+    /// The vectors of texts in their order, until all or too many have failed.
+    ///
+    /// # Errors
+    /// What is no fault of a text.
+    async fn halved(&self, texts: &[String], brought: &mut Brought) -> Result<()> {
+        let (mut rest, mut untakeable) = (vec![texts], 0);
+        let mut is_well = false;
         while let Some(texts) = rest.pop() {
             let fault = match self.vectors(texts).await {
                 Ok(found) => {
-                    vectors.extend(found);
+                    brought.vectors.extend(found.into_iter().map(Some));
                     continue;
                 }
                 Err(fault) => fault,
@@ -173,16 +208,50 @@ impl HttpEmbedder {
                 probed.map_err(|fault| fault.into_error(self.service.place()))?;
                 is_well = true;
             }
-            match texts {
-                [text] => return Err(self.untakeable(text, &fault)),
-                texts => {
-                    tracing::debug!(?fault, texts = texts.len(), "a batch is halved");
-                    let (front, back) = texts.split_at(texts.len() / 2);
-                    rest.extend([back, front]);
+            if let [text] = texts {
+                brought.vectors.push(None);
+                brought.fault = Some(self.untakeable(text, &fault));
+                untakeable += 1;
+                if untakeable == UNTAKEABLE_MAX {
+                    break;
+                }
+            } else {
+                tracing::debug!(?fault, texts = texts.len(), "a batch is halved");
+                let (front, back) = texts.split_at(texts.len() / 2);
+                rest.extend([back, front]);
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks for all of these, in as many requests as they need; until one fails for no fault of a text.
+    async fn brought(&self, texts: Vec<String>, sizes: Vec<Size>) -> Brought {
+        let batches = batches(&sizes, self.limits).into_iter();
+        let mut requests: FuturesUnordered<_> =
+            batches.map(|range| self.placed(&texts, range)).collect();
+        let mut all = Brought::default();
+        all.vectors.resize(texts.len(), None);
+        while let Some((range, part)) = requests.next().await {
+            for (slot, vector) in all.vectors.iter_mut().skip(range.start).zip(part.vectors) {
+                *slot = vector;
+            }
+            if let Some(fault) = part.fault {
+                let is_of_a_text = fault.recovery() == Recovery::Park;
+                all.fault = Some(fault);
+                if !is_of_a_text {
+                    break;
                 }
             }
         }
-        Ok(vectors)
+        all
+    }
+
+    /// The texts of one request, and where they stand among all.
+    async fn placed(&self, texts: &[String], range: Range<usize>) -> (Range<usize>, Brought) {
+        let brought = self
+            .batch(texts.get(range.clone()).unwrap_or_default())
+            .await;
+        (range, brought)
     }
 
     async fn vectors(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, Fault> {
@@ -229,11 +298,24 @@ impl Embedder for HttpEmbedder {
         if let Some(over) = sizes.iter().find(|size| size.tokens > limit) {
             return Err(over_limit(over.tokens, limit));
         }
-        let requests = batches(&sizes, self.limits)
-            .into_iter()
-            .map(|range| self.batch(&texts[range]));
-        let vectors = try_join_all(requests).await?;
-        Ok(vectors.into_iter().flatten().collect())
+        let mut vectors = self.spared.take(&texts);
+        let missing = texts.iter().zip(sizes).zip(&vectors);
+        let missing = missing.filter(|(_, vector)| vector.is_none());
+        let (asked, sizes) = missing
+            .map(|((text, size), _)| (text.clone(), size))
+            .unzip();
+        let brought = self.brought(asked, sizes).await;
+        let slots = vectors.iter_mut().filter(|vector| vector.is_none());
+        for (slot, vector) in slots.zip(brought.vectors) {
+            *slot = vector;
+        }
+        match brought.fault {
+            None => Ok(vectors.into_iter().flatten().collect()),
+            Some(fault) => {
+                self.spared.keep(&texts, vectors);
+                Err(fault)
+            }
+        }
     }
 
     fn usage(&self) -> Usage {

@@ -23,6 +23,9 @@ impl<Q: Generations, T: Editions> Worker<'_, Q, T> {
         if barriers.is_empty() {
             return Ok(());
         }
+        for (_, place, _) in &barriers {
+            self.duty.passes(place.partition);
+        }
         let mut editions = Vec::new();
         for index in open.indexes() {
             self.pass_in(index, &barriers).await?;

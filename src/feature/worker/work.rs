@@ -152,7 +152,7 @@ impl<Q: Generations, T: Editions> Worker<'_, Q, T> {
         change: &Change,
         stored: Option<&Manifest>,
     ) -> Result<Plan> {
-        if let Some(plan) = Plan::of_delete(change, stored) {
+        if let Some(plan) = Plan::of_delete(change, stored, self.ports.clock.now_ms()) {
             return Ok(plan);
         }
         let prepared = self.prepare(index, change).await?;

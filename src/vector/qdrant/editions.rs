@@ -100,6 +100,15 @@ impl<E: Embedder> QdrantEditions<E> {
         self.searched().await.map(drop)
     }
 
+    /// Whether documents of these types can be stored. Otherwise the first one of a type would be the one to find it, and
+    /// end a worker in the middle of its work.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] where collections of somebody else have their names.
+    pub async fn may_store(&self, kinds: &[String]) -> Result<()> {
+        self.server().await?.refuse_others_names(kinds).await
+    }
+
     async fn server(&self) -> Result<&Server> {
         let open = || Server::open(self.settings.clone());
         self.server.get_or_try_init(open).await

@@ -7,6 +7,7 @@ use qdrant_client::{Qdrant, QdrantError};
 use tonic::{Code, Status};
 
 use super::settings::Settings;
+use crate::certificate::{BY_VARIABLE, distrusted};
 use crate::{Error, Result};
 
 /// The first version that weighs an upsert against what is stored.
@@ -92,6 +93,12 @@ impl Link {
     /// Makes an error of ours of a status.
     pub(super) fn status(&self, action: &'static str, status: &Status) -> Error {
         let said = status.message();
+        // The client's own word for a connection that it could not make.
+        if status.code() == Code::Internal
+            && let Some((why, fix)) = distrusted(said, "vector.url", BY_VARIABLE)
+        {
+            return self.refused(why, fix);
+        }
         match status.code() {
             Code::Unauthenticated | Code::PermissionDenied => self.refused(
                 format!("it refuses the API key: {said}"),

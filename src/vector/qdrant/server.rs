@@ -52,19 +52,28 @@ impl Server {
         Ok(all.collections.into_iter().map(|one| one.name).collect())
     }
 
-    /// Our names of a type are aliases: refuses where a collection has one of them, as the first system's have.
-    pub(super) async fn refuse_others_names(&self, kind: &str) -> Result<()> {
-        let all = self.collections().await?;
-        let mut names = Family::BOTH
-            .map(|family| self.names.plain(family, kind))
-            .into_iter();
-        match names.find(|name| all.contains(name)) {
-            None => Ok(()),
-            Some(name) => Err(self.link.refused(
-                format!("the collection {name} is there and is not of this index, which names its own so"),
-                "give this index a name of its own (vector.name), or delete that collection or have it under another name",
-            )),
+    /// Our names of a type are aliases: refuses where collections have those of one of these types, as the first
+    /// system's have.
+    pub(super) async fn refuse_others_names(&self, kinds: &[String]) -> Result<()> {
+        if kinds.is_empty() {
+            return Ok(());
         }
+        let all = self.collections().await?;
+        let names = kinds
+            .iter()
+            .flat_map(|kind| Family::BOTH.map(|family| self.names.plain(family, kind)));
+        let taken: Vec<String> = names.filter(|name| all.contains(name)).collect();
+        if taken.is_empty() {
+            return Ok(());
+        }
+        Err(self.link.refused(
+            format!(
+                "collections are there that are not of this index, which names its own so: {}",
+                taken.join(", ")
+            ),
+            "give this index a name of its own (vector.name), leave out their types (source.collections), or delete \
+             those collections or have them under other names",
+        ))
     }
 
     /// Deletes an edition, current or not. Repeatable.

@@ -11,7 +11,11 @@ use lockstep::vector::qdrant::{QdrantEditions, Settings};
 use lockstep::vector::{Select, VectorStore as _, Write};
 use lockstep::{Error, Recovery};
 use qdrant_client::Qdrant;
-use qdrant_client::qdrant::{Condition, CountPointsBuilder, CreateAliasBuilder, Filter};
+use qdrant_client::qdrant::vectors_config::Config;
+use qdrant_client::qdrant::{
+    Condition, CountPointsBuilder, CreateAliasBuilder, CreateCollectionBuilder, Filter,
+    VectorParamsMap,
+};
 use serde_json::{Value, json};
 
 use super::{Subject, happened, mark, marked};
@@ -114,6 +118,34 @@ async fn point(server: &Server, edition: u32) {
         let moved = CreateAliasBuilder::new(format!("{name}@{edition}"), name);
         client.create_alias(moved).await.unwrap();
     }
+}
+
+/// Its first document would find it otherwise, in the middle of a worker's work.
+#[tokio::test]
+async fn collections_of_somebody_else_that_have_names_of_types_are_all_named() {
+    let server = Arc::new(Server::start().await);
+    for name in ["cleaned_notes", "cleaned_posts", "vector_posts"] {
+        let none = Config::ParamsMap(VectorParamsMap::default());
+        let theirs = CreateCollectionBuilder::new(name).vectors_config(none);
+        client(&server).create_collection(theirs).await.unwrap();
+    }
+    let editions = with(&server, DIMENSION).editions;
+    let may_store = async |kinds: &[&str]| {
+        let kinds: Vec<_> = kinds.iter().map(|kind| (*kind).to_owned()).collect();
+        editions.may_store(&kinds).await
+    };
+    let error = may_store(&["articles", "posts"]).await.unwrap_err();
+    assert_eq!(error.recovery(), Recovery::Stop);
+    let text = error.chain();
+    for part in [
+        "so: cleaned_posts, vector_posts;",
+        "vector.name",
+        "source.collections",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    // What is not stored needs no name.
+    may_store(&["articles"]).await.unwrap();
 }
 
 const FILLED: [Event; 3] = [Event::Copied, Event::Ended, Event::Clean];

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! page: what was asked, its ETag and hash, the document it made, since when it is missing
-//! run:  what was crawled, for whom, when, when next, how it went
+//! run:  what was crawled, for whom, when, when next, how it went, and the last times before
 //! claim: who crawls a link at this moment
 //! rooted: which documents a crawl found before
 //! ```
@@ -19,7 +19,7 @@ use crate::Result;
 use crate::change::DocumentKey;
 
 pub use page::{Missing, Page};
-pub use run::{Counts, Run};
+pub use run::{Counts, Ended, Run};
 
 /// The whole name of a document, by which pages are found.
 pub(crate) fn name_of(key: &DocumentKey) -> String {

@@ -1,5 +1,7 @@
 //! Crawling again, by lists and by the schedule, through the program.
 
+mod spelled;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -320,7 +322,8 @@ async fn up_crawls_what_is_watched_and_stops_within_its_grace_though_a_page_neve
     ];
     let app = App::start_with(config).await;
     let crawls = loop {
-        let Answer::CrawlList(history) = app.ask(Request::CrawlList {}).await.unwrap() else {
+        let asked = Request::CrawlList { link: None };
+        let Answer::CrawlList(history) = app.ask(asked).await.unwrap() else {
             panic!("no history");
         };
         let done = history.crawls.iter().any(|run| run.finished_ms.is_some());

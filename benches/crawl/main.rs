@@ -9,14 +9,21 @@
 //! them all, one request at a time; they are stored in a database in a temporary folder. Both sides are compared by
 //! CPU seconds (user and system, all threads), since the machine has other work; the server's are nobody's.
 //! `LOCKSTEP_BENCH_PYTHON` names a Python that has trafilatura; without it that side is left out.
+//!
+//! `crawl hostile`: what a crawl of a site that means ill takes, see [`hostile`].
 
 #![expect(clippy::print_stdout, reason = "a bench reports to its terminal")]
 #![expect(clippy::cast_precision_loss, reason = "counts here are far below 2^52")]
 
 #[path = "../../src/allocator.rs"]
 mod allocator;
+#[path = "../../src/crawl/tests/hostile/bombs.rs"]
+mod bombs;
+mod forms;
+mod hostile;
 mod pages;
 mod process;
+mod site;
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -24,6 +31,8 @@ use std::process::{Child, Command, Stdio};
 
 use lockstep::{Error, Result};
 use serde_json::{Value, json};
+
+use forms::Form;
 
 const PAGES: usize = 10_000;
 const GOAL: f64 = 3.0;
@@ -38,6 +47,11 @@ fn main() -> Result<()> {
     match words[..] {
         ["serve", count] => runtime.block_on(pages::serve(number(count)?)),
         ["crawl", origin] => runtime.block_on(process::crawl(origin)),
+        ["hostile"] => hostile::measure(),
+        ["hostile", "serve", name] => runtime.block_on(site::serve(Form::named(name)?)),
+        ["hostile", "crawl", name, origin] => {
+            runtime.block_on(process::crawl_form(Form::named(name)?, origin))
+        }
         [count] => compare(number(count)?),
         _ => compare(PAGES),
     }
@@ -50,7 +64,7 @@ fn number(text: &str) -> Result<usize> {
 
 fn compare(pages: usize) -> Result<()> {
     let program = std::env::current_exe().map_err(Error::unavailable("the bench", "find"))?;
-    let server = Server::start(&program, pages)?;
+    let server = Server::start(&program, &["serve", &pages.to_string()])?;
     let before = load();
     let ours = answer(Command::new(&program).args(["crawl", &server.origin]))?;
     told("lockstep", &ours);
@@ -107,17 +121,17 @@ fn answer(command: &mut Command) -> Result<Value> {
         .map_err(|error| Error::malformed("the answer of a side of the bench", error.to_string()))
 }
 
-/// The pages, served by a process of its own until this is dropped.
+/// A site, served by a process of its own until this is dropped.
 struct Server {
     child: Child,
     origin: String,
 }
 
 impl Server {
-    fn start(program: &Path, pages: usize) -> Result<Self> {
+    fn start(program: &Path, arguments: &[&str]) -> Result<Self> {
         let fail = || Error::unavailable("the bench's server", "start");
         let mut child = Command::new(program)
-            .args(["serve", &pages.to_string()])
+            .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
             .map_err(fail())?;

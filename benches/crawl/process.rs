@@ -1,4 +1,4 @@
-//! Our side: one crawl of all pages into a database, in a process of its own.
+//! Our side: one crawl into a database, in a process of its own.
 
 use std::fs;
 
@@ -10,30 +10,20 @@ use lockstep::source::Source as _;
 use lockstep::source::sqlite::SqliteSource;
 use lockstep::{Error, Result};
 use serde_json::json;
+use tempfile::TempDir;
 use tokio::time::Instant;
+
+use crate::forms::Form;
 
 /// Ticks of a CPU second in `/proc`, on every Linux.
 const TICKS: f64 = 100.0;
 
 /// Crawls the site and prints what that took.
 pub(crate) async fn crawl(origin: &str) -> Result<()> {
-    let folder = tempfile::tempdir().map_err(Error::unavailable("a folder", "make"))?;
-    let database = Database::open(&folder.path().join("bench.db"), &[SqliteSource::SCHEMA])?;
-    let source = SqliteSource::new(database, Clock::system());
-    let what = crawl::Request {
-        target: origin.to_owned(),
-        author: "Ada Lovelace".to_owned(),
-        as_kind: Some(Kind::of("substack")),
-        browser: false,
-        reference: None,
-    };
-    let settings = crawl::Settings {
-        allow_private: true,
-        browser: crawl::Browser::Never,
-        ..crawl::Settings::default()
-    };
+    let (_folder, source) = empty()?;
+    let what = request(origin.to_owned(), true);
     let (begun, before) = (Instant::now(), cpu_seconds()?);
-    let report = crawl::crawl(&source, &what, &settings, &()).await?;
+    let report = crawl::crawl(&source, &what, &settings(), &()).await?;
     let (seconds, cpu) = (begun.elapsed().as_secs_f64(), cpu_seconds()? - before);
     let (peak, letters) = (peak_mib()?, letters(&source).await?);
     let pages = report.saved as f64;
@@ -44,6 +34,64 @@ pub(crate) async fn crawl(origin: &str) -> Result<()> {
             "letters": letters})
     );
     Ok(())
+}
+
+/// Crawls a site of this form, and prints what that took and came to.
+pub(crate) async fn crawl_form(form: &Form, origin: &str) -> Result<()> {
+    let (_folder, source) = empty()?;
+    let what = request(form.target(origin), form.is_listed());
+    let settings = crawl::Settings {
+        fetch_seconds_max: form.seconds,
+        ..settings()
+    };
+    let (at_rest, begun, before) = (peak_mib()?, Instant::now(), cpu_seconds()?);
+    let crawled = crawl::crawl(&source, &what, &settings, &()).await;
+    let (seconds, cpu) = (begun.elapsed().as_secs_f64(), cpu_seconds()? - before);
+    let becomes = match crawled {
+        Ok(report) => told(&report),
+        Err(error) => error.chain(),
+    };
+    println!(
+        "{}",
+        json!({"form": form.name, "seconds": seconds, "cpu_seconds": cpu, "at_rest_mib": at_rest,
+            "peak_mib": peak_mib()?, "becomes": becomes.replace(origin, "")})
+    );
+    Ok(())
+}
+
+fn told(report: &crawl::Report) -> String {
+    let left: usize = report.skipped.iter().map(|skipped| skipped.count).sum();
+    let first = report.skipped.first();
+    let why = first.map_or_else(String::new, |first| {
+        format!(", {left} left out: {}", first.why)
+    });
+    format!("{} saved{why}", report.saved)
+}
+
+/// A database, and the folder that it is in for as long as that is held.
+fn empty() -> Result<(TempDir, SqliteSource)> {
+    let folder = tempfile::tempdir().map_err(Error::unavailable("a folder", "make"))?;
+    let database = Database::open(&folder.path().join("bench.db"), &[SqliteSource::SCHEMA])?;
+    Ok((folder, SqliteSource::new(database, Clock::system())))
+}
+
+/// What is asked of the product, of one page or of a whole publication.
+fn request(target: String, is_listed: bool) -> crawl::Request {
+    crawl::Request {
+        target,
+        author: "Ada Lovelace".to_owned(),
+        as_kind: is_listed.then(|| Kind::of("substack")),
+        browser: false,
+        reference: None,
+    }
+}
+
+fn settings() -> crawl::Settings {
+    crawl::Settings {
+        allow_private: true,
+        browser: crawl::Browser::Never,
+        ..crawl::Settings::default()
+    }
 }
 
 /// Letters of all texts, so that both sides can be seen to have read the same.

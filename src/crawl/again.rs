@@ -27,7 +27,7 @@ use crate::source::Source;
 use crate::{Error, Result};
 
 /// Raised when pages are read otherwise than before, so that those that did not change are read anew.
-const READER: u32 = 3;
+const READER: u32 = 4;
 /// Other links of one document that are looked at before it is deleted; with more it stays.
 const LINKS_MAX: usize = 8;
 /// The reader of what a feed had of a post: whatever the page says is read anew.

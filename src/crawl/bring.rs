@@ -13,7 +13,7 @@ use super::target::{Kind, Target};
 use super::write::Writer;
 use super::{Progress, Report, Request, Settings};
 use super::{archive, fetch, git, listing, pages, platform, remote, repository};
-use crate::document::Repository;
+use crate::document::{Repository, kind};
 use crate::logbook::Logbook;
 use crate::source::Source;
 use crate::{Error, Result, author};
@@ -44,20 +44,12 @@ pub(crate) async fn brought<S: Source + Logbook>(
         Target::Listing(listing) => {
             Box::pin(read_listing(writer, source, (listing, platform), context)).await
         }
-        Target::File(path) => {
-            writer.keep_root();
-            let found = blocking(move || {
-                pages::with_room(|| one_file(&path, &context)).and_then(|found| found)
-            })
-            .await?;
-            writer.take(found).await?;
-            writer.finish(None).await
-        }
+        Target::File(path) => read_file(writer, path, context).await,
         Target::Archive(path) => read_archive(writer, path, context).await,
         Target::Folder(path) => {
             let root = context.root.clone();
             pour(&mut writer, move |out| pages::folder(&path, &context, out)).await?;
-            writer.finish(Some(&root)).await
+            writer.finish_as(&[root], kind::ARTICLES).await
         }
         Target::Source(path) => {
             let root = context.root.clone();
@@ -65,13 +57,13 @@ pub(crate) async fn brought<S: Source + Logbook>(
                 repository::folder(&path, &context, out)
             })
             .await?;
-            writer.finish(Some(&root)).await
+            writer.finish_as(&[root], kind::REPOSITORIES).await
         }
         Target::Checkout(path) => {
             let repository = described("git", &path, &context.root);
             let state = (path, request.reference.clone());
             read_state(&mut writer, state, repository, &context).await?;
-            writer.finish(Some(&context.root)).await
+            writer.finish_as(&[context.root], kind::REPOSITORIES).await
         }
         Target::Remote(url) => {
             let reference = request.reference.as_deref();
@@ -95,6 +87,27 @@ fn check(reference: Option<&str>, target: &Target) -> Result<()> {
     })
 }
 
+/// Reads one page on disk. What it was when it was read as another type goes.
+async fn read_file<S: Source + Logbook, P: Progress>(
+    mut writer: Writer<'_, S, P>,
+    path: PathBuf,
+    context: Context,
+) -> Result<Report> {
+    writer.keep_root();
+    let root = context.root.clone();
+    let read = move || pages::with_room(|| one_file(&path, &context)).and_then(|found| found);
+    let found = blocking(read).await?;
+    let kind = match &found {
+        Found::Document(document) | Found::Partial(document, _) => Some(document.key.kind.clone()),
+        _ => None,
+    };
+    writer.take(found).await?;
+    match kind {
+        Some(kind) => writer.finish_as(&[root], &kind).await,
+        None => writer.finish().await,
+    }
+}
+
 /// Reads one page of the web.
 async fn read_page<S: Source + Logbook, P: Progress>(
     mut writer: Writer<'_, S, P>,
@@ -111,7 +124,7 @@ async fn read_page<S: Source + Logbook, P: Progress>(
         is_listed: false,
     };
     writer.take(again.page(url, Fed::No).await?).await?;
-    writer.finish(None).await
+    writer.finish().await
 }
 
 /// Reads all posts of an author or a publication.
@@ -124,7 +137,7 @@ async fn read_listing<S: Source + Logbook, P: Progress>(
     writer.keep_root();
     let fetcher = fetch::Fetcher::new(&context.settings)?;
     listing::read(listing, &fetcher, (source, &mut writer), context).await?;
-    writer.finish(None).await
+    writer.finish().await
 }
 
 /// Reads an export, each section of which is complete.
@@ -138,7 +151,9 @@ async fn read_archive<S: Source + Logbook, P: Progress>(
     pour(&mut writer, move |out| archive::read(&path, &context, out)).await?;
     let roots = sections.into_iter();
     let roots: Vec<_> = roots.map(|one| archive::root(&author, one)).collect();
-    writer.finish_all(&roots).await
+    writer
+        .finish_walk(&roots, &[kind::ARTICLES, kind::POSTS])
+        .await
 }
 
 /// Reads a committed state: of a branch or tag, else the one that is checked out.

@@ -8,40 +8,36 @@
 //! What is kept is moved and never shared, so that two crawls at once do not meet, and a crash leaves
 //! nothing half done: the next crawl fetches everything again.
 
-use std::num::NonZero;
+mod lent;
+mod receive;
+
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use gix::protocol::transport::client::blocking_io::http;
-use gix::remote::Direction;
-use gix::remote::fetch::{Shallow, Tags};
-use reqwest::header::{AUTHORIZATION, HeaderValue};
 use tempfile::TempDir;
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use super::Settings;
-use super::address::Guard;
 use super::fetch::user_agent;
-use super::git::{NO_COMMIT, no_reference, said};
 use super::locate::Located;
+use super::manners::Turn;
+use super::{Settings, delay};
 use crate::{Error, Result};
+use lent::{Lent, Signals};
+use receive::{Asked, Fault, renewed};
 
 /// How often the size of a clone under way is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How long a clone that was told to end is waited for: one that waits for its host only sees it afterwards.
+const STOPS_WITHIN: Duration = Duration::from_secs(5);
 /// The reference under which the fetched state stands.
 pub(crate) const STATE: &str = "refs/lockstep/state";
 /// Made anew at every use.
 const USED: &str = "lockstep-used";
 /// The repository within its folder.
 const INSIDE: &str = "git";
-/// Every fetch leaves a pack; after so many all is fetched anew, in one.
-const PACKS_MAX: usize = 32;
-
-/// The largest object that is unpacked, in bytes: GitHub takes no file of more than 100 MB, and what
-/// unpacks to far more is meant to hurt.
-const OBJECT_LIMIT: &str = "gitoxide.objects.allocLimit=268435456";
 
 /// A fetched repository; it goes when it is dropped, unless it is kept.
 pub(crate) struct Clone {
@@ -91,9 +87,14 @@ impl Clone {
 ///
 /// Asks public addresses only, as the settings say; follows no redirects, shows what has to be shown to
 /// the host that asked for it, reads no configuration of the machine, and gives up over the limits of
-/// time and bytes.
+/// time and bytes. It asks as often as git has to, in the host's turn, which learns where there was no whole answer.
+///
+/// # Errors
+/// [`Error::Later`] where the host has too many requests, [`Error::TooLarge`], and [`Error::Fetch`] says what else
+/// stands against it.
 pub(crate) async fn fetch(
     place: &Located,
+    turn: &mut Turn,
     reference: Option<&str>,
     settings: &Settings,
 ) -> Result<Clone> {
@@ -103,39 +104,109 @@ pub(crate) async fn fetch(
         why,
     };
     let clone = room(link, reference, settings).await.map_err(fail)?;
-    let stop = Interrupt(Arc::new(AtomicBool::new(false)));
-    let fetching = {
-        let (into, kept, stop) = (clone.path(), clone.kept.clone(), stop.0.clone());
-        let asked = Asked {
-            link: link.to_owned(),
-            reference: reference.map(str::to_owned),
-            authorization: place.authorization.clone(),
-            agent: user_agent(settings.contact.as_deref()),
-            guard: settings.guard(),
-        };
-        tokio::task::spawn_blocking(move || renewed(&asked, kept.as_deref(), &into, &stop))
+    let (folder, kept) = (clone.folder.path().to_owned(), clone.kept.clone());
+    let asked = Asked {
+        link: link.to_owned(),
+        reference: reference.map(str::to_owned),
+        authorization: place.authorization.clone(),
+        agent: user_agent(settings.contact.as_deref()),
+        guard: settings.guard(),
     };
+    let stop = Interrupt(Arc::default());
+    let signals = Arc::clone(&stop.0);
+    let mut fetching = begun(asked, clone, Arc::clone(&signals));
     let time = Duration::from_secs(settings.clone_seconds_max);
     let limit = settings.clone_bytes_max;
-    let too_large = |bytes| Error::TooLarge {
-        thing: link.to_owned(),
-        bytes,
-        limit,
+    let mut has_come = false;
+    let grown = tokio::select! {
+        done = &mut fetching => {
+            let done = done.map_err(|_| Error::Stopped { part: "the clone" })?;
+            let fetched = done.map_err(|mut fault| {
+                fault.is_unanswered &= !has_come;
+                failed(fault, (place, turn), settings)
+            })?;
+            return taken(fetched, link, limit);
+        }
+        bytes = outgrown(&folder, limit, (signals.as_ref(), &mut has_come)) => Some(bytes),
+        () = tokio::time::sleep(time) => None,
     };
-    tokio::select! {
-        done = fetching => {
-            done.map_err(|_| Error::Stopped { part: "the clone" })?.map_err(fail)?;
+    if grown.is_some() {
+        signals.grow();
+    }
+    // What was there is gone when it has ended.
+    has_come |= signals.is_more_in(&folder);
+    drop(stop);
+    // It may be within a request, and the turn is for one at a time.
+    let done = tokio::time::timeout(STOPS_WITHIN, fetching).await;
+    let Some(bytes) = grown else {
+        if let Ok(Ok(Ok(fetched))) = done {
+            // It was there before it saw that it was to end.
+            return taken(fetched, link, limit);
         }
-        bytes = outgrown(clone.folder.path(), limit) => return Err(too_large(bytes)),
-        () = tokio::time::sleep(time) => {
-            return Err(fail(format!("cloning took longer than {} s", time.as_secs())));
+        // A host that sends is not down, however long all takes.
+        if !has_come {
+            turn.ends(false);
         }
+        let why = format!("cloning took longer than {} s", time.as_secs());
+        return Err(fail(why));
+    };
+    if let Some(kept) = kept {
+        // With what is new it would be too large at every crawl; alone what is new may fit.
+        tokio::fs::remove_dir_all(kept).await.ok();
+    }
+    Err(too_large(link, bytes, limit))
+}
+
+/// A clone, and what moves back what was kept where nobody takes the clone; that first, while the folder is there.
+type Fetched = (Option<Lent>, Clone);
+
+/// Fetches on a thread of its own. Whoever stops waiting leaves the folder to it.
+fn begun(asked: Asked, clone: Clone, signals: Arc<Signals>) -> JoinHandle<Result<Fetched, Fault>> {
+    tokio::task::spawn_blocking(move || {
+        let lent = renewed(&asked, clone.kept.as_deref(), &clone.path(), &signals)?;
+        Ok((lent, clone))
+    })
+}
+
+/// Takes a clone that is there, unless it is too large: then what was kept is so, too.
+fn taken((lent, clone): Fetched, link: &str, limit: u64) -> Result<Clone> {
+    if let Some(lent) = lent {
+        lent.take();
     }
     // What came between two looks was not seen.
     match bytes_below(clone.folder.path()) {
-        bytes if bytes > limit => Err(too_large(bytes)),
+        bytes if bytes > limit => Err(too_large(link, bytes, limit)),
         _ => Ok(clone),
     }
+}
+
+fn too_large(link: &str, bytes: u64, limit: u64) -> Error {
+    Error::TooLarge {
+        thing: link.to_owned(),
+        bytes,
+        limit,
+    }
+}
+
+/// What a fault means for all who ask the host: one that has too many requests is left alone, and one that gave no
+/// whole answer is not counted as answering. How long a pause it wants git does not tell.
+fn failed(fault: Fault, (place, turn): (&Located, &mut Turn), settings: &Settings) -> Error {
+    if fault.is_unanswered {
+        turn.ends(false);
+    }
+    let (link, manners) = (place.url.to_string(), &settings.manners);
+    let now_ms = manners.clock().now_ms();
+    let until_ms = fault
+        .status
+        .and_then(|status| delay::busy(status, None, now_ms));
+    let Some(until_ms) = until_ms else {
+        return Error::Fetch {
+            link,
+            why: fault.why,
+        };
+    };
+    manners.leave_until(&place.url, until_ms);
+    Error::Later { link, until_ms }
 }
 
 /// An empty folder for a repository, and where it is kept afterwards.
@@ -156,11 +227,12 @@ async fn room(link: &str, reference: Option<&str>, settings: &Settings) -> Resul
     })
 }
 
-/// Ends when a folder is over the limit, with its size.
-async fn outgrown(folder: &Path, limit: u64) -> u64 {
+/// Ends when a folder is over the limit, with its size; says meanwhile whether anything came.
+async fn outgrown(folder: &Path, limit: u64, (signals, has_come): (&Signals, &mut bool)) -> u64 {
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     loop {
         ticks.tick().await;
+        *has_come |= signals.is_more_in(folder);
         let bytes = bytes_below(folder);
         if bytes > limit {
             return bytes;
@@ -169,131 +241,12 @@ async fn outgrown(folder: &Path, limit: u64) -> u64 {
 }
 
 /// Tells a clone under way to end when nobody waits for it any more.
-struct Interrupt(Arc<AtomicBool>);
+struct Interrupt(Arc<Signals>);
 
 impl Drop for Interrupt {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.stop.store(true, Ordering::Relaxed);
     }
-}
-
-/// What is fetched, and as whom.
-struct Asked {
-    link: String,
-    reference: Option<String>,
-    authorization: Option<HeaderValue>,
-    agent: String,
-    guard: Guard,
-}
-
-/// Brings what was kept up to date; where that fails, it may be what is broken, and all is fetched.
-fn renewed(
-    asked: &Asked,
-    kept: Option<&Path>,
-    into: &Path,
-    stop: &AtomicBool,
-) -> Result<(), String> {
-    let kept = kept.filter(|kept| packs(kept) < PACKS_MAX);
-    let moved = kept.filter(|kept| std::fs::rename(kept, into).is_ok());
-    let received = obtain(asked, into, stop);
-    let Some(kept) = moved.filter(|_| received.is_err()) else {
-        return received;
-    };
-    if stop.load(Ordering::Relaxed) {
-        // Nobody waits for it any more: its folder is going, and its host is not asked again for nobody.
-        return received;
-    }
-    let aside = into.with_extension("aside");
-    std::fs::rename(into, &aside).map_err(|error| error.to_string())?;
-    let anew = obtain(asked, into, stop);
-    if anew.is_err() {
-        // It was not what was kept that was broken.
-        std::fs::rename(&aside, kept).ok();
-    }
-    anew
-}
-
-/// Fetches what is asked for into a repository, which is made where there is none.
-fn obtain(asked: &Asked, into: &Path, stop: &AtomicBool) -> Result<(), String> {
-    match receive(asked, into, stop) {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(match &asked.reference {
-            Some(name) => no_reference(name),
-            None => NO_COMMIT.to_owned(),
-        }),
-        Err(error) => Err(said(&error)),
-    }
-}
-
-/// False where the repository has nothing of the name.
-fn receive(asked: &Asked, into: &Path, stop: &AtomicBool) -> gix::Result<bool> {
-    let options = gix::open::Options::isolated().config_overrides([OBJECT_LIMIT]);
-    let git = if into.exists() {
-        gix::open_opts(into, options)?
-    } else {
-        let (kind, how) = (gix::create::Kind::Bare, gix::create::Options::default());
-        gix::ThreadSafeRepository::init_opts(into, kind, how, options)?.to_thread_local()
-    };
-    let wanted = asked.reference.as_deref().unwrap_or("HEAD");
-    let remote = git
-        .remote_at(asked.link.as_str())?
-        .with_fetch_tags(Tags::None)
-        .with_refspecs([format!("+{wanted}:{STATE}").as_str()], Direction::Fetch)?;
-    let mut connection = remote.connect(Direction::Fetch)?;
-    connection.set_credentials(|_| Ok(None));
-    connection.set_transport_options(Box::new(transport(asked)));
-    let fetch = connection.prepare_fetch(
-        gix::progress::Discard,
-        gix::remote::ref_map::Options::default(),
-    )?;
-    let Some(found) = fetch.ref_map().mappings.first() else {
-        return Ok(false);
-    };
-    // A branch on which nothing was committed yet has a name and nothing behind it.
-    let Some(there) = found.remote.as_id().map(ToOwned::to_owned) else {
-        return Ok(false);
-    };
-    let here = git.try_find_reference(STATE)?;
-    let here = here.and_then(|it| it.target().try_id().map(ToOwned::to_owned));
-    if here == Some(there) && git.has_object(there) {
-        return Ok(true);
-    }
-    fetch
-        .with_shallow(Shallow::DepthAtRemote(NonZero::<u32>::MIN))
-        .receive(gix::progress::Discard, stop)?;
-    Ok(true)
-}
-
-/// How the server is asked.
-fn transport(asked: &Asked) -> http::Options {
-    let (guard, authorization) = (asked.guard.clone(), asked.authorization.clone());
-    let backend = http::reqwest::Options {
-        configure_client: Some(Box::new(move |client| {
-            Ok(client.dns_resolver(Arc::new(guard.clone())).no_proxy())
-        })),
-        // That requests are configured makes the transport refuse redirects, as it should: where they
-        // lead, the guard has not looked, and what is shown here is not for there.
-        configure_request: Some(Box::new(move |request| {
-            if let Some(authorization) = &authorization {
-                let headers = request.headers_mut();
-                headers.insert(AUTHORIZATION, authorization.clone());
-            }
-            Ok(())
-        })),
-    };
-    http::Options {
-        user_agent: Some(asked.agent.clone()),
-        backend: Some(Arc::new(Mutex::new(backend))),
-        ..http::Options::default()
-    }
-}
-
-fn packs(repository: &Path) -> usize {
-    let packs = std::fs::read_dir(repository.join("objects/pack"));
-    let packs = packs.into_iter().flatten().flatten();
-    packs
-        .filter(|entry| entry.path().extension().is_some_and(|it| it == "pack"))
-        .count()
 }
 
 /// All that lies below a folder, hidden files too: a pack on its way has the name of one.

@@ -12,12 +12,13 @@ use reqwest::header::{
 };
 use reqwest::{Client, Response, StatusCode};
 use robotxt::{AccessResult, Robots};
+use tokio::time::Instant;
 use url::Url;
 
 use super::address::Guard;
 use super::browser::Window;
 use super::manners::{Manners, Turn};
-use super::{Settings, delay};
+use super::{Settings, delay, platform};
 use crate::logbook::Page;
 use crate::{Error, Result};
 use answer::{Kinds, LISTS, PAGES, accept, beginning, busy, named, read, said, spent};
@@ -82,6 +83,8 @@ pub(crate) struct Fetcher {
     client: Client,
     guard: Guard,
     page_bytes_max: u64,
+    /// For one page with its redirects, anew after each pause that a host asked for; and again for each robots.txt.
+    time: Duration,
     /// Pages that need a browser are opened there.
     pub(crate) window: Window,
     wait_ms_max: u64,
@@ -93,11 +96,12 @@ impl Fetcher {
     /// could tell which address is asked.
     pub(crate) fn new(settings: &Settings) -> Result<Self> {
         let guard = settings.guard();
+        let time = Duration::from_secs(settings.fetch_seconds_max);
         let client = Client::builder()
             .user_agent(user_agent(settings.contact.as_deref()))
             .redirect(reqwest::redirect::Policy::none())
             .dns_resolver(guard.clone())
-            .timeout(Duration::from_secs(settings.fetch_seconds_max))
+            .timeout(time)
             .no_proxy()
             .build()
             .map_err(Error::unavailable("HTTP client", "start"))?;
@@ -105,6 +109,7 @@ impl Fetcher {
             client,
             guard,
             page_bytes_max: settings.page_bytes_max,
+            time,
             window: Window::new(settings),
             wait_ms_max: settings.wait_seconds_max.saturating_mul(1_000),
             manners: settings.manners.clone(),
@@ -154,6 +159,7 @@ impl Fetcher {
     ) -> Result<Option<Fetched>> {
         let fail = |stop: Stop| stop.of(start);
         let (mut url, mut moved_from, mut is_for_good) = (start.clone(), Vec::new(), true);
+        let mut left = self.time;
         for _ in 0..=REDIRECTS_MAX {
             self.guard
                 .permit(&url)
@@ -161,7 +167,7 @@ impl Fetcher {
             self.obey(&url).await.map_err(fail)?;
             // What is known holds for where it stood; elsewhere is another page.
             let known = known.filter(|known| known.at == url.as_str());
-            let asked = self.ask_in_turn(&url, &conditions(known)).await;
+            let asked = self.ask_in_turn(&url, &conditions(known), &mut left).await;
             let (response, mut turn) = asked.map_err(fail)?;
             match step(response, &url, known.is_some()).map_err(fail)? {
                 Step::Moved(next, for_good) => {
@@ -202,9 +208,9 @@ impl Fetcher {
     pub(crate) async fn query(&self, url: &Url, headers: &HeaderMap) -> Result<(Response, Turn)> {
         let fail = |stop: Stop| stop.of(url);
         self.guard.permit(url).map_err(|why| fail(Stop::Why(why)))?;
-        let mut asked = 0;
+        let (mut asked, mut left) = (0, self.time);
         loop {
-            let (response, turn) = self.ask(url, headers).await.map_err(fail)?;
+            let (response, turn) = self.ask(url, headers, &mut left).await.map_err(fail)?;
             asked += 1;
             let now_ms = self.manners.clock().now_ms();
             let Some(until_ms) = spent(&response, now_ms) else {
@@ -214,6 +220,7 @@ impl Fetcher {
             if asked == ATTEMPTS_MAX || until_ms.saturating_sub(now_ms) > self.wait_ms_max {
                 return Ok((response, turn));
             }
+            left = self.time;
         }
     }
 
@@ -238,16 +245,17 @@ impl Fetcher {
         if robots.is_url_allowed(url) {
             Ok(())
         } else {
-            Err(Stop::Why("its host's robots.txt forbids it".to_owned()))
+            Err(Stop::Why(platform::forbidden(url)))
         }
     }
 
     async fn ask_robots(&self, url: &Url) -> Result<Arc<Robots>, Stop> {
         let mut at = robotxt::robots_url(url).map_err(|error| Stop::Why(error.to_string()))?;
-        let (mut robots, mut delay_ms) = (Robots::allow_all(), 0);
+        let (mut robots, mut delay_ms, mut left) = (Robots::allow_all(), 0, self.time);
         for _ in 0..=REDIRECTS_MAX {
             self.guard.permit(&at).map_err(Stop::Why)?;
-            let (response, _turn) = self.ask_in_turn(&at, &HeaderMap::new()).await?;
+            let asked = self.ask_in_turn(&at, &HeaderMap::new(), &mut left).await;
+            let (response, _turn) = asked?;
             match step(response, &at, false)? {
                 Step::Moved(next, _) => at = next,
                 Step::Same => break,
@@ -275,26 +283,40 @@ impl Fetcher {
 
     /// Asks when it is the host's turn, and again where it asks for patience; nobody else asks it while
     /// the turn is held.
-    async fn ask_in_turn(&self, url: &Url, headers: &HeaderMap) -> Result<(Response, Turn), Stop> {
+    async fn ask_in_turn(
+        &self,
+        url: &Url,
+        headers: &HeaderMap,
+        left: &mut Duration,
+    ) -> Result<(Response, Turn), Stop> {
         let mut until_ms = 0;
         for _ in 0..ATTEMPTS_MAX {
-            let (response, turn) = self.ask(url, headers).await?;
+            let (response, turn) = self.ask(url, headers, left).await?;
             let now_ms = self.manners.clock().now_ms();
             let Some(until) = busy(&response, now_ms) else {
                 return Ok((response, turn));
             };
             self.manners.leave_until(url, until);
             until_ms = until;
+            // Who comes again when told to finds another answer, which may take as long as any.
+            *left = self.time;
         }
         Err(Stop::Later(Box::new(url.clone()), until_ms))
     }
 
-    /// Asks once, when it is the host's turn.
-    async fn ask(&self, url: &Url, headers: &HeaderMap) -> Result<(Response, Turn), Stop> {
+    /// Asks once, when it is the host's turn. The answer comes within the time that is left, and takes from it.
+    async fn ask(
+        &self,
+        url: &Url,
+        headers: &HeaderMap,
+        left: &mut Duration,
+    ) -> Result<(Response, Turn), Stop> {
         let turn = self.manners.turn(url, self.wait_ms_max).await;
         let mut turn = turn.map_err(|until_ms| Stop::Later(Box::new(url.clone()), until_ms))?;
         let request = self.client.get(url.clone()).headers(headers.clone());
-        let response = request.send().await;
+        let begun = Instant::now();
+        let response = request.timeout(*left).send().await;
+        *left = left.saturating_sub(begun.elapsed());
         turn.ends(response.is_ok());
         let response = response.map_err(|error| Stop::Why(said(error)))?;
         Ok((response, turn))

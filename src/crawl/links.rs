@@ -1,4 +1,5 @@
-//! A list of links in a file: one a line, an author after it where it is not everybody's. Pure.
+//! A list of links in a file: one a line, an author after it where it is not everybody's. Pure but for a look where
+//! paths lead.
 //!
 //! ```text
 //! # what stands after a hash at the beginning of a line, or after a space, is for people
@@ -8,6 +9,7 @@
 
 use std::collections::HashMap;
 
+use super::place::name_of;
 use super::{Kind, Request, examine};
 
 /// A line that names something to crawl.
@@ -43,13 +45,17 @@ pub fn read(text: &str, author: Option<&str>, kind: Option<&Kind>) -> (Vec<Line>
             continue;
         };
         let request = request(link, name, author, kind);
-        let request = request.and_then(|request| match seen.get(&request.target) {
-            Some(first) => Err(format!("it stands in line {first} already")),
-            None => Ok(request),
+        let named = request.and_then(|request| {
+            // Spellings of one link are one. What is not there has no other name.
+            let name = name_of(&request).unwrap_or_else(|_| request.target.clone());
+            match seen.get(&name) {
+                Some(first) => Err(format!("it is the same as line {first}")),
+                None => Ok((name, request)),
+            }
         });
-        match request {
-            Ok(request) => {
-                seen.insert(request.target.clone(), number);
+        match named {
+            Ok((name, request)) => {
+                seen.insert(name, number);
                 lines.push(Line { number, request });
             }
             Err(why) => faults.push(Fault {
@@ -131,13 +137,39 @@ mod tests {
         let parts = [
             (2, "neither a link"),
             (3, "ftp links are not known"),
-            (4, "in line 1 already"),
+            (4, "the same as line 1"),
             (5, "https address"),
         ];
         for ((number, why), (wanted, part)) in told.iter().zip(parts) {
             assert!(*number == wanted && why.contains(part), "{told:?}");
         }
         assert_eq!(told.len(), parts.len());
+    }
+
+    #[test]
+    fn spellings_of_one_link_are_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().to_str().unwrap();
+        let text = format!(
+            "https://a.example/x\nhttps://a.example/x?utm_source=news\nhttps://a.example/x#part\n\
+             https://github.com/Ada/Engine\nhttps://github.com/ada/engine.git\n{folder}\n{folder}/../{}\n\
+             https://a.example/X",
+            folder.rsplit('/').next().unwrap()
+        );
+        let (lines, faults) = read(&text, Some("Ada"), None);
+        let numbers: Vec<_> = lines.iter().map(|line| line.number).collect();
+        assert_eq!(numbers, [1, 4, 6, 8]);
+        let told: Vec<_> = faults
+            .iter()
+            .map(|fault| (fault.number, fault.why.as_str()))
+            .collect();
+        let same = [(2, 1), (3, 1), (5, 4), (7, 6)];
+        let same = same.map(|(line, first)| (line, format!("it is the same as line {first}")));
+        let same: Vec<_> = same
+            .iter()
+            .map(|(line, why)| (*line, why.as_str()))
+            .collect();
+        assert_eq!(told, same);
     }
 
     #[test]

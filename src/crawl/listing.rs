@@ -10,8 +10,11 @@
 //! itself, as often as its deletion needs, and goes when its page is gone. A host that wants a long pause is
 //! left alone, with what else is there of it, and the others are read.
 
+mod bounds;
 mod gathered;
 mod resting;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -25,6 +28,7 @@ use super::platform::{self, Listing};
 use super::reading::blocking;
 use super::write::Writer;
 use super::{Progress, Skipped, pages};
+use crate::change::DocumentKey;
 use crate::logbook::{Logbook, Pages};
 use crate::source::Source;
 use crate::{Error, Result};
@@ -81,7 +85,8 @@ pub(crate) async fn read<S: Source + Logbook, P: Progress>(
         if resting.leaves_out(&post.link) {
             continue;
         }
-        match one(post, &again, gathered.has_all_feeds).await {
+        let found = one(post, &again, (&*writer, gathered.has_all_feeds)).await;
+        match found {
             Ok(found) => writer.take(found).await?,
             Err(error) => resting.take(error)?,
         }
@@ -141,11 +146,11 @@ fn unread(skipped: Skipped) -> Found {
 }
 
 /// Reads one post: its page, or else what its feed has of it. That is often a part only, so what is stored of the
-/// post stays as it is when the page fails for once, or is gone while the feed still has the post.
-async fn one<S: Source + Logbook>(
+/// post, or is about to be, stays as it is when the page fails for once, or is gone while the feed still has the post.
+async fn one<S: Source + Logbook, P: Progress>(
     post: Listed,
     again: &Again<'_, S>,
-    has_all_feeds: bool,
+    (writer, has_all_feeds): (&Writer<'_, S, P>, bool),
 ) -> Result<Found> {
     let entry = post.entry.filter(|entry| entry.markup.is_some());
     let fed = match &entry {
@@ -163,13 +168,13 @@ async fn one<S: Source + Logbook>(
         Err(error) => return Err(error),
     };
     let made = again.made(&post.link).await?;
+    let missed = |key: Option<DocumentKey>| {
+        let missed = platform::missed(&post.link, why);
+        let key = key.or(missed.key);
+        Found::Missed(Missed { key, ..missed })
+    };
     let Some(entry) = entry.filter(|_| made.is_none()) else {
-        let missed = || {
-            let missed = platform::missed(&post.link, why);
-            let key = made.or(missed.key);
-            Found::Missed(Missed { key, ..missed })
-        };
-        return Ok(found.unwrap_or_else(missed));
+        return Ok(found.unwrap_or_else(|| missed(made)));
     };
     let asked = again.platform.map(str::to_owned);
     let context = Arc::clone(again.context);
@@ -177,9 +182,13 @@ async fn one<S: Source + Logbook>(
     let read = blocking(move || {
         pages::with_room(|| platform::of_entry(&link, entry, asked.as_deref(), &context))
     });
-    match read.await? {
-        Ok(preview) => again.preview(&post.link, preview, found).await,
-        Err(_) => Ok(found.unwrap_or_else(|| Found::Missed(platform::missed(&post.link, why)))),
+    let Ok(preview) = read.await? else {
+        return Ok(found.unwrap_or_else(|| missed(None)));
+    };
+    match writer.pending(&preview) {
+        // Another page of the post gave it just now, which no read shows yet.
+        Some(key) => Ok(found.unwrap_or_else(|| missed(Some(key)))),
+        None => again.preview(&post.link, preview, found).await,
     }
 }
 
@@ -199,7 +208,9 @@ async fn gather(listing: &Listing, fetcher: &Fetcher) -> Result<(Gathered, Resti
     let mut resting = Resting::new(&listing.home);
     for at in &listing.feeds {
         match text_of(fetcher, at, &mut resting).await? {
-            Some((at, read)) => gathered.feed(&at, read),
+            Some((at, read)) => {
+                gathered = taken(gathered, move |gathered| gathered.feed(&at, read)).await?;
+            }
             None => gathered.has_all_feeds = false,
         }
     }
@@ -213,7 +224,8 @@ async fn gather(listing: &Listing, fetcher: &Fetcher) -> Result<(Gathered, Resti
         }
         asked += 1;
         if let Some((at, read)) = text_of(fetcher, &at, &mut resting).await? {
-            gathered.sitemap(&at, depth, read);
+            let take = move |gathered: &mut Gathered| gathered.sitemap(&at, depth, read);
+            gathered = taken(gathered, take).await?;
         }
     }
     if let Some(later) = resting.error().filter(|_| gathered.posts.is_empty()) {
@@ -231,6 +243,18 @@ async fn gather(listing: &Listing, fetcher: &Fetcher) -> Result<(Gathered, Resti
             first.unwrap_or_else(|| "it has no feed".to_owned())
         ),
     })
+}
+
+/// Takes a list where that holds up nobody: one of 16 MiB takes its time.
+async fn taken(
+    mut gathered: Gathered,
+    take: impl FnOnce(&mut Gathered) + Send + 'static,
+) -> Result<Gathered> {
+    let read = move || {
+        take(&mut gathered);
+        Ok(gathered)
+    };
+    blocking(read).await
 }
 
 /// The bytes of a feed or sitemap, or in words why not, with where it was in the end; none while its host rests.

@@ -14,6 +14,7 @@ use url::Url;
 use super::Settings;
 use super::denial::{self, Asked};
 use super::fetch::Fetcher;
+use super::manners::Turn;
 use crate::{Error, Result};
 
 /// Redirects followed for one repository; more is a loop or a chase.
@@ -33,11 +34,16 @@ pub(crate) struct Located {
     pub(crate) has_moved: bool,
 }
 
-/// Asks a server for a repository, and where it is, follows.
+/// Asks a server for a repository, and where it is, follows. The turn is that of the host where it is: what is fetched
+/// there then is of the same visit, and begins without another pause.
 ///
 /// # Errors
 /// [`Error::Fetch`] when it is not there, or not for us.
-pub(crate) async fn locate(start: &Url, fetcher: &Fetcher, settings: &Settings) -> Result<Located> {
+pub(crate) async fn locate(
+    start: &Url,
+    fetcher: &Fetcher,
+    settings: &Settings,
+) -> Result<(Located, Turn)> {
     let fail = |why: String| Error::Fetch {
         link: start.to_string(),
         why,
@@ -51,13 +57,13 @@ pub(crate) async fn locate(start: &Url, fetcher: &Fetcher, settings: &Settings) 
     loop {
         let headers = headers(at.authorization.as_ref());
         let asked = fetcher.query(&refs(&at.url), &headers).await;
-        let (asked, _turn) = asked.map_err(|error| match error {
+        let (asked, turn) = asked.map_err(|error| match error {
             Error::Fetch { why, .. } => fail(why),
             error => error,
         })?;
         let shown = at.authorization.is_some();
         match step(asked.status(), asked.headers(), shown, &at.url).map_err(fail)? {
-            Step::There => return Ok(at),
+            Step::There => return Ok((at, turn)),
             Step::Moved(_, _) if moves == MOVES_MAX => {
                 return Err(fail(format!(
                     "it was redirected more than {MOVES_MAX} times"

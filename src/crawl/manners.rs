@@ -12,7 +12,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use robotxt::Robots;
-use tokio::sync::OwnedMutexGuard;
+use tokio::sync::{Notify, OwnedMutexGuard};
 use url::{Origin, Url};
 use uuid::Uuid;
 
@@ -36,6 +36,8 @@ struct Shared {
     owner: String,
     hosts: Mutex<HashMap<Origin, Arc<Host>>>,
     underway: Mutex<HashSet<String>>,
+    /// The crawl of some link has ended.
+    ended: Notify,
 }
 
 #[derive(Default)]
@@ -80,6 +82,7 @@ impl Manners {
             owner: Uuid::new_v4().to_string(),
             hosts: Mutex::default(),
             underway: Mutex::default(),
+            ended: Notify::new(),
         }))
     }
 
@@ -93,19 +96,23 @@ impl Manners {
         &self.0.owner
     }
 
-    /// Waits until the host may be asked; an error is the time to come again, where that is longer away
-    /// than `wait_ms_max`.
+    /// Waits for those who came before, then until the host may be asked; an error is the time to come again,
+    /// where that is longer away than `wait_ms_max` from when it is our turn.
+    ///
+    /// Those who came before have no limit of ours: each has its own. Were their pauses ours, too, then whoever
+    /// comes to a host that many crawl would be put off until they are done with all of it.
     ///
     /// Cancel safe.
     pub(crate) async fn turn(&self, url: &Url, wait_ms_max: u64) -> Result<Turn, u64> {
         let host = self.host(url);
         let turn = Arc::clone(&host.turn).lock_owned().await;
+        // One that gets longer while it is waited for is one pause.
+        let until = self.0.clock.now_ms().saturating_add(wait_ms_max);
         loop {
-            let now = self.0.clock.now_ms();
             let next = host.pace().next_ms;
-            match next.saturating_sub(now) {
+            match next.saturating_sub(self.0.clock.now_ms()) {
                 0 => break,
-                wait if wait > wait_ms_max => return Err(next),
+                _ if next > until => return Err(next),
                 wait => self.0.clock.wait(wait).await,
             }
         }
@@ -153,6 +160,20 @@ impl Manners {
             shared: Arc::clone(&self.0),
             link: link.to_owned(),
         })
+    }
+
+    /// Begins the crawl of a link when those of it are over that are under way.
+    ///
+    /// Cancel safe.
+    pub(crate) async fn begin_next(&self, link: &str) -> Underway {
+        loop {
+            // Listened for before the look, so that no end between the two is missed.
+            let ended = self.0.ended.notified();
+            if let Some(underway) = self.begin(link) {
+                return underway;
+            }
+            ended.await;
+        }
     }
 
     fn host(&self, url: &Url) -> Arc<Host> {
@@ -204,6 +225,7 @@ impl Drop for Underway {
         underway
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&self.link);
+        self.shared.ended.notify_waiters();
     }
 }
 
@@ -293,12 +315,65 @@ mod tests {
         assert!(second.await.is_ok());
     }
 
+    #[tokio::test]
+    async fn who_waits_for_others_has_all_patience_left_for_the_pause_that_comes_then() {
+        let clock = Clock::manual(0);
+        let manners = Manners::new(clock.clone());
+        let here = url("https://a.example/1");
+        manners.learn(&here, Arc::new(Robots::allow_all()), 50);
+        let asked = Mutex::new(Vec::new());
+        let crawl = async |name: &'static str| {
+            for _ in 0..2 {
+                drop(manners.turn(&here, 60).await.unwrap());
+                asked.lock().unwrap().push((name, clock.now_ms()));
+            }
+        };
+        tokio::join!(crawl("a"), crawl("b"), crawl("c"));
+        let in_turn = [
+            ("a", 0),
+            ("a", 50),
+            ("b", 100),
+            ("c", 150),
+            ("b", 200),
+            ("c", 250),
+        ];
+        assert_eq!(asked.into_inner().unwrap(), in_turn);
+    }
+
+    #[tokio::test]
+    async fn a_pause_that_gets_longer_while_it_is_waited_for_is_one_pause() {
+        let clock = Clock::manual(0);
+        let manners = Manners::new(clock.clone());
+        let here = url("https://a.example/1");
+        manners.leave_until(&here, 50);
+        let longer = async { manners.leave_until(&here, 100) };
+        let (turn, ()) = tokio::join!(manners.turn(&here, 60), longer);
+        assert_eq!((turn.err(), clock.now_ms()), (Some(100), 50));
+    }
+
     #[test]
     fn a_link_is_crawled_once_at_a_time() {
         let manners = Manners::default();
         let first = manners.begin("a");
         assert!(first.is_some() && manners.clone().begin("a").is_none());
         drop(first);
+        assert!(manners.begin("a").is_some());
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_the_crawl_of_a_link_begins_when_it_is_over() {
+        let manners = Manners::default();
+        let first = manners.begin("a");
+        let mut next = std::pin::pin!(manners.begin_next("a"));
+        let waits = tokio::time::timeout(Duration::ZERO, next.as_mut()).await;
+        assert!(waits.is_err());
+        drop(manners.begin("b"));
+        let waits = tokio::time::timeout(Duration::ZERO, next.as_mut()).await;
+        assert!(waits.is_err(), "another link's");
+        drop(first);
+        let next = next.await;
+        assert!(manners.begin("a").is_none());
+        drop(next);
         assert!(manners.begin("a").is_some());
     }
 

@@ -78,6 +78,11 @@ pub(crate) fn open(html: &str, address: &Url) -> Result<Opened, String> {
     Ok(Opened::Page(document))
 }
 
+/// Where an open page says it belongs.
+pub(crate) fn own_link(document: &Document, address: &Url) -> Option<Url> {
+    about::canonical(document, address)
+}
+
 /// Takes from a page what would be kept of it, whether or not it asks to be left out or leads on.
 ///
 /// # Errors

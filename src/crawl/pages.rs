@@ -12,7 +12,7 @@ use url::Url;
 use super::encoding::decode;
 use super::harvest::{Context, Found, Harvest, Missed};
 use super::page::{self, Opened};
-use super::platform::{Markup, Post};
+use super::platform::{self, Markup, Post};
 use super::target::is_page;
 use super::walk::{Step, steps};
 use super::{Skipped, link, sift};
@@ -68,7 +68,7 @@ fn read_batch(batch: &[(PathBuf, u64)], context: &Context) -> Result<Vec<Found>>
                 let read = || {
                     slice
                         .iter()
-                        .map(|(path, bytes)| file(path, *bytes, context))
+                        .map(|(path, bytes)| on_disk(path, *bytes, context, article))
                 };
                 thread::Builder::new()
                     .name("read-page".to_owned())
@@ -94,27 +94,54 @@ pub(crate) fn holds_nothing(context: &Context) -> Found {
     Found::Unseen(Skipped::one(context.root(), why.to_owned()))
 }
 
-/// Reads one page from disk; one that is too large costs nothing.
+/// Reads one page from disk, as its platform has it where its own link names one.
+///
+/// In a folder every page is an article: which type one was of that cannot be read any more, nobody could say.
 pub(crate) fn file(path: &Path, bytes: u64, context: &Context) -> Found {
+    on_disk(path, bytes, context, |page, context| {
+        let own = page::own_link(page.document, page.url);
+        own.filter(|own| link::may_speak_for(page.url, own))
+            .and_then(|own| platform::saved(page, &own, context))
+            .unwrap_or_else(|| article(page, context))
+    })
+}
+
+/// Reads an open page from disk as an article.
+fn article(page: &Markup<'_>, context: &Context) -> Result<Found, String> {
+    let read = page::kept(page.document, page.url)?;
+    let link = link::own(page.url, read.canonical.as_ref());
+    let post = Post::article(page.url.to_string(), link, read);
+    post.document("file", context).map(Found::Document)
+}
+
+/// Opens one page from disk and reads it; one that is too large costs nothing.
+fn on_disk(
+    path: &Path,
+    bytes: u64,
+    context: &Context,
+    reader: impl Fn(&Markup<'_>, &Context) -> Result<Found, String>,
+) -> Found {
     let limit = context.settings.page_bytes_max;
-    let read = match sift::by_size(bytes, limit) {
+    let held = match sift::by_size(bytes, limit) {
         Some(why) => Err(why),
         None => contents(path, limit).map_err(|error| error.to_string()),
     };
-    let outcome = read.and_then(|bytes| {
+    let found = held.and_then(|bytes| {
         let address = file_url(path).ok_or("its path makes no link")?;
         let html = decode(&bytes, None);
-        let page = caught(|| match page::open(&html, &address)? {
-            Opened::Page(document) => page::kept(&document, &address),
+        caught(|| match page::open(&html, &address)? {
+            Opened::Page(document) => {
+                let page = Markup {
+                    html: &html,
+                    document: &document,
+                    url: &address,
+                };
+                reader(&page, context)
+            }
             Opened::LeadsTo(to) => Err(format!("it only leads on to {to}")),
-        })?;
-        let link = link::own(&address, page.canonical.as_ref());
-        Post::article(address.into(), link, page).document("file", context)
+        })
     });
-    match outcome {
-        Ok(document) => Found::Document(document),
-        Err(why) => Found::Missed(missed(path, why)),
-    }
+    found.unwrap_or_else(|why| Found::Missed(missed(path, why)))
 }
 
 /// Reads an open page of the web as an article, under the link that it may call its own.

@@ -1,10 +1,10 @@
 //! Where a target is: its whole path or link, and the one form under which its crawls are recorded.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::link::{normalised, repository_link};
+use super::link::normalised;
 use super::reading::blocking;
-use super::target::{self, Target};
+use super::target::{self, Place, Target};
 use super::{Request, pages, platform};
 use crate::{Error, Result};
 
@@ -15,6 +15,16 @@ use crate::{Error, Result};
 pub(crate) async fn placed(request: &Request) -> Result<(Target, String)> {
     let (text, kind) = (request.target.clone(), request.as_kind.clone());
     blocking(move || resolve(Target::parse(&text, kind, target::look)?)).await
+}
+
+/// The link alone, without a look at what a folder holds, which makes no other name. Blocks.
+///
+/// # Errors
+/// As [`placed`].
+pub(crate) fn name_of(request: &Request) -> Result<String> {
+    let place = |_: &Path| Place::Folder { pages: true };
+    let target = Target::parse(&request.target, request.as_kind.clone(), place)?;
+    resolve(target).map(|(_, link)| link)
 }
 
 /// Makes paths absolute, and says which link everything is found under.
@@ -44,7 +54,7 @@ fn resolve(target: Target) -> Result<(Target, String)> {
             (Target::Account(account), root)
         }
         Target::Remote(url) => {
-            let root = repository_link(&url);
+            let root = platform::repository_identity(&url);
             (Target::Remote(url), root)
         }
         Target::File(path) => absolute(path).map(|(path, link)| (Target::File(path), link))?,

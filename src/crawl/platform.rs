@@ -14,6 +14,7 @@ mod forge;
 pub(crate) mod github;
 mod linkedin;
 mod medium;
+mod saved;
 mod substack;
 
 use dom_query::Document as Tree;
@@ -29,6 +30,7 @@ use super::{Settings, Skipped, pages};
 use crate::document::{Article, Document, Fields, key_of_link, kind};
 
 pub(crate) use linkedin::export;
+pub(crate) use saved::saved;
 
 /// Every platform, in the order in which they are asked.
 const PLATFORMS: [Platform; 6] = [
@@ -78,7 +80,7 @@ pub(crate) enum Plan {
     /// Every repository and gist of an account.
     Account(github::Account),
     /// Nothing, with the reason and the way out.
-    Refused(&'static str),
+    Refused(String),
 }
 
 /// Where the posts of an author or a publication are listed.
@@ -208,12 +210,27 @@ pub(crate) fn found(page: &Fetched, asked: Option<&str>, context: &Context) -> A
 }
 
 fn read(page: &Markup<'_>, asked: Option<&str>) -> Result<(&'static str, Post), String> {
-    for platform in &PLATFORMS {
-        if let Some(post) = (platform.read)(page, asked == Some(platform.name)) {
-            return Ok((platform.name, post?));
-        }
+    of_platform(page, asked).unwrap_or_else(|| Ok((WEB, pages::fetched(page)?)))
+}
+
+/// What the platform has of a page that made it, if any did.
+fn of_platform(
+    page: &Markup<'_>,
+    asked: Option<&str>,
+) -> Option<Result<(&'static str, Post), String>> {
+    PLATFORMS.iter().find_map(|platform| {
+        let post = (platform.read)(page, asked == Some(platform.name))?;
+        Some(post.map(|post| (platform.name, post)))
+    })
+}
+
+/// Said of a link that its host's robots.txt forbids, with the way out where there is one.
+pub(crate) fn forbidden(url: &Url) -> String {
+    let why = "its host's robots.txt forbids it";
+    match linkedin::way_around(url) {
+        Some(way) => format!("{why}: {way}"),
+        None => why.to_owned(),
     }
-    Ok((WEB, pages::fetched(page)?))
 }
 
 /// A post whose page could not be read, as its feed has it: a preview, where the platform has any.

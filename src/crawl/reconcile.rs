@@ -27,11 +27,25 @@ pub(crate) fn join_roots(stored: Option<&Fields>, found: &mut Document) {
     }
     let new = crawl_roots(&found.fields).filter(|root| !known.contains(root));
     let roots: Vec<&str> = known.iter().copied().chain(new).collect();
-    let roots = match roots.as_slice() {
-        [one] => Value::from(*one),
-        several => Value::from(several),
-    };
-    found.fields.insert(CRAWL_ROOT.to_owned(), roots);
+    if let Some(roots) = written(&roots) {
+        found.fields.insert(CRAWL_ROOT.to_owned(), roots);
+    }
+}
+
+/// The roots of a stored document without these; none where nothing is left of them.
+pub(crate) fn without_roots(stored: &Fields, roots: &[String]) -> Option<Value> {
+    let is_other = |root: &&str| roots.iter().all(|one| one != root);
+    let left: Vec<&str> = crawl_roots(stored).filter(is_other).collect();
+    written(&left)
+}
+
+/// Roots as they are stored.
+fn written(roots: &[&str]) -> Option<Value> {
+    match roots {
+        [] => None,
+        [one] => Some(Value::from(*one)),
+        several => Some(Value::from(several)),
+    }
 }
 
 #[cfg(test)]
@@ -80,6 +94,19 @@ mod tests {
             join_roots(Some(&found.fields), &mut again);
             assert!(!differs(Some(&found.fields), &again), "{root}");
         }
+    }
+
+    #[test]
+    fn what_a_folder_lets_go_of_is_the_others_and_nobodys_where_there_is_none() {
+        let mut found = document("a", "inner", "");
+        join_roots(Some(&document("a", "outer", "").fields), &mut found);
+        let without = |roots: &[&str]| {
+            let roots: Vec<String> = roots.iter().map(|&root| root.to_owned()).collect();
+            without_roots(&found.fields, &roots)
+        };
+        assert_eq!(without(&["inner"]), Some(json!("outer")));
+        assert_eq!(without(&["other"]), Some(json!(["outer", "inner"])));
+        assert_eq!(without(&["outer", "inner"]), None);
     }
 
     #[test]

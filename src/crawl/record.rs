@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! link ──claim──> begun ──crawl──> ended: counts, error, next
-//!           └─ somebody else's: refused
+//!           └─ somebody else's: a person waits for a while, the schedule comes again
 //! ```
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::bring::brought;
 use super::place::placed;
@@ -22,8 +22,10 @@ const CLAIM_MS: u64 = 30_000;
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// When a link is crawled again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Repeat {
+    /// The name of the link where it names nothing now.
+    pub(crate) link: String,
     pub(crate) every_seconds: u64,
     /// When the next crawl is due after this one.
     pub(crate) next_ms: u64,
@@ -32,7 +34,7 @@ pub(crate) struct Repeat {
 /// Crawls, alone, and records it. None where the schedule was kept by another process meanwhile.
 pub(crate) async fn crawl<S: Source + Logbook>(
     source: &S,
-    (request, again): (&Request, Option<Repeat>),
+    (request, again): (&Request, Option<&Repeat>),
     settings: &Settings,
     progress: &impl Progress,
 ) -> Result<Option<Report>> {
@@ -41,8 +43,8 @@ pub(crate) async fn crawl<S: Source + Logbook>(
         Ok((target, link)) => (link, target.kind()),
         Err(error) => {
             // A link that is watched has to show what is wrong with it.
-            if again.is_some() {
-                let run = begun(source, &request.target, (request, again), settings).await?;
+            if let Some(Repeat { link, .. }) = again {
+                let run = begun(source, link, (request, again), settings).await?;
                 ended(source, run, (&Err(&error), None), settings).await?;
             }
             return Err(error);
@@ -52,13 +54,16 @@ pub(crate) async fn crawl<S: Source + Logbook>(
         link: link.clone(),
         why: "it is being crawled at this moment: ask again when that is done".to_owned(),
     };
-    let _alone = manners.begin(&link).ok_or_else(underway)?;
     let patience = match again {
         // The schedule comes again.
         Some(_) => Duration::ZERO,
         None => Duration::from_millis(CLAIM_MS) + ASK_AGAIN,
     };
-    if !claimed_within(patience, source, &link, settings).await? {
+    let alone = timeout(patience, manners.begin_next(&link)).await;
+    let _alone = alone.map_err(|_| underway())?;
+    // The claim of a crawl that was cut off goes on for all of its time after that.
+    let until = Instant::now() + patience;
+    if !claimed_within(until, source, &link, settings).await? {
         return Err(underway());
     }
     let known = source.runs(Runs::Of(link.clone()), 1).await?.pop();
@@ -86,7 +91,7 @@ pub(crate) async fn crawl<S: Source + Logbook>(
 }
 
 /// Whether the crawl that was due has been done while we waited for the claim.
-fn is_kept(known: Option<&Run>, again: Option<Repeat>, now_ms: u64) -> bool {
+fn is_kept(known: Option<&Run>, again: Option<&Repeat>, now_ms: u64) -> bool {
     let (Some(run), Some(again)) = (known, again) else {
         return false;
     };
@@ -104,12 +109,11 @@ async fn claimed<S: Logbook>(source: &S, link: &str, settings: &Settings) -> Res
 
 /// Claims the link, or waits whether another process that had it has died.
 async fn claimed_within<S: Logbook>(
-    patience: Duration,
+    until: Instant,
     source: &S,
     link: &str,
     settings: &Settings,
 ) -> Result<bool> {
-    let until = Instant::now() + patience;
     while !claimed(source, link, settings).await? {
         if Instant::now() >= until {
             return Ok(false);
@@ -138,15 +142,14 @@ async fn kept<S: Logbook>(source: &S, link: &str, settings: &Settings) -> Error 
 async fn begun<S: Logbook>(
     source: &S,
     link: &str,
-    (request, again): (&Request, Option<Repeat>),
+    (request, again): (&Request, Option<&Repeat>),
     settings: &Settings,
 ) -> Result<Run> {
     let known = source.runs(Runs::Of(link.to_owned()), 1).await?.pop();
     let mut run = known.unwrap_or_default();
     link.clone_into(&mut run.link);
     run.request = request.clone();
-    run.started_ms = settings.manners.clock().now_ms();
-    run.finished_ms = None;
+    run.begins(settings.manners.clock().now_ms());
     source.save_run(run.clone()).await?;
     if let Some(again) = again {
         // Saved when it has ended: after a crash it is still due.
@@ -162,7 +165,6 @@ async fn ended<S: Logbook>(
     (crawled, read_as): (&Result<&Report, &Error>, Option<Kind>),
     settings: &Settings,
 ) -> Result<()> {
-    run.finished_ms = Some(settings.manners.clock().now_ms());
     let later_ms = match crawled {
         Ok(report) => {
             run.counts = Counts::of(report);
@@ -193,5 +195,6 @@ async fn ended<S: Logbook>(
     run.next_ms = run
         .next_ms
         .map(|next| next.max(later_ms.unwrap_or_default()));
+    run.ends(settings.manners.clock().now_ms());
     source.save_run(run).await
 }

@@ -5,7 +5,7 @@
 //! link ────────────────────┴──locate──> clone ──> state ──> documents, under the link where it is
 //! ```
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use url::Url;
 
@@ -17,7 +17,7 @@ use super::platform::github::Account;
 use super::reading::blocking;
 use super::write::Writer;
 use super::{Progress, Report, Skipped, account, clone, locate, platform};
-use crate::document::Repository;
+use crate::document::{Repository, kind};
 use crate::logbook::Logbook;
 use crate::source::Source;
 use crate::{Error, Result};
@@ -30,7 +30,7 @@ pub(crate) async fn repository<S: Source + Logbook, P: Progress>(
 ) -> Result<Report> {
     let fetcher = Fetcher::new(&context.settings)?;
     let roots = read(&mut writer, asked, &fetcher, context).await?;
-    writer.finish_all(&roots).await
+    writer.finish_as(&roots, kind::REPOSITORIES).await
 }
 
 /// Reads all that an account has, each under its own link; what cannot be read keeps what is stored.
@@ -67,10 +67,12 @@ pub(crate) async fn account<S: Source + Logbook, P: Progress>(
             Err(error) => return Err(error),
         }
     }
-    writer.finish_all(&roots).await
+    // Nobody asked for these links: what their own crawls brought as pages is theirs.
+    writer.finish_walk(&roots, &[kind::REPOSITORIES]).await
 }
 
-/// Fetches a repository and reads what it has committed; returns the links that were read whole.
+/// Fetches a repository and reads what it has committed; returns the roots that were read whole. Nobody else asks its
+/// host until the clone is there.
 ///
 /// One that has moved for good is stored under its new link, and what was stored under the old one goes.
 async fn read<S: Source + Logbook, P: Progress>(
@@ -80,37 +82,55 @@ async fn read<S: Source + Logbook, P: Progress>(
     context: &Context,
 ) -> Result<Vec<String>> {
     let settings = &context.settings;
-    let place = locate::locate(url, fetcher, settings).await?;
-    let asked = repository_link(url);
+    let (place, mut turn) = locate::locate(url, fetcher, settings).await?;
+    let cloned = clone::fetch(&place, &mut turn, reference, settings).await;
+    // What is here now is read without asking anybody.
+    drop(turn);
+    let clone = cloned?;
     // What is elsewhere for now is still the one that was asked for.
     let own = if place.has_moved { &place.url } else { url };
-    let root = repository_link(own);
-    let clone = clone::fetch(&place, reference, settings).await?;
     let platform = platform::of_repository(&place.url, settings);
-    let repository = Repository {
-        identity: platform::repository_identity(own),
-        ..described(platform, Path::new(own.path()), &root)
-    };
     let state = (clone.path(), Some(clone::STATE.to_owned()));
-    let context = Context {
-        root: root.clone(),
-        ..context.clone()
-    };
-    read_state(writer, state, repository, &context).await?;
+    stored(writer, state, (own, platform), context).await?;
     let limit = settings.clone_bytes_max;
     blocking(move || {
         clone.keep(limit);
         Ok(())
     })
     .await?;
-    let mut roots = vec![root];
+    let mut roots = roots(own);
     if place.has_moved {
-        let why = format!(
-            "it has moved to {}, and is stored under that link",
-            roots[0]
-        );
-        writer.miss(Skipped::one(&asked, why));
-        roots.push(asked);
+        let to = repository_link(own);
+        let why = format!("it has moved to {to}, and is stored under that link");
+        writer.miss(Skipped::one(&repository_link(url), why));
+        roots.extend(self::roots(url));
     }
     Ok(roots)
+}
+
+/// Stores a state of the repository that is at this link, under the one identity of all spellings of it.
+pub(crate) async fn stored<S: Source + Logbook, P: Progress>(
+    writer: &mut Writer<'_, S, P>,
+    state: (PathBuf, Option<String>),
+    (own, platform): (&Url, &'static str),
+    context: &Context,
+) -> Result<()> {
+    let link = repository_link(own);
+    let repository = Repository {
+        identity: platform::repository_identity(own),
+        ..described(platform, Path::new(own.path()), &link)
+    };
+    let context = Context {
+        root: link,
+        ..context.clone()
+    };
+    read_state(writer, state, repository, &context).await
+}
+
+/// Under what the crawls of a link found things: the identity of the repository, and the link as it is spelled, under
+/// which pages are found and earlier versions found repositories.
+pub(crate) fn roots(url: &Url) -> Vec<String> {
+    let mut roots = vec![platform::repository_identity(url), repository_link(url)];
+    roots.dedup();
+    roots
 }

@@ -25,6 +25,8 @@ use crate::{Error, Recovery, Result};
 
 /// Longest time between two looks at what is due, and the shortest between two tries of one link.
 const LOOK_MS: u64 = 60_000;
+/// Between two questions for what is due while the source does not answer.
+const RETRY_MS: u64 = 1_000;
 /// Runs that are read at once.
 const PAGE: usize = 200;
 
@@ -50,7 +52,7 @@ pub struct Plan {
     pub seed: u64,
 }
 
-/// A watch and the name of its link.
+/// A watch and the name of its link. A path that is not there has none yet, and one may lead elsewhere later.
 struct Entry<'a> {
     watch: &'a Watch,
     link: String,
@@ -79,10 +81,13 @@ pub async fn run<S: Source + Logbook>(
                     running.push(crawled(source, settings, asked));
                 }
             }
-            Err(error) if matches!(error.recovery(), Recovery::Retry(_)) => {
-                tracing::warn!(error = %error.chain(), "what is due to be crawled is not known yet");
-            }
-            Err(error) => break Err(error),
+            Err(error) => match error.recovery() {
+                Recovery::Retry(pause) => {
+                    tracing::warn!(error = %error.chain(), "what is due to be crawled is not known yet");
+                    keeper.pause_ms = milliseconds(pause).max(RETRY_MS);
+                }
+                Recovery::Park | Recovery::Stop => break Err(error),
+            },
         }
         tokio::select! {
             biased;
@@ -105,7 +110,7 @@ async fn crawled<S: Source + Logbook>(
     settings: &Settings,
     (index, request, again): (usize, &Request, Repeat),
 ) -> (usize, Result<()>) {
-    let asked = (request, Some(again));
+    let asked = (request, Some(&again));
     let done = Box::pin(record::crawl(source, asked, settings, &())).await;
     let link = &request.target;
     match done {
@@ -172,14 +177,23 @@ impl<'a, S: Source + Logbook> Keeper<'a, S> {
         self.resting.retain(|_, until| *until > now_ms);
         let mut free = at_once.saturating_sub(self.underway());
         let (mut due, mut next_ms) = (Vec::new(), now_ms.saturating_add(LOOK_MS));
-        for (index, entry) in self.entries.iter().enumerate() {
+        for (index, entry) in self.entries.iter_mut().enumerate() {
             if let Some(until) = self.resting.get(&index) {
                 next_ms = next_ms.min(*until);
                 continue;
             }
-            let run = self.source.runs(Runs::Of(entry.link.clone()), 1).await?;
             let every_ms = milliseconds(entry.watch.every);
-            let at_ms = due_ms(run.first(), every_ms).unwrap_or(now_ms);
+            let mut at_ms = due_at(self.source, &entry.link, every_ms).await?;
+            if at_ms <= now_ms
+                && free > 0
+                && let Ok(link) = named(&entry.watch.request).await
+                && link != entry.link
+            {
+                entry.link = link;
+                at_ms = due_at(self.source, &entry.link, every_ms).await?;
+                // Its former name is watched no more.
+                self.is_tidy = false;
+            }
             if at_ms > now_ms {
                 // Nobody makes it due sooner: its record need not be read until then.
                 self.resting.insert(index, at_ms);
@@ -189,6 +203,7 @@ impl<'a, S: Source + Logbook> Keeper<'a, S> {
                 let spread = every_ms / 100 * self.plan.jitter_percent;
                 let jitter_ms = self.random.u64(0..=spread);
                 let repeat = Repeat {
+                    link: entry.link.clone(),
                     every_seconds: every_ms / 1_000,
                     next_ms: now_ms.saturating_add(every_ms).saturating_add(jitter_ms),
                 };
@@ -254,6 +269,12 @@ impl<'a, S: Source + Logbook> Keeper<'a, S> {
 
 fn milliseconds(every: Duration) -> u64 {
     u64::try_from(every.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// When a link is due by what is recorded of it.
+async fn due_at<S: Logbook>(source: &S, link: &str, every_ms: u64) -> Result<u64> {
+    let run = source.runs(Runs::Of(link.to_owned()), 1).await?;
+    Ok(due_ms(run.first(), every_ms).unwrap_or_default())
 }
 
 /// When a link is due by its last run; none for at once.

@@ -20,10 +20,11 @@ pub struct Settings {
     pub file_bytes_max: u64,
     /// Bytes of one stored document. 12 MiB, so that none meets MongoDB's limit of 16 MB.
     pub repository_bytes_max: u64,
-    /// Seconds for one page with its redirects' bodies. 60.
+    /// Seconds for the answers of one page with its redirects, the pauses that hosts want aside: after one that a host
+    /// asked for they count anew. The robots.txt of each host has the same again. 60.
     pub fetch_seconds_max: u64,
     /// Seconds that a crawl waits at once for a host that wants a pause (`Retry-After`, crawl delay). 60:
-    /// what is longer is for the next crawl.
+    /// what is longer is for the next crawl. Other crawls that ask the host before this one are no pause.
     pub wait_seconds_max: u64,
     /// Hours between two answers that a page is not there, before its document is deleted. 24: a site
     /// that was broken for an afternoon loses nothing.

@@ -156,7 +156,7 @@ impl Target {
             Plan::Listing(listing) => Ok(Self::Listing(listing)),
             Plan::Repository(url) => Ok(Self::Remote(url)),
             Plan::Account(account) => Ok(Self::Account(account)),
-            Plan::Refused(why) => Err(refuse(text, why)),
+            Plan::Refused(why) => Err(refuse(text, &why)),
         }
     }
 

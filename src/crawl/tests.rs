@@ -2,8 +2,10 @@
 
 mod account;
 mod again;
+mod alone;
 mod articles;
 mod browser;
+mod clones;
 mod export;
 mod git;
 mod hostile;

@@ -176,9 +176,9 @@ pub struct Repository {
     pub platform: &'static str,
     /// Its short name.
     pub name: String,
-    /// Its link; also the root it is crawled under.
+    /// Its link, for people.
     pub link: String,
-    /// What the `_id` follows from: one for all spellings of the link.
+    /// What the `_id` follows from, and the root it is crawled under: one for all spellings of the link.
     pub identity: String,
 }
 
@@ -192,12 +192,16 @@ pub struct Part {
 }
 
 impl Repository {
-    /// The stored form of one part. The first is known by the identity alone, part n by `identity#n`.
+    /// The key of a part. The first is known by the identity alone, part n by `identity#n`.
+    pub fn key(identity: &str, number: usize) -> DocumentKey {
+        match number {
+            0 => key_of_link(kind::REPOSITORIES, identity),
+            number => key_of_link(kind::REPOSITORIES, &format!("{identity}#{}", number + 1)),
+        }
+    }
+
+    /// The stored form of one part.
     pub fn document(&self, Part { number, files }: Part, owner: &User) -> Document {
-        let identity = match number {
-            0 => self.identity.clone(),
-            number => format!("{}#{}", self.identity, number + 1),
-        };
         let languages: Fields = (files.keys())
             .filter_map(|path| Some((path.clone(), language(path)?.into())))
             .collect();
@@ -210,9 +214,9 @@ impl Repository {
             "owner_id": owner.id(),
             "owner_full_name": owner.full_name(),
         }));
-        put(&mut fields, CRAWL_ROOT, Some(self.link.clone()));
+        put(&mut fields, CRAWL_ROOT, Some(self.identity.clone()));
         Document {
-            key: key_of_link(kind::REPOSITORIES, &identity),
+            key: Self::key(&self.identity, number),
             fields,
         }
     }

@@ -11,7 +11,7 @@
 
 use url::Url;
 
-use super::{Again, FED, PREVIEW, remembered};
+use super::{Again, FED, LINKS_MAX, PREVIEW, remembered};
 use crate::Result;
 use crate::change::DocumentKey;
 use crate::crawl::harvest::{Found, Missed};
@@ -20,7 +20,7 @@ use crate::crawl::visit::{Read, letters_of};
 use crate::crawl::{Skipped, keys_of, platform};
 use crate::document::{Fields, crawl_roots, kind};
 use crate::logbook::{Logbook, Page, Pages};
-use crate::source::Source;
+use crate::source::{Source, read_all};
 
 /// Of the letters that are stored, what a page has without its script must be one in so many to be no shell.
 const SHELL_ONE_IN: usize = 2;
@@ -33,17 +33,28 @@ impl<S: Source + Logbook> Again<'_, S> {
     /// What the source says.
     pub(crate) async fn made(&self, url: &Url) -> Result<Option<DocumentKey>> {
         let known = self.known(url).await?;
-        let is_preview = known.as_ref().is_some_and(|page| page.reader == PREVIEW);
+        let has_preview = known.as_ref().is_some_and(|page| page.reader == PREVIEW);
         let of_page = known.and_then(|page| page.document);
+        let is_preview = match &of_page {
+            Some(key) if has_preview => self.is_preview(key).await?,
+            _ => false,
+        };
         let keys = of_page.into_iter().chain(keys_of(url.as_str()));
         let keys: Vec<_> = keys.filter(|key| key.kind != kind::REPOSITORIES).collect();
-        let stored = self.source.read(keys.clone()).await?.found;
+        let stored = read_all(self.source, keys.clone()).await?;
         let mut stored = keys.into_iter().zip(stored);
         let made = stored.find(|(_, fields)| {
             let fields = fields.as_ref();
             fields.is_some_and(|fields| !(is_preview && is_of_pages(fields)))
         });
         Ok(made.map(|(key, _)| key))
+    }
+
+    /// Whether feeds alone made a document, and no other page of the same post.
+    async fn is_preview(&self, key: &DocumentKey) -> Result<bool> {
+        let making = Pages::Making(key.clone());
+        let pages = self.source.pages(making, LINKS_MAX + 1).await?;
+        Ok(pages.iter().all(|page| page.reader == PREVIEW))
     }
 
     /// What a feed has of a post whose page gave nothing, as something that the page itself replaces as soon
@@ -95,7 +106,7 @@ impl<S: Source + Logbook> Again<'_, S> {
     /// The document under a page's own link, where a crawl of pages made it.
     pub(super) async fn made_by_pages(&self, url: &Url) -> Result<Option<DocumentKey>> {
         let keys = keys_of(url.as_str());
-        let stored = self.source.read(keys.clone()).await?.found;
+        let stored = read_all(self.source, keys.clone()).await?;
         let mut stored = keys.into_iter().zip(stored);
         let made = stored.find(|(key, fields)| {
             let fields = fields.as_ref().filter(|_| key.kind != kind::REPOSITORIES);
@@ -180,7 +191,7 @@ impl<S: Source + Logbook> Again<'_, S> {
         let of_page = known.and_then(|page| page.document.clone());
         let mut keys = vec![document.key.clone()];
         keys.extend(of_page.filter(|key| *key != document.key));
-        let stored = self.source.read(keys.clone()).await?.found;
+        let stored = read_all(self.source, keys.clone()).await?;
         let has = letters_of(&document.fields).saturating_mul(SHELL_ONE_IN);
         let mut stored = keys.into_iter().zip(stored);
         let fuller =

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use url::Url;
 
-use super::POSTS_MAX;
+use super::{POSTS_MAX, bounds};
 use crate::crawl::feed::{self, Entry, Sitemap};
 use crate::crawl::platform::Listing;
 
@@ -54,7 +54,7 @@ impl Gathered {
 
     /// Takes a feed, with where it was in the end.
     pub(super) fn feed(&mut self, at: &Url, read: Result<Vec<u8>, String>) {
-        match read.and_then(|bytes| feed::entries(&bytes, at)) {
+        match read.and_then(|bytes| bounds::entries(&bytes, at)) {
             Ok(entries) => {
                 self.listed = true;
                 for entry in entries {
@@ -179,6 +179,19 @@ mod tests {
         gathered.sitemap(&at, 1, Ok(index.to_vec()));
         assert!(gathered.next_sitemap().is_none());
         assert_eq!(gathered.failed.len(), 1);
+    }
+
+    #[test]
+    fn a_feed_that_would_take_the_stack_is_told_and_not_read() {
+        let mut gathered = gathered();
+        let at = url("https://a.example/feed");
+        let groups = "<media:group>".repeat(1_000_000);
+        let feed = format!(
+            "<rss version='2.0' xmlns:media='http://search.yahoo.com/mrss/'><channel><item>{groups}"
+        );
+        gathered.feed(&at, Ok(feed.into_bytes()));
+        assert!(!gathered.listed && !gathered.has_all_feeds);
+        assert!(gathered.failed[0].1.contains("nested"));
     }
 
     #[test]

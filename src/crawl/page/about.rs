@@ -112,7 +112,7 @@ fn language(document: &Document, linked: &Linked) -> Option<String> {
         })
 }
 
-fn canonical(document: &Document, address: &Url) -> Option<Url> {
+pub(super) fn canonical(document: &Document, address: &Url) -> Option<Url> {
     let link = attribute(document, "link[rel~=canonical]", "href")
         .or_else(|| attribute(document, "meta[property='og:url']", "content"))?;
     let mut link = address.join(&link).ok()?;

@@ -1,6 +1,6 @@
 //! Pages that are not meant to be read: they lead on, ask to be left out, or end at a paywall. Pure.
 
-use dom_query::Document;
+use dom_query::{Document, NodeRef};
 use url::Url;
 
 use super::about::attribute;
@@ -15,20 +15,25 @@ const WHOLE_WORDS: usize = 600;
 
 /// Where a page leads at once, by a meta element.
 pub(super) fn leads_to(document: &Document, address: &Url) -> Option<Url> {
-    document.select("meta[http-equiv]").iter().find_map(|meta| {
-        if !meta
-            .attr_or("http-equiv", "")
-            .eq_ignore_ascii_case("refresh")
-        {
+    let metas = document.select("meta[http-equiv]");
+    metas.nodes().iter().find_map(|meta| {
+        if !meta.attr("http-equiv")?.eq_ignore_ascii_case("refresh") {
             return None;
         }
-        let to = destination(&meta.attr_or("content", ""))?;
+        let to = destination(&meta.attr("content")?)?;
         let mut to = address.join(&to).ok()?;
         to.set_fragment(None);
         let mut here = address.clone();
         here.set_fragment(None);
-        (to != here).then_some(to)
+        (to != here && !is_without_scripts(meta)).then_some(to)
     })
+}
+
+/// Whether an element is for readers without scripts alone. A browser keeps it and does not heed it, and neither do
+/// we: it mostly leads to a page that asks for scripts.
+fn is_without_scripts(element: &NodeRef<'_>) -> bool {
+    let mut around = element.ancestors_it(None);
+    around.any(|around| around.has_name("noscript"))
 }
 
 /// The link of a `content` such as `0; url='next.html'`, unless it waits.
@@ -52,9 +57,12 @@ fn destination(content: &str) -> Option<String> {
 
 /// Whether a page asks not to be kept.
 pub(super) fn asks_to_be_left_out(document: &Document) -> bool {
-    document.select("meta[name=robots i]").iter().any(|robots| {
-        let content = robots.attr_or("content", "").to_ascii_lowercase();
-        content.contains("noindex") || content.trim() == "none"
+    let metas = document.select("meta[name=robots i]");
+    metas.nodes().iter().any(|robots| {
+        let content = robots.attr("content").unwrap_or_default();
+        let content = content.to_ascii_lowercase();
+        let forbids = content.contains("noindex") || content.trim() == "none";
+        forbids && !is_without_scripts(robots)
     })
 }
 
@@ -132,6 +140,23 @@ mod tests {
         ] {
             assert_eq!(leads(content), None, "{content}");
         }
+    }
+
+    #[test]
+    fn what_is_for_readers_without_scripts_neither_leads_on_nor_forbids() {
+        let metas =
+            "<meta http-equiv=refresh content='0; url=/plain'><meta name=robots content=noindex>";
+        let address = Url::parse("https://example.org/app").unwrap();
+        let judged = |html: &str| {
+            let document = Document::from(html);
+            let leads = leads_to(&document, &address).is_some();
+            (leads, asks_to_be_left_out(&document))
+        };
+        let hidden = format!("<noscript>{metas}</noscript>");
+        assert_eq!(judged(&format!("<head>{hidden}</head>")), (false, false));
+        let inner = format!("<body><noscript><div><p>{metas}</div></noscript>");
+        assert_eq!(judged(&inner), (false, false));
+        assert_eq!(judged(&format!("{hidden}{metas}")), (true, true));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! gist.github.com/user/<id>        a gist, which is one too
 //! github.com/user, /orgs/name      every repository of the account that is no fork, and its gists
 //! gist.github.com/user             its gists
+//! github.com/owner/name/tree/v1.2  refused, with the command that reads that state
 //! ```
 //!
 //! A server of one's own (GitHub Enterprise) is read alike where a person says that it is one.
@@ -89,8 +90,38 @@ fn plan(url: &Url, asked: bool) -> Option<Plan> {
         [first, name] if !gists && is_login(first) => {
             Plan::Repository(at(url, &format!("/{first}/{name}")))
         }
+        [owner, name, "tree", reference, ref rest @ ..]
+            if !gists && is_login(owner) && is_plain(name) =>
+        {
+            let repository = at(url, &format!("/{owner}/{name}"));
+            Plan::Refused(chosen(&repository, reference, !rest.is_empty()))
+        }
         _ => Plan::Page(url.clone()),
     })
+}
+
+/// How a state of a repository is chosen. Where the name of a branch ends and a folder of it begins only the
+/// repository knows, so that what stands behind the first slash is not guessed at.
+fn chosen(repository: &Url, reference: &str, goes_on: bool) -> String {
+    let reference = if is_plain(reference) {
+        reference
+    } else {
+        "<name>"
+    };
+    let named = if is_own(repository) {
+        ""
+    } else {
+        " --as github"
+    };
+    let whole = if goes_on {
+        "; a name with slashes in it goes whole, and a folder cannot be read alone"
+    } else {
+        ""
+    };
+    format!(
+        "a branch, tag or commit is chosen by its name: \
+         lockstep crawl {repository} --ref {reference}{named}{whole}"
+    )
 }
 
 /// Whether a link is one of GitHub itself.
@@ -115,6 +146,12 @@ fn at(url: &Url, path: &str) -> Url {
 fn is_login(name: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
     name.chars().all(fits) && !OWN.contains(&name)
+}
+
+/// Whether a part of a path is a name that stands as it is, in a link and in a command.
+fn is_plain(part: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    !part.is_empty() && part != "." && part != ".." && part.chars().all(fits)
 }
 
 fn is_gist(id: &str) -> bool {
@@ -168,10 +205,6 @@ impl Account {
             return None;
         }
         let (owner, name) = text("/full_name")?.split_once('/')?;
-        let is_plain = |part: &str| {
-            let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-            !part.is_empty() && part != "." && part != ".." && part.chars().all(fits)
-        };
         let plain = is_plain(owner) && is_plain(name);
         plain.then(|| beside(&self.home, &format!("/{owner}/{name}")))
     }

@@ -7,7 +7,8 @@
 //! the ZIP of "Get a copy of your data"                                    everything, see `export`
 //! ```
 //!
-//! Nothing is read behind a login. A public page carries its post as JSON-LD and as markup.
+//! Nothing is read behind a login. A public page carries its post as JSON-LD and as markup. LinkedIn's robots.txt lets
+//! in whom it names and nobody else, so that a link is mostly refused, and a page that was saved by hand is read.
 
 pub(crate) mod export;
 
@@ -16,20 +17,25 @@ use serde_json::Value;
 use url::Url;
 
 use super::embedded::text;
-use super::{Counts, Markup, Plan, Platform, Post, bare, parts};
+use super::{Counts, Markup, Plan, Platform, Post, bare, beside, parts};
 use crate::crawl::page::{self, Linked, Page};
 use crate::document::kind;
 
 pub(super) const PLATFORM: Platform = Platform {
     name: "linkedin",
     plan,
-    identity: |url| urn(url.path()).map_or_else(|| bare(url).into(), |urn| identity(url, &urn)),
+    identity,
     read,
 };
 
+/// The host that has what those of all languages have.
+const HOST: &str = "www.linkedin.com";
 /// What to do instead.
 const WAY_OUT: &str = "LinkedIn shows this to members only: ask it for a copy of your data (Settings, Data \
-     privacy) and crawl the ZIP, or give the link of a public post or article";
+     privacy) and crawl the ZIP, or save the page of a public post or article in a browser and crawl the file";
+/// What to do where LinkedIn lets no program in.
+const WAY_AROUND: &str = "ask LinkedIn for a copy of your data (Settings, Data privacy) and crawl the ZIP, or save the \
+     page in a browser and crawl the file";
 /// What a post is called in a page's JSON-LD.
 const KINDS: [&str; 4] = [
     "SocialMediaPosting",
@@ -44,17 +50,39 @@ fn plan(url: &Url, asked: bool) -> Option<Plan> {
     if !(asked || is_own(url)) {
         return None;
     }
+    if let Some(article) = article(url) {
+        return Some(Plan::Page(article));
+    }
     Some(match parts(url)[..] {
-        ["posts" | "pulse", _] | ["feed", "update", _] | ["embed", "feed", "update", _] => {
+        ["posts", _] | ["feed", "update", _] | ["embed", "feed", "update", _] => {
             Plan::Page(bare(url))
         }
-        _ => Plan::Refused(WAY_OUT),
+        _ => Plan::Refused(WAY_OUT.to_owned()),
     })
+}
+
+/// What to do about a link that robots.txt forbids, where it is LinkedIn's.
+pub(super) fn way_around(url: &Url) -> Option<&'static str> {
+    is_own(url).then_some(WAY_AROUND)
 }
 
 fn is_own(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     host == "linkedin.com" || host.ends_with(".linkedin.com")
+}
+
+/// The one link of an article, whatever language its host is for; none for what is no article.
+fn article(url: &Url) -> Option<Url> {
+    let parts = parts(url);
+    let ["pulse", slug] = parts[..] else {
+        return None;
+    };
+    let path = format!("/pulse/{slug}");
+    if is_own(url) {
+        Url::parse(&format!("https://{HOST}{path}")).ok()
+    } else {
+        Some(beside(url, &path))
+    }
 }
 
 /// What a link or path names: `activity:<number>`, `share:<number>` or `ugcPost:<number>`.
@@ -79,12 +107,14 @@ fn urn(path: &str) -> Option<String> {
     None
 }
 
-/// One for all links of a post. A page on another domain speaks for that domain alone.
-fn identity(url: &Url, urn: &str) -> String {
-    if is_own(url) {
-        format!("https://www.linkedin.com/feed/update/urn:li:{urn}")
-    } else {
-        bare(url).into()
+/// One for all links of a post or an article. A page on another domain speaks for that domain alone.
+fn identity(url: &Url) -> String {
+    if let Some(article) = article(url) {
+        return article.into();
+    }
+    match urn(url.path()).filter(|_| is_own(url)) {
+        Some(urn) => format!("https://{HOST}/feed/update/urn:li:{urn}"),
+        None => bare(url).into(),
     }
 }
 
@@ -95,7 +125,8 @@ fn read(page: &Markup<'_>, asked: bool) -> Option<Result<Post, String>> {
 fn post(page: &Markup<'_>) -> Result<Post, String> {
     let linked = Linked::read(page.document);
     let told = linked.of_type(&KINDS);
-    let is_article = parts(page.url).first() == Some(&"pulse");
+    let own = article(page.url);
+    let is_article = own.is_some();
     let body =
         told.and_then(|told| text(told, "/articleBody").or_else(|| text(told, "/description")));
     let (kind, read) = if is_article {
@@ -115,11 +146,10 @@ fn post(page: &Markup<'_>) -> Result<Post, String> {
     read.byline = text(told, "/author/name").or(read.byline);
     read.published_at = text(told, "/datePublished").or(read.published_at);
     read.modified_at = text(told, "/dateModified").or(read.modified_at);
-    let identity = (PLATFORM.identity)(page.url);
     Ok(Post {
         kind,
-        link: bare(page.url).into(),
-        identity,
+        link: own.unwrap_or_else(|| bare(page.url)).into(),
+        identity: identity(page.url),
         page: read,
         counts: counts(told),
     })
@@ -202,6 +232,15 @@ mod tests {
         ] {
             assert_eq!(urn(path).as_deref(), expected, "{path}");
         }
+    }
+
+    #[test]
+    fn an_article_whose_name_reads_like_that_of_a_post_is_an_article() {
+        let url = |text: &str| Url::parse(text).unwrap();
+        let link = "https://www.linkedin.com/pulse/sports-activity-2024-ada";
+        assert_eq!(identity(&url(link)), link);
+        let elsewhere = "https://example.org/pulse/looms-ada";
+        assert_eq!(identity(&url(&format!("{elsewhere}/?a=1"))), elsewhere);
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //! name.substack.com, /archive, substack.com/@name                                          posts
 //! ```
 //!
-//! A page carries its post as JSON (`window._preloads`), also where its markup is built by a script.
+//! A page carries its post as JSON (`window._preloads`), also where its markup is built by a script. What stands
+//! below a post, as its comments do, is read as the post.
 
 use serde_json::Value;
 use url::Url;
@@ -18,22 +19,31 @@ use crate::document::kind;
 pub(super) const PLATFORM: Platform = Platform {
     name: "substack",
     plan,
-    identity: |url| bare(url).into(),
+    identity: |url| post_link(url).unwrap_or_else(|| bare(url)).into(),
     read,
 };
 
 /// A page's state, and the call whose argument it is: JSON in a text of JSON.
 const STATE: &str = "window._preloads";
 const CALL: &str = "JSON.parse(";
+/// The hosts of all publications together.
+const COMMON: [&str; 3] = ["substack.com", "www.substack.com", "open.substack.com"];
+/// What stands there before a post's number.
+const BY_NUMBER: &str = "https://substack.com/home/post/p-";
+/// Why a page that has comments alone is not read as the post.
+const BELOW: &str = "it stands below a post and has not its text: give the post's own link";
 
 fn plan(url: &Url, asked: bool) -> Option<Plan> {
     let host = url.host_str().unwrap_or_default();
+    let is_common = COMMON.contains(&host);
+    if !(asked || is_common || host.ends_with(".substack.com")) {
+        return None;
+    }
+    if let Some(link) = post_link(url) {
+        return Some(Plan::Page(link));
+    }
     let parts = parts(url);
     match (host, &parts[..]) {
-        ("open.substack.com", ["pub", name, "p", slug]) if is_label(name) => {
-            let link = format!("https://{name}.substack.com/p/{slug}");
-            Some(Plan::Page(Url::parse(&link).ok()?))
-        }
         ("substack.com" | "www.substack.com", [name]) if name.starts_with('@') => {
             let name = name.trim_start_matches('@').to_lowercase();
             let home = format!("https://{name}.substack.com/");
@@ -41,13 +51,28 @@ fn plan(url: &Url, asked: bool) -> Option<Plan> {
                 &Url::parse(&home).ok().filter(|_| is_label(&name))?,
             ))
         }
-        ("substack.com" | "www.substack.com" | "open.substack.com", _) => {
-            Some(Plan::Page(bare(url)))
-        }
-        _ if !asked && !host.ends_with(".substack.com") => None,
-        (_, ["p", ..]) => Some(Plan::Page(bare(url))),
+        _ if is_common => Some(Plan::Page(bare(url))),
         (_, [] | ["archive" | "feed"]) => Some(listing(&beside(url, "/"))),
         _ => Some(Plan::Page(url.clone())),
+    }
+}
+
+/// The one link of a post, whatever leads to it and whatever of it stands below; none for what is no post.
+fn post_link(url: &Url) -> Option<Url> {
+    let host = url.host_str().unwrap_or_default();
+    let parts = parts(url);
+    match (host, &parts[..]) {
+        ("open.substack.com", ["pub", name, "p", slug, ..]) if is_label(name) => {
+            Url::parse(&format!("https://{name}.substack.com/p/{slug}")).ok()
+        }
+        (host, ["home", "post", id, ..]) if COMMON.contains(&host) => {
+            let number = id.strip_prefix("p-")?;
+            Url::parse(&format!("{BY_NUMBER}{number}")).ok()
+        }
+        (host, ["p", slug, ..]) if !COMMON.contains(&host) => {
+            Some(beside(url, &format!("/p/{slug}")))
+        }
+        _ => None,
     }
 }
 
@@ -56,7 +81,7 @@ fn listing(home: &Url) -> Plan {
         home: home.clone(),
         feeds: vec![beside(home, "/feed")],
         sitemaps: vec![beside(home, "/sitemap.xml")],
-        post: |url| matches!(parts(url)[..], ["p", _]).then(|| bare(url)),
+        post: |url| post_link(url).filter(|_| matches!(parts(url)[..], ["p", ..])),
     })
 }
 
@@ -81,9 +106,13 @@ fn merged(page: &Markup<'_>, post: &Value) -> Result<Post, String> {
     let title = text(post, "/title");
     let body = text(post, "/body_html").unwrap_or_default();
     let told = page::whole(&body, page.url);
+    let is_below = matches!(parts(page.url)[..], ["p", _, _, ..]);
     let mut text_of = match (page::kept(page.document, page.url), told) {
-        // What the markup has beside the post are names, buttons and comments.
-        (Ok(markup), Ok(told)) if told.text.len() * 10 < markup.text.len() * 9 => markup,
+        (_, Err(_)) if is_below => return Err(BELOW.to_owned()),
+        // What the markup has beside the post are names, buttons and comments; below it there is nothing else.
+        (Ok(markup), Ok(told)) if !is_below && told.text.len() * 10 < markup.text.len() * 9 => {
+            markup
+        }
         (Ok(markup), Ok(told)) => Page {
             text: told.text,
             ..markup
@@ -100,18 +129,37 @@ fn merged(page: &Markup<'_>, post: &Value) -> Result<Post, String> {
         text_of.partial = audience != "everyone";
     }
     let number = |path: &str| post.pointer(path).and_then(Value::as_u64);
-    // The host is the publication's own, and a post has one place on it.
-    let link: String = bare(page.url).into();
+    // A post has one place on its publication's host.
+    let link = told_link(page, post)
+        .or_else(|| post_link(page.url))
+        .unwrap_or_else(|| bare(page.url));
     Ok(Post {
         kind: kind::ARTICLES,
-        identity: link.clone(),
-        link,
+        identity: link.to_string(),
+        link: link.into(),
         page: text_of,
         counts: Counts {
             reactions: number("/reaction_count"),
             comments: number("/comment_count"),
         },
     })
+}
+
+/// The post's link on its publication's host, where it was read by its number on the host of all.
+///
+/// That host serves all names below it, so that the state's word counts: of the post with this number, where a script
+/// says it and no text of a writer, and for such a name alone. A domain of a publication's own speaks for itself.
+fn told_link(page: &Markup<'_>, post: &Value) -> Option<Url> {
+    let asked = post_link(page.url)?;
+    let number = asked.as_str().strip_prefix(BY_NUMBER)?;
+    let (before, _) = page.html.split_once(STATE)?;
+    let is_said = before.trim_end().ends_with("<script>");
+    let is_same = post.get("id").and_then(Value::as_u64)?.to_string() == number;
+    let told = Url::parse(&text(post, "/canonical_url")?).ok()?;
+    let name = told.host_str()?.strip_suffix(".substack.com")?;
+    let expected = format!("https://{name}.substack.com/p/{}", text(post, "/slug")?);
+    let names_one = is_label(name) && !COMMON.contains(&told.host_str()?);
+    (is_said && is_same && names_one && told.as_str() == expected).then_some(told)
 }
 
 fn bylines(post: &Value) -> Option<String> {

@@ -21,7 +21,7 @@ fn led(link: &str, asked: Option<&str>) -> String {
     }
 }
 
-const FORGES: [(&str, &str); 11] = [
+const FORGES: [(&str, &str); 19] = [
     (
         "https://example.org/a?b=c",
         "page https://example.org/a?b=c",
@@ -65,6 +65,42 @@ const FORGES: [(&str, &str); 11] = [
     (
         "https://github.com/ada/engine/issues/1",
         "page https://github.com/ada/engine/issues/1",
+    ),
+    (
+        "https://github.com/ada/engine/blob/v1.2/src/lib.rs",
+        "page https://github.com/ada/engine/blob/v1.2/src/lib.rs",
+    ),
+    (
+        "https://github.com/ada/engine/releases/tag/v1.2",
+        "page https://github.com/ada/engine/releases/tag/v1.2",
+    ),
+    (
+        "https://github.com/ada/engine/tree",
+        "page https://github.com/ada/engine/tree",
+    ),
+    (
+        "https://github.com/topics/x/tree/y",
+        "page https://github.com/topics/x/tree/y",
+    ),
+    (
+        "https://gist.github.com/ada/engine/tree/x",
+        "page https://gist.github.com/ada/engine/tree/x",
+    ),
+    (
+        "https://www.github.com/ada/engine/tree/v1.2/?tab=readme-ov-file",
+        "refused: a branch, tag or commit is chosen by its name: \
+             lockstep crawl https://github.com/ada/engine --ref v1.2",
+    ),
+    (
+        "https://github.com/ada/engine/tree/feature/looms",
+        "refused: a branch, tag or commit is chosen by its name: \
+             lockstep crawl https://github.com/ada/engine --ref feature; \
+             a name with slashes in it goes whole, and a folder cannot be read alone",
+    ),
+    (
+        "https://github.com/ada/engine/tree/$(x)",
+        "refused: a branch, tag or commit is chosen by its name: \
+             lockstep crawl https://github.com/ada/engine --ref <name>",
     ),
 ];
 
@@ -146,9 +182,29 @@ fn a_platform_that_a_person_names_is_on_any_domain() {
         "page https://loom.example.org/engines-0123456789ab",
     );
     assert_eq!(
+        led(
+            "https://git.example.org/ada/engine/tree/v1.2",
+            Some("github")
+        ),
+        "refused: a branch, tag or commit is chosen by its name: \
+         lockstep crawl https://git.example.org/ada/engine --ref v1.2 --as github",
+    );
+    assert_eq!(
         led("https://ada.substack.com/", Some("article")),
         "page https://ada.substack.com/",
     );
+}
+
+#[test]
+fn what_robots_txt_forbids_has_a_way_out_on_linkedin_alone() {
+    let said = forbidden(&url("https://de.linkedin.com/pulse/x"));
+    let has = |part: &str| said.contains(part);
+    assert!(
+        has("robots.txt forbids it") && has("copy of your data") && has("save the page"),
+        "{said}"
+    );
+    let elsewhere = forbidden(&url("https://example.org/linkedin.com"));
+    assert_eq!(elsewhere, "its host's robots.txt forbids it");
 }
 
 #[test]
@@ -166,15 +222,35 @@ fn all_links_of_one_post_are_one_document() {
             "{link}"
         );
     }
-    for link in [
+    let substack = [
         "https://ada.substack.com/p/x?r=1",
         "https://ada.substack.com/p/x?utm_medium=web",
-    ] {
-        assert_eq!(
-            identity(&url(link)),
-            "https://ada.substack.com/p/x",
-            "{link}"
-        );
+        "https://ada.substack.com/p/x/",
+        "https://ada.substack.com/p/x/comments#comment-1",
+        "https://ada.substack.com/p/x/comment/1",
+        "https://open.substack.com/pub/ada/p/x?r=1",
+        "https://open.substack.com/pub/ada/p/x/comments",
+    ];
+    let by_number = [
+        "https://substack.com/home/post/p-12?source=queue",
+        "https://www.substack.com/home/post/p-12/",
+    ];
+    let pulse = [
+        "https://www.linkedin.com/pulse/x?trk=article",
+        "https://www.linkedin.com/pulse/x/",
+        "https://de.linkedin.com/pulse/x",
+        "http://linkedin.com/pulse/x#top",
+    ];
+    let posts = [
+        (&substack[..], "https://ada.substack.com/p/x"),
+        (&by_number[..], "https://substack.com/home/post/p-12"),
+        (&pulse[..], "https://www.linkedin.com/pulse/x"),
+    ];
+    for (links, one) in posts {
+        for link in links {
+            assert_eq!(identity(&url(link)), one, "{link}");
+            assert_eq!(canonical(&url(link)), one, "{link}");
+        }
     }
     assert_eq!(
         identity(&url("https://a.example/x?id=1&utm_source=y")),

@@ -6,10 +6,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use axum::body::{Body, Bytes};
 use axum::extract::Query;
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use serde_json::{Value, json};
 
 use super::shelf::{HUSH, Shelf, github, has_git, on_github, repository};
@@ -116,6 +117,38 @@ async fn an_account_gives_its_own_repositories_and_gists_and_no_forks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_account_leaves_what_was_crawled_as_a_page_under_a_repositorys_link() {
+    if !has_git() {
+        return;
+    }
+    let (folder, tmp) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    repository(&folder, "ada/engine", "fn engine() {}\n");
+    let all = [entry("ada/engine", false)];
+    let page_of = async || axum::response::Html(html("Engine", "What it is for."));
+    let router = Shelf::new(&folder, None)
+        .router()
+        .route("/ada/engine", get(page_of))
+        .route(
+            "/api/v3/users/ada/repos",
+            get(async move |uri: Uri| page(&all, &uri)),
+        )
+        .route("/api/v3/users/ada/gists", get(async || "[]"));
+    let server = serve(router).await;
+    let (source, settings) = (Memory::default(), github(&server, "", &tmp));
+    let as_pages = Request {
+        as_kind: Some(Kind::Pages),
+        ..on_github(&server, "ada/engine")
+    };
+    let report = crawl(&source, &as_pages, &settings, &()).await.unwrap();
+    assert_eq!(counts(&report), (1, 0, 0));
+    let account = on_github(&server, "ada");
+    let report = crawl(&source, &account, &settings, &()).await.unwrap();
+    assert_eq!(counts(&report), (1, 0, 0));
+    let kinds = source.documents().into_iter().map(|one| one.key.kind);
+    assert_eq!(kinds.collect::<Vec<_>>(), ["articles", "repositories"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_list_is_read_to_its_last_page() {
     if !has_git() {
         return;
@@ -212,4 +245,48 @@ async fn an_interface_with_no_requests_left_is_asked_again_when_it_has_some() {
     assert_eq!(counts(&all.unwrap()), (0, 0, 0));
     assert_eq!(asked.load(Ordering::Relaxed), 2);
     assert_eq!(clock.now_ms(), 1_030_000);
+}
+
+/// What a host says that lets every clone begin and breaks it off.
+async fn cut(_: Bytes) -> Response {
+    let kind = "application/x-git-upload-pack-result";
+    let parts = [Err::<Bytes, _>(std::io::Error::other("cut"))];
+    let body = Body::from_stream(futures_util::stream::iter(parts));
+    ([(header::CONTENT_TYPE, kind)], body).into_response()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_breaks_off_every_clone_is_left_alone_after_a_few_and_asked_later() {
+    if !has_git() {
+        return;
+    }
+    let (folder, tmp) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let names: Vec<_> = (0..7)
+        .map(|number| format!("ada/engine-{number}"))
+        .collect();
+    for name in &names {
+        repository(&folder, name, "fn engine() {}\n");
+    }
+    let all: Vec<_> = names.iter().map(|name| entry(name, false)).collect();
+    let shelf = Shelf::new(&folder, None);
+    let router = shelf
+        .router()
+        .route("/ada/{name}/git-upload-pack", post(cut))
+        .route(
+            "/api/v3/users/ada/repos",
+            get(async move |uri: Uri| page(&all, &uri)),
+        )
+        .route("/api/v3/users/ada/gists", get(async || "[]"));
+    let server = serve(router).await;
+    let mut settings = github(&server, "", &tmp);
+    settings.manners = Manners::new(Clock::manual(1_000_000));
+    let source = Memory::default();
+    let request = on_github(&server, "ada");
+    let report = crawl(&source, &request, &settings, &()).await.unwrap();
+    let mut asked = shelf.asked();
+    asked.dedup();
+    assert_eq!(asked.len(), 5, "{asked:?}");
+    assert_eq!(report.later_ms, Some(1_600_000));
+    let left = report.skipped.last().unwrap();
+    assert_eq!(left.count, 2, "{report:?}");
 }

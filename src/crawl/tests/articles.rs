@@ -68,6 +68,24 @@ async fn a_page_that_only_leads_on_is_followed_and_a_loop_of_them_ends() {
 }
 
 #[tokio::test]
+async fn a_page_that_leads_only_readers_without_scripts_on_is_read_itself() {
+    let hidden = "<noscript><meta http-equiv=refresh content='0; url=/plain'>\
+        <meta name=robots content=noindex></noscript>";
+    let server = serve(site([
+        ("/app", with_head(hidden)),
+        ("/plain", html("Plain", "Please enable scripts.")),
+    ]))
+    .await;
+    let source = Memory::default();
+    let link = format!("{}/app", server.origin);
+    let report = fetch(&source, &link, &allowed()).await.unwrap();
+    assert_eq!(counts(&report), (1, 0, 0), "{report:?}");
+    let document = source.documents().remove(0);
+    assert_eq!(document.fields["link"], link);
+    assert!(content(&document, "Content").contains("Text."));
+}
+
+#[tokio::test]
 async fn what_stands_before_a_paywall_is_stored_and_said_to_be_partial() {
     let data = r#"<script type="application/ld+json">
         {"@type":"NewsArticle","isAccessibleForFree":false}</script>"#;

@@ -70,6 +70,23 @@ async fn text_that_a_script_builds_is_seen_without_being_asked_for() {
 }
 
 #[tokio::test]
+async fn what_a_page_has_for_readers_without_scripts_is_not_heeded_in_a_browser_either() {
+    let hidden = "<head><noscript><meta http-equiv=refresh content='0; url=/plain'>\
+        <meta name=robots content=noindex></noscript>";
+    let page = built(&paragraphs(4)).replace("<head>", hidden);
+    let server = site([("/app", page)]).await;
+    let link = format!("{}/app", server.origin);
+    for settings in [always(), allowed()] {
+        let source = Memory::default();
+        let report = fetch(&source, &link, &settings).await.unwrap();
+        assert_eq!(counts(&report), (1, 0, 0), "{report:?}");
+        let document = source.documents().remove(0);
+        assert_eq!(document.fields["link"], link);
+        assert!(content(&document, "Content").contains("Part 3."));
+    }
+}
+
+#[tokio::test]
 async fn a_page_that_was_read_without_a_browser_is_opened_as_soon_as_one_may_be_used() {
     let mut scene = Scene::new().await;
     let loading = "<main id=root><p>Loading, one moment, please.</p>";

@@ -114,6 +114,24 @@ async fn an_export_is_read_whole_and_what_its_sections_have_no_more_is_deleted()
 }
 
 #[tokio::test]
+async fn of_two_rows_with_one_link_the_last_is_stored_and_stays_however_often_they_are_read() {
+    let (source, folder) = (Memory::default(), tempfile::tempdir().unwrap());
+    let edited = SHARES
+        .lines()
+        .find(|line| line.contains("ugcPost"))
+        .unwrap();
+    let both = format!("{SHARES}{}\n", edited.replace("Second", "Edited"));
+    let archive = archive(folder.path(), &[("Shares.csv", &*both)]);
+    assert_eq!(counts(&crawl_path(&source, &archive).await), (2, 0, 0));
+    let stored = source.documents();
+    let texts: Vec<_> = stored.iter().map(|one| content(one, "Content")).collect();
+    assert!(texts.contains(&"Edited".to_owned()), "{texts:?}");
+    source.writes();
+    assert_eq!(counts(&crawl_path(&source, &archive).await), (0, 2, 0));
+    assert_eq!((source.writes(), source.documents()), (0, stored));
+}
+
+#[tokio::test]
 async fn a_file_that_cannot_be_read_deletes_nothing_and_another_archive_is_refused() {
     let (source, folder) = (Memory::default(), tempfile::tempdir().unwrap());
     crawl_path(&source, &archive(folder.path(), &[("Shares.csv", SHARES)])).await;

@@ -3,6 +3,8 @@
 //! What a page's markup does to its reader is in [`strange`](super::strange) and beside the readers. Time is
 //! paused: whatever waits is woken at once, in the order of the clock.
 
+mod bombs;
+
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,11 +28,6 @@ use crate::Error;
 
 const HTML: &str = "text/html; charset=utf-8";
 const MIB: u64 = 1 << 20;
-
-/// 64 MiB of blanks, as brotli has them.
-const BROTLI: &str = "cbffff3ff82540e2b14020f7fe8fffff7ff04b00c4611180eefd1fffffffe0970088c30200ddfb3ffeffffc12f0110870500\
-    baf77ffcffff835f02200e0b0074effff8ffff07bf04401c1600e8defff1ffff0f7e0980382c00d0bdffe3ffff1ffc120071\
-    5800a07bff37";
 
 fn small() -> Settings {
     Settings {
@@ -90,28 +87,12 @@ async fn redirects_that_loop_chase_or_lead_inside_end_with_the_reason() {
     }
 }
 
-/// Blanks as zstd has them: blocks that say one byte and how often.
-fn zstd(blocks: u32) -> Vec<u8> {
-    const BLOCK_BYTES: u32 = 128 << 10;
-    // Magic number; a window of 128 KiB, neither size nor checksum.
-    let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0, 0x38];
-    for at in 1..=blocks {
-        let header = u32::from(at == blocks) | (1 << 1) | (BLOCK_BYTES << 3);
-        frame.extend_from_slice(&header.to_le_bytes()[..3]);
-        frame.push(b' ');
-    }
-    frame
-}
-
 #[tokio::test]
 async fn a_body_that_unpacks_without_end_is_cut_off_whatever_packed_it() {
-    let brotli: Vec<u8> = (0..BROTLI.len() / 2)
-        .map(|at| u8::from_str_radix(&BROTLI[2 * at..2 * at + 2], 16).unwrap())
-        .collect();
-    let packed = move |Path(encoding): Path<String>| {
+    let packed = |Path(encoding): Path<String>| {
         let body = match encoding.as_str() {
-            "br" => brotli.clone(),
-            "zstd" => zstd(512),
+            "br" => bombs::brotli(),
+            "zstd" => bombs::zstd(512),
             _ => unreachable!("nothing else is asked for"),
         };
         assert!(body.len() < 4_096, "it is small as it is sent");
@@ -233,6 +214,28 @@ async fn a_server_that_answers_drop_by_drop_is_left_after_the_time_for_one_page(
             begun.elapsed()
         );
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn redirects_that_take_their_time_have_that_for_one_page_all_together() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let slow = async move |Path(at): Path<u64>| {
+        count.fetch_add(1, Ordering::Relaxed);
+        sleep(Duration::from_secs(25)).await;
+        Redirect::temporary(&format!("/slow/{}", at + 1))
+    };
+    let server = serve(Router::new().route("/slow/{at}", get(slow))).await;
+    let begun = Instant::now();
+    let said = refusal(&format!("{}/slow/0", server.origin), &allowed()).await;
+    assert!(said.contains("did not answer"), "{said}");
+    // Two that take 25 of 60 seconds each, and one that has 10.
+    assert_eq!(asked.load(Ordering::Relaxed), 3);
+    assert!(
+        begun.elapsed() < Duration::from_mins(2),
+        "{:?}",
+        begun.elapsed()
+    );
 }
 
 #[tokio::test]

@@ -147,6 +147,39 @@ async fn a_page_of_a_folder_within_a_folder_goes_with_whichever_is_crawled_and_s
 }
 
 #[tokio::test]
+async fn a_folder_that_is_source_code_now_leaves_the_pages_that_another_one_found_to_that() {
+    for inner_first in [false, true] {
+        let (source, book) = (Memory::default(), book(2));
+        let inner = book.path().join("inner");
+        fs::create_dir(&inner).unwrap();
+        for name in ["a", "b"] {
+            fs::write(inner.join(format!("{name}.html")), html(name, "Inner.")).unwrap();
+        }
+        let as_pages = async || crawl_path(&source, &inner).await;
+        if inner_first {
+            as_pages().await;
+        }
+        crawl_path(&source, book.path()).await;
+        as_pages().await;
+        // A page of the inner folder alone, which the outer one has not seen yet.
+        fs::write(inner.join("own.html"), html("Own", "Own.")).unwrap();
+        as_pages().await;
+        let asked = Request {
+            as_kind: Some(Kind::Repository),
+            ..request(inner.to_str().unwrap())
+        };
+        let report = crawl(&source, &asked, &Settings::default(), &()).await;
+        assert_eq!(counts(&report.unwrap()), (1, 0, 1), "{inner_first}");
+        assert_eq!(source.documents().len(), 5);
+        // They are the outer folder's alone: it has nothing to write of them, and its walks alone delete them.
+        assert_eq!(counts(&crawl_path(&source, book.path()).await), (1, 4, 0));
+        fs::remove_file(inner.join("a.html")).unwrap();
+        assert_eq!(counts(&crawl_path(&source, &inner).await), (1, 0, 0));
+        assert_eq!(counts(&crawl_path(&source, book.path()).await), (0, 4, 1));
+    }
+}
+
+#[tokio::test]
 async fn a_folder_that_holds_nothing_deletes_nothing_whatever_it_is_read_as() {
     for kind in [None, Some(Kind::Pages), Some(Kind::Repository)] {
         let (source, book) = (Memory::default(), book(3));

@@ -10,11 +10,16 @@ use crate::logbook::{Logbook, Page, Pages, Run, Runs};
 use crate::source::{Event, Reading, Source, Watch};
 use crate::{Error, Result};
 
+/// Documents that one read answers at most: the rest is for the next call.
+const READ_MAX: usize = 2;
+
 #[derive(Default)]
 pub(super) struct Memory {
     documents: Mutex<BTreeMap<DocumentKey, Fields>>,
     writes: AtomicUsize,
     refuses: AtomicBool,
+    silent: AtomicBool,
+    unheard: AtomicUsize,
     pages: Mutex<BTreeMap<String, Page>>,
     runs: Mutex<BTreeMap<String, Run>>,
     claims: Mutex<BTreeMap<String, (String, u64)>>,
@@ -55,7 +60,18 @@ impl Memory {
         self.refuses.store(refuses, Ordering::Relaxed);
     }
 
-    /// How many documents were written or deleted since the last call.
+    /// Questions for runs have no answer from now on, or have one again.
+    pub(super) fn silence(&self, is_silent: bool) {
+        self.silent.store(is_silent, Ordering::Relaxed);
+    }
+
+    /// How many questions had no answer.
+    pub(super) fn unheard(&self) -> usize {
+        self.unheard.load(Ordering::Relaxed)
+    }
+
+    /// How many documents were written or deleted since the last call. A delete of nothing counts as one, since it
+    /// is synced, too.
     pub(super) fn writes(&self) -> usize {
         self.writes.swap(0, Ordering::Relaxed)
     }
@@ -86,22 +102,28 @@ impl Source for Memory {
         Ok(())
     }
 
-    async fn amend(&self, _: Vec<Document>) -> Result<()> {
-        unreachable!("no crawl gives a document some fields")
+    async fn amend(&self, fields: Vec<Document>) -> Result<()> {
+        self.writes.fetch_add(fields.len(), Ordering::Relaxed);
+        let mut stored = self.documents.lock().unwrap();
+        for given in fields {
+            if let Some(there) = stored.get_mut(&given.key) {
+                there.extend(given.fields);
+            }
+        }
+        Ok(())
     }
 
     async fn delete(&self, keys: Vec<DocumentKey>) -> Result<usize> {
         let mut stored = self.documents.lock().unwrap();
         let gone = keys.iter().filter_map(|key| stored.remove(key)).count();
-        self.writes.fetch_add(gone, Ordering::Relaxed);
+        self.writes.fetch_add(gone.max(1), Ordering::Relaxed);
         Ok(gone)
     }
 
     async fn read(&self, keys: Vec<DocumentKey>) -> Result<Reading<Vec<Option<Fields>>>> {
         let stored = self.documents.lock().unwrap();
-        Ok(reading(
-            keys.iter().map(|key| stored.get(key).cloned()).collect(),
-        ))
+        let keys = keys.iter().take(READ_MAX);
+        Ok(reading(keys.map(|key| stored.get(key).cloned()).collect()))
     }
 
     async fn page(
@@ -149,6 +171,10 @@ impl Logbook for Memory {
     }
 
     async fn runs(&self, which: Runs, limit: usize) -> Result<Vec<Run>> {
+        if self.silent.load(Ordering::Relaxed) {
+            self.unheard.fetch_add(1, Ordering::Relaxed);
+            return Err(Error::unavailable("the source", "answer")("it is silent"));
+        }
         let runs = self.runs.lock().unwrap();
         let runs = runs.values().filter(|run| match &which {
             Runs::Of(link) => run.link == *link,

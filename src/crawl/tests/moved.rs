@@ -210,13 +210,20 @@ async fn lists_that_moved_to_another_host_speak_for_that_one() {
     assert_eq!(paths(&scene), read);
 }
 
-/// A feed of one post whose beginning it has.
-fn feed(scene: &Scene, slug: &str) {
-    let link = scene.link(&format!("/p/{slug}"));
+/// A feed of posts whose beginning it has.
+fn feed(scene: &Scene, slugs: &[&str]) {
+    let item = |slug: &&str| {
+        let link = scene.link(&format!("/p/{slug}"));
+        format!(
+            "<item><title>T</title><link>{link}</link><content:encoded>\
+             <![CDATA[<p>As the feed has it. {LONG}</p><p>{LONG}</p>]]></content:encoded></item>"
+        )
+    };
+    let items: Vec<_> = slugs.iter().map(item).collect();
     let feed = format!(
         "<rss version='2.0' xmlns:content='http://purl.org/rss/1.0/modules/content/'><channel>\
-         <title>F</title><item><title>T</title><link>{link}</link><content:encoded>\
-         <![CDATA[<p>As the feed has it. {LONG}</p><p>{LONG}</p>]]></content:encoded></item></channel></rss>"
+         <title>F</title>{}</channel></rss>",
+        items.concat()
     );
     let feed = Answer::Plain("application/rss+xml", feed);
     scene.site.answer("/feed", feed);
@@ -230,7 +237,7 @@ fn text(scene: &Scene) -> String {
 async fn a_preview_gives_way_to_its_page_though_that_is_as_it_was() {
     let scene = Scene::new().await;
     scene.site.page("/p/one", "The page.", "\"1\"");
-    feed(&scene, "one");
+    feed(&scene, &["one"]);
     publication(&scene).await;
     let keys = scene.source.documents().into_iter().map(|one| one.key);
     scene.source.delete(keys.collect()).await.unwrap();
@@ -254,7 +261,7 @@ async fn a_preview_does_not_take_the_place_of_what_is_stored_without_a_page() {
     for root in ["https://example.org/", "linkedin-export:ada/articles"] {
         let scene = Scene::new().await;
         scene.site.page("/p/one", "The page.", "\"1\"");
-        feed(&scene, "one");
+        feed(&scene, &["one"]);
         publication(&scene).await;
         bring(&scene, root).await;
         scene.source.forget_pages();
@@ -266,9 +273,35 @@ async fn a_preview_does_not_take_the_place_of_what_is_stored_without_a_page() {
 }
 
 #[tokio::test]
+async fn a_preview_does_not_take_the_place_of_what_another_page_of_its_post_gave() {
+    for (fed, listed) in [
+        (vec!["one"], vec!["same"]),
+        (vec!["one", "same"], vec![]),
+        // Both are of one batch, so that nothing is stored yet when the second fails.
+        (vec!["same", "one"], vec![]),
+    ] {
+        let scene = Scene::new().await;
+        feed(&scene, &fed);
+        publish(&scene, &listed);
+        let failure = StatusCode::INTERNAL_SERVER_ERROR;
+        scene.site.status("/p/one", failure);
+        let own = html("T", "The page.");
+        let own = own.replace("<head>", "<head><link rel=canonical href='/p/one'>");
+        let own = Answer::Plain("text/html", own);
+        scene.site.answer("/p/same", own);
+        for crawl in 1..=3 {
+            publication(&scene).await;
+            assert_eq!(scene.source.documents().len(), 1);
+            let text = text(&scene);
+            assert!(text.starts_with("The page."), "crawl {crawl} of {fed:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_preview_stays_while_its_feed_has_it_though_there_is_no_page() {
     let scene = Scene::new().await;
-    feed(&scene, "one");
+    feed(&scene, &["one"]);
     assert_eq!(counts(&publication(&scene).await), (1, 0, 0));
     for day in 2..=5 {
         scene.clock.advance(DAY);
@@ -304,7 +337,7 @@ async fn a_preview_stays_while_its_feed_has_it_though_there_is_no_page() {
 async fn what_a_page_gave_stays_while_its_feed_has_it_though_the_page_is_gone() {
     let scene = Scene::new().await;
     scene.site.page("/p/one", "The page.", "\"1\"");
-    feed(&scene, "one");
+    feed(&scene, &["one"]);
     assert_eq!(counts(&publication(&scene).await), (1, 0, 0));
     scene.site.status("/p/one", StatusCode::GONE);
     let missed = async |day: u32| {
@@ -324,7 +357,7 @@ async fn what_a_page_gave_stays_while_its_feed_has_it_though_the_page_is_gone() 
     scene.site.status("/feed", failure);
     let said = missed(6).await;
     assert!(said.contains("is deleted if it still is after"), "{said}");
-    feed(&scene, "one");
+    feed(&scene, &["one"]);
     missed(7).await;
     scene.site.page("/p/one", "The page.", "\"1\"");
     scene.site.asked();

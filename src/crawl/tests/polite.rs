@@ -1,11 +1,21 @@
 //! Hosts that ask for patience.
 
-use axum::http::StatusCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse as _;
+use axum::routing::get;
+use tokio::time::sleep;
 
 use super::scene::{Answer, Scene, Site};
+use super::web::{allowed, fetch, serve, typed};
 use super::*;
 use crate::Error;
-use crate::crawl::Kind;
+use crate::clock::Clock;
+use crate::crawl::{Kind, Manners};
 use crate::logbook::{Logbook as _, Runs};
 
 fn robots(scene: &Scene, rules: &str) {
@@ -98,6 +108,31 @@ async fn a_host_that_is_busy_is_asked_again_when_it_says_in_seconds_or_as_a_date
         panic!("{refused:?}");
     };
     assert_eq!(until_ms, 1_030_000);
+}
+
+/// Time is paused: whatever waits is woken at once, in the order of the clock.
+#[tokio::test(start_paused = true)]
+async fn who_comes_again_when_told_to_has_all_the_time_for_an_answer() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let slow = async move || {
+        let before = count.fetch_add(1, Ordering::Relaxed);
+        sleep(Duration::from_secs(40)).await;
+        if before == 0 {
+            let pause = [(header::RETRY_AFTER, "30")];
+            return (StatusCode::SERVICE_UNAVAILABLE, pause).into_response();
+        }
+        typed("text/html", html("T", "One.").into_bytes()).into_response()
+    };
+    let server = serve(Router::new().route("/slow", get(slow))).await;
+    let settings = Settings {
+        manners: Manners::new(Clock::manual(1_000_000)),
+        ..allowed()
+    };
+    let link = format!("{}/slow", server.origin);
+    let report = fetch(&Memory::default(), &link, &settings).await;
+    assert_eq!(counts(&report.unwrap()), (1, 0, 0));
+    assert_eq!(asked.load(Ordering::Relaxed), 2);
 }
 
 #[tokio::test]

@@ -5,7 +5,8 @@
 //! `__ref`, `isLockedPreviewOnly`, `clapCount`) and its `al:ios:url`, as the GraphQL
 //! fragments of Medium's own scripts and public importers name them; its
 //! feed and its sitemap index by days; Substack's `window._preloads = JSON.parse("…")` with
-//! `post.body_html` and `post.audience`, its `/feed` and `/sitemap.xml`.
+//! `post.body_html` and `post.audience`, its `/feed` and `/sitemap.xml`, as public importers name them. No page
+//! that either platform served is kept here: a change of theirs is not seen by these tests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,6 +19,8 @@ use serde_json::{Value, json};
 
 use super::web::{self, allowed, serve, typed};
 use super::*;
+use crate::crawl::probe;
+use crate::document::key_of_link;
 
 const OPEN: &str = "0123456789ab";
 const CLOSED: &str = "ba9876543210";
@@ -216,7 +219,7 @@ async fn a_page_on_another_host_cannot_take_the_place_of_a_post_of_medium() {
         document.fields["platform"], "medium",
         "it is known without being named"
     );
-    let theirs = crate::document::key_of_link("articles", &format!("https://medium.com/p/{OPEN}"));
+    let theirs = key_of_link("articles", &format!("https://medium.com/p/{OPEN}"));
     assert_ne!(document.key, theirs);
     assert_eq!(
         document.fields["link"],
@@ -312,6 +315,66 @@ async fn a_publication_of_substack_is_read_from_its_state_and_paid_posts_are_par
     assert!(why(&report, "/p/paid").contains("before its paywall"));
     assert_eq!(one.fields.get("partial"), None);
     assert_eq!(titled(&documents, "Letter paid").fields["partial"], true);
+}
+
+/// What is stored of a page of Substack at this link.
+fn probed(html: &str, link: &str) -> Result<Document, String> {
+    let url = url::Url::parse(link).unwrap();
+    probe(html.as_bytes().to_vec(), None, &url, None)
+}
+
+#[test]
+fn a_post_that_is_read_by_its_number_is_its_publications_where_that_is_sure() {
+    let numbered = "https://substack.com/home/post/p-12";
+    let own = "https://ada.substack.com/p/one";
+    let page = |told: &str| {
+        substack("one", "everyone", 0).replace("https://elsewhere.example/p/other", told)
+    };
+    let stored = |html: &str, at: &str| {
+        let document = probed(html, at).unwrap();
+        let link = document.fields["link"].as_str().unwrap().to_owned();
+        assert_eq!(document.key, key_of_link("articles", &link));
+        link
+    };
+    assert_eq!(stored(&page(own), &format!("{numbered}?source=queue")), own);
+    for told in [
+        "https://letters.example.org/p/one",
+        "https://ada.substack.com/p/another",
+        "http://ada.substack.com/p/one",
+        "https://ada.substack.com:8443/p/one",
+        "https://open.substack.com/p/one",
+        "https://substack.com/p/one",
+        "https://ada.substack.com/",
+        "no link",
+    ] {
+        assert_eq!(stored(&page(told), numbered), numbered, "{told}");
+    }
+    let another = "https://substack.com/home/post/p-13";
+    assert_eq!(stored(&page(own), another), another);
+    let elsewhere = "https://letters.example.org/p/one";
+    assert_eq!(stored(&page(own), elsewhere), elsewhere);
+    // A writer's words in the page look like the script, and are none.
+    let written = page(own).replace("<script>", "<p>");
+    assert_eq!(stored(&written, numbered), numbered);
+}
+
+#[test]
+fn what_stands_below_a_post_is_the_post_and_not_its_comments() {
+    let link = "https://letters.example.org/p/one";
+    let below = format!("{link}/comments");
+    let comments = format!("<main>{}</main>", "<p>A comment. LONG</p>".repeat(20));
+    let comments = comments.replace("LONG", LONG);
+    let html = substack("one", "everyone", 0).replace("<div id=entry></div>", &comments);
+    let document = probed(&html, &below).unwrap();
+    assert_eq!(document.fields["link"], link);
+    assert_eq!(document.key, key_of_link("articles", link));
+    let text = content(&document, "Content");
+    assert!(
+        text.starts_with("## Patterns") && !text.contains("A comment."),
+        "{text}"
+    );
+    let said = probed(&html.replace("body_html", "no_html"), &below).unwrap_err();
+    assert!(said.contains("below a post"), "{said}");
 }
 
 #[tokio::test]

@@ -8,6 +8,8 @@ use tokio::sync::Notify;
 use super::scene::{Answer, Scene};
 use super::*;
 use crate::Error;
+use crate::crawl::named;
+use crate::crawl::record::{self, Repeat};
 use crate::crawl::schedule::{self, Plan, Watch};
 use crate::logbook::{Logbook as _, Run, Runs};
 
@@ -94,7 +96,7 @@ async fn what_was_overdue_at_a_restart_is_crawled_once_and_what_is_not_due_is_no
 }
 
 #[tokio::test]
-async fn a_link_that_is_under_way_is_not_crawled_a_second_time() {
+async fn a_link_that_is_under_way_is_not_crawled_a_second_time_by_the_schedule() {
     let scene = Scene::new().await;
     let (arrived, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let slow = {
@@ -111,7 +113,13 @@ async fn a_link_that_is_under_way_is_not_crawled_a_second_time() {
     let first = crawl(&scene.source, &asked, &scene.settings, &());
     let second = async {
         arrived.notified().await;
-        let ours = crawl(&scene.source, &asked, &scene.settings, &()).await;
+        let again = Repeat {
+            link: asked.target.clone(),
+            every_seconds: 3_600,
+            next_ms: scene.clock.now_ms() + HOUR,
+        };
+        let due = (&asked, Some(&again));
+        let ours = record::crawl(&scene.source, due, &scene.settings, &()).await;
         // Nor does another process get the link meanwhile.
         let now = scene.clock.now_ms();
         let others = scene.source.claim(&asked.target, "another", (now, now + 1));
@@ -218,4 +226,112 @@ async fn a_host_that_asks_for_a_long_pause_puts_the_next_crawl_off() {
         scene.try_crawl("/a").await,
         Err(Error::Later { .. })
     ));
+}
+
+/// Yields until the scene's time has come.
+async fn until(scene: &Scene, at_ms: u64) {
+    while scene.clock.now_ms() < at_ms {
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn runs(scene: &Scene) -> Vec<Run> {
+    scene.source.runs(Runs::After(None), 9).await.unwrap()
+}
+
+/// A folder of one page that is watched hourly, by its path.
+fn watched() -> (tempfile::TempDir, std::path::PathBuf, Plan) {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().canonicalize().unwrap().join("book");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("a.html"), html("T", "One.")).unwrap();
+    let plan = plan(
+        &[folder.to_str().unwrap().to_owned()],
+        Duration::from_millis(HOUR),
+    );
+    (place, folder, plan)
+}
+
+#[tokio::test]
+async fn a_folder_that_is_away_for_a_while_fails_at_its_interval_and_under_its_own_name() {
+    let (scene, (place, folder, plan)) = (Scene::new().await, watched());
+    let (link, away) = (
+        named(&request(folder.to_str().unwrap())).await.unwrap(),
+        place.path().join("away"),
+    );
+    let (start, seen) = (scene.clock.now_ms(), std::sync::Mutex::new(Vec::new()));
+    let stop = async {
+        until(&scene, start + HOUR / 2).await;
+        std::fs::rename(&folder, &away).unwrap();
+        until(&scene, start + HOUR * 3 / 2).await;
+        let failed = runs(&scene).await;
+        *seen.lock().unwrap() = failed;
+        std::fs::rename(&away, &folder).unwrap();
+        until(&scene, start + HOUR * 5 / 2).await;
+    };
+    schedule::run(&scene.source, &scene.settings, &plan, stop)
+        .await
+        .unwrap();
+    let failed = seen.into_inner().unwrap();
+    let [run] = &failed[..] else {
+        panic!("{failed:?}")
+    };
+    assert!(run.has_failed && run.link == link, "{run:?}");
+    assert!(run.next_ms >= Some(start + 2 * HOUR), "{run:?}");
+    let back = runs(&scene).await;
+    assert!(back.len() == 1 && !back[0].has_failed, "{back:?}");
+    assert_eq!(scene.source.documents().len(), 1);
+}
+
+#[tokio::test]
+async fn a_folder_that_comes_while_the_schedule_is_kept_is_watched_under_its_own_name() {
+    let (scene, (place, folder, plan)) = (Scene::new().await, watched());
+    let link = named(&request(folder.to_str().unwrap())).await.unwrap();
+    let away = place.path().join("away");
+    std::fs::rename(&folder, &away).unwrap();
+    let start = scene.clock.now_ms();
+    let stop = async {
+        until(&scene, start + HOUR / 2).await;
+        std::fs::rename(&away, &folder).unwrap();
+        until(&scene, start + HOUR * 3 / 2).await;
+    };
+    schedule::run(&scene.source, &scene.settings, &plan, stop)
+        .await
+        .unwrap();
+    let watched = runs(&scene).await.into_iter();
+    let watched = watched.filter(|run| run.every_seconds.is_some());
+    let links: Vec<_> = watched.map(|run| run.link).collect();
+    assert_eq!(links, [link]);
+    assert_eq!(scene.source.documents().len(), 1);
+}
+
+#[tokio::test]
+async fn a_source_that_does_not_answer_is_asked_again_after_a_pause_however_short_the_last_one_was()
+{
+    let scene = Scene::new().await;
+    scene.site.page("/a", "One.", "");
+    let plan = plan(&[scene.link("/a")], Duration::from_millis(HOUR));
+    let start = scene.clock.now_ms();
+    let run = Run {
+        link: scene.link("/a"),
+        every_seconds: Some(3_600),
+        next_ms: Some(start + 1),
+        ..Run::default()
+    };
+    scene.source.save_run(run).await.unwrap();
+    let stop = async {
+        until(&scene, start + 1).await;
+        scene.source.silence(true);
+        while scene.source.unheard() < 5 {
+            tokio::task::yield_now().await;
+        }
+        scene.source.silence(false);
+        while scene.site.asked().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    schedule::run(&scene.source, &scene.settings, &plan, stop)
+        .await
+        .unwrap();
+    assert!(scene.clock.now_ms() >= start + 4_000);
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -32,6 +33,10 @@ pub(super) struct Shelf {
     pub(super) shown: Arc<Mutex<Vec<String>>>,
     /// Bytes that were handed out.
     sent: Arc<Mutex<usize>>,
+    /// The repositories that were asked for, once for each request.
+    asked: Arc<Mutex<Vec<String>>>,
+    /// Whether there are too many requests for what a clone asks.
+    busy: Arc<AtomicBool>,
     /// Paths of repositories, with what is answered for them and where they are.
     moves: Arc<Mutex<BTreeMap<String, (StatusCode, String)>>>,
 }
@@ -43,6 +48,8 @@ impl Shelf {
             key,
             shown: Arc::default(),
             sent: Arc::default(),
+            asked: Arc::default(),
+            busy: Arc::default(),
             moves: Arc::default(),
         }
     }
@@ -56,6 +63,16 @@ impl Shelf {
         let status = StatusCode::from_u16(status).unwrap();
         let mut moves = self.moves.lock().unwrap();
         moves.insert(from.to_owned(), (status, to.to_owned()));
+    }
+
+    /// From here on there are too many requests, or no more.
+    pub(super) fn busy(&self, is_busy: bool) {
+        self.busy.store(is_busy, Ordering::Relaxed);
+    }
+
+    /// The repositories that were asked for since the last call, in that order.
+    pub(super) fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut *self.asked.lock().unwrap())
     }
 
     /// The bytes that were handed out since the last call.
@@ -87,6 +104,11 @@ async fn answer(State(shelf): State<Shelf>, uri: Uri, headers: HeaderMap, body: 
         return (status, [(header::LOCATION, to)]).into_response();
     }
     let path = advertises.or_else(|| uri.path().strip_suffix("/git-upload-pack"));
+    let asked = path.unwrap_or_else(|| uri.path()).to_owned();
+    shelf.asked.lock().unwrap().push(asked);
+    if advertises.is_none() && shelf.busy.load(Ordering::Relaxed) {
+        return StatusCode::TOO_MANY_REQUESTS.into_response();
+    }
     let Some(folder) = path.map(|path| shelf.folder.join(path.trim_start_matches('/'))) else {
         return StatusCode::NOT_FOUND.into_response();
     };

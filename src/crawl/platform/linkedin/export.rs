@@ -294,8 +294,8 @@ fn article(name: &str, bytes: &[u8]) -> Row {
     match pages::caught(|| page::whole(&whole, &url)) {
         Ok(mut page) => {
             page.published_at = Some(published);
-            let link: String = super::bare(&url).into();
-            let post = Post::article(link.clone(), link, page);
+            let link = super::article(&url).unwrap_or_else(|| super::bare(&url));
+            let post = Post::article(link.to_string(), link.into(), page);
             Row::Post(Box::new(post), Fields::new())
         }
         Err(why) => Row::Broken(why),

@@ -16,11 +16,12 @@ pub(super) fn markdown<'a>(
     let mut number = 0;
     for (at, paragraph) in paragraphs.enumerate() {
         let kind = paragraph.get("type").and_then(Value::as_str).unwrap_or("P");
-        let Some(words) = text(paragraph, "/text") else {
+        let raw = paragraph.get("text").and_then(Value::as_str);
+        let Some(raw) = raw.filter(|raw| !raw.trim().is_empty()) else {
             continue;
         };
         let is_heading = matches!(kind, "H2" | "H3" | "H4");
-        if at == 0 && is_heading && Some(words.as_str()) == title {
+        if at == 0 && is_heading && Some(raw.trim()) == title {
             continue;
         }
         number = if kind == "OLI" { number + 1 } else { 0 };
@@ -28,13 +29,15 @@ pub(super) fn markdown<'a>(
         if !out.is_empty() {
             out.push_str(if together { "\n" } else { "\n\n" });
         }
-        out.push_str(&block(kind, &words, paragraph, number));
+        out.push_str(&block(kind, raw, paragraph, number));
         before = kind;
     }
     out
 }
 
-fn block(kind: &str, words: &str, paragraph: &Value, number: usize) -> String {
+/// A paragraph in its form; `raw` is its text as the state has it.
+fn block(kind: &str, raw: &str, paragraph: &Value, number: usize) -> String {
+    let words = raw.trim();
     match kind {
         // The title is the first level; Medium's large heading is the second.
         "H2" | "H3" => format!("## {words}"),
@@ -45,14 +48,11 @@ fn block(kind: &str, words: &str, paragraph: &Value, number: usize) -> String {
         "PRE" => {
             let language = text(paragraph, "/codeBlockMetadata/lang").unwrap_or_default();
             let fence = if words.contains("```") { "````" } else { "```" };
-            // Its layout counts, so it is taken untrimmed.
-            let code = paragraph
-                .get("text")
-                .and_then(Value::as_str)
-                .unwrap_or(words);
-            format!("{fence}{language}\n{}\n{fence}", code.trim_end())
+            // Its layout counts.
+            format!("{fence}{language}\n{}\n{fence}", raw.trim_end())
         }
-        _ => code_marked(words, paragraph),
+        // Marks count from where the text begins, blanks included.
+        _ => code_marked(raw, paragraph).trim().to_owned(),
     }
 }
 
@@ -80,6 +80,9 @@ fn code_marked(words: &str, paragraph: &Value) -> String {
         let (Some(plain), Some(code)) = (words.get(at..start), words.get(start..end)) else {
             continue;
         };
+        if code.trim().is_empty() {
+            continue;
+        }
         out.push_str(plain);
         out.push('`');
         out.push_str(code);
@@ -133,6 +136,18 @@ mod tests {
                         > said\n> so\n\n- dot";
         assert_eq!(markdown(list.iter(), Some("Title")), expected);
         assert!(markdown(list.iter(), None).starts_with("## Title\n\n"));
+    }
+
+    #[test]
+    fn marks_count_from_the_beginning_of_a_text_that_begins_with_blanks() {
+        let marked = |text: &str, start: usize, end: usize| {
+            let marks = json!([{"type": "CODE", "start": start, "end": end}]);
+            let paragraph = json!({"type": "P", "text": text, "markups": marks});
+            markdown([paragraph].iter(), None)
+        };
+        assert_eq!(marked(" call run() now", 6, 11), "call `run()` now");
+        assert_eq!(marked("\u{a0}run() now \n", 1, 6), "`run()` now");
+        assert_eq!(marked(" blank ", 6, 7), "blank");
     }
 
     #[test]

@@ -15,6 +15,7 @@
 pub mod author;
 pub mod backup;
 pub mod capture;
+mod certificate;
 pub mod change;
 pub mod cli;
 pub mod clock;

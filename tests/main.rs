@@ -48,6 +48,7 @@ mod support {
     pub(crate) mod qdrant;
     pub(crate) mod services;
     pub(crate) mod site;
+    pub(crate) mod tls;
     pub(crate) mod wire;
 }
 mod tutorial;

@@ -8,6 +8,8 @@ mod reindex;
 mod rolling;
 mod serve;
 mod standby;
+mod surroundings;
+mod tls;
 
 use std::path::Path;
 

@@ -13,7 +13,7 @@ export LOCKSTEP_TEST_MODEL ?= $(TARGET)/lockstep-model/all-MiniLM-L6-v2
 
 .PHONY: help run stop test test-api test-metrics test-rolling test-services check format lint docs deny advisories structure model setup setup-test \
 	install-tools test-crash local-start local-stop local-remove local-ingest-data local-test-retriever bench-runtimes bench-extraction bench-retrieval \
-	bench-crawl fuzz-extraction clean-data
+	bench-crawl bench-hostile fuzz-extraction clean-data
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -103,6 +103,9 @@ bench-extraction: setup ## How well articles are found, on the pages in EXTRACTI
 
 bench-crawl: setup ## Small pages on loopback, crawled by us and read by a Python trafilatura (PAGES=10000)
 	benches/crawl/run
+
+bench-hostile: setup ## A site that means ill, crawled in every form that is known: time and peak memory of each
+	$(CARGO) bench --locked --profile dev --bench crawl -- hostile
 
 SECONDS_OF_FUZZ = $(or $(SECONDS),60)
 SEED ?= 1

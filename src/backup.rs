@@ -63,10 +63,10 @@ impl Writing {
     /// # Errors
     /// [`Error::Config`] where something stands there already, or nothing can be written.
     pub fn begin(path: &Path) -> Result<Self> {
-        let path = std::path::absolute(path).map_err(|error| unusable(path, &error))?;
+        let path = std::path::absolute(path).map_err(|error| Error::unusable(path, &error))?;
         if path.symlink_metadata().is_ok() {
             let error = io::Error::other("it is there already: name another folder, or remove it");
-            return Err(unusable(&path, &error));
+            return Err(Error::unusable(&path, &error));
         }
         // For its owner alone, as the data folder is: it holds what that holds.
         let folder = make_private(parent(&path)).and_then(|()| {
@@ -75,7 +75,7 @@ impl Writing {
                 .permissions(Permissions::from_mode(0o700))
                 .tempdir_in(parent(&path))
         });
-        let folder = folder.map_err(|error| unusable(&path, &error))?;
+        let folder = folder.map_err(|error| Error::unusable(&path, &error))?;
         Ok(Self { folder, path })
     }
 
@@ -94,7 +94,7 @@ impl Writing {
 
     /// Writes the digests of all files, makes everything survive a power cut, and gives it its name. Blocks.
     pub fn finish(self, about: About) -> Result<Manifest> {
-        let fail = |error: &io::Error| unusable(&self.path, error);
+        let fail = |error: &io::Error| Error::unusable(&self.path, error);
         let mut files = BTreeMap::new();
         for name in [SOURCE, VECTORS].iter().chain(&PLAIN) {
             let path = self.file(name);
@@ -111,7 +111,7 @@ impl Writing {
         named.map_err(|error| {
             // It has no name, and nobody would look for it.
             fs::remove_dir_all(&folder).ok();
-            unusable(&path, &error)
+            Error::unusable(&path, &error)
         })?;
         Ok(manifest)
     }
@@ -174,7 +174,7 @@ impl Backup {
             return Ok(false);
         };
         let copied = fs::copy(self.path.join(name), to).and_then(|_| entry(to));
-        let found = copied.map_err(|error| unusable(to, &error))?;
+        let found = copied.map_err(|error| Error::unusable(to, &error))?;
         if found != *wanted {
             return Err(malformed(&self.path, &format!("{name} came out otherwise")));
         }
@@ -209,13 +209,6 @@ fn malformed(path: &Path, why: &str) -> Error {
         format!("backup {}", path.display()),
         format!("{why}; use another backup"),
     )
-}
-
-fn unusable(path: &Path, error: &io::Error) -> Error {
-    Error::Config {
-        setting: path.display().to_string(),
-        why: error.to_string(),
-    }
 }
 
 #[cfg(test)]

@@ -72,7 +72,11 @@ pub enum Request {
         wait: bool,
     },
     /// Lists when each link was crawled, how that went, and when it is next.
-    CrawlList {},
+    CrawlList {
+        /// One link, of which every crawl is told whose end is kept; none for all links.
+        #[serde(default)]
+        link: Option<String>,
+    },
     /// Finds text by meaning.
     Search(search::Query),
     /// Deletes a document from the source, and so from the index.
@@ -181,7 +185,7 @@ impl Request {
             | Self::Reindex(Reindex::Run { .. } | Reindex::Drop) => true,
             Self::Search(_)
             | Self::LinksStart { .. }
-            | Self::CrawlList {}
+            | Self::CrawlList { .. }
             | Self::Status {}
             | Self::ParkedList {}
             | Self::ParkedShow { .. }

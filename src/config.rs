@@ -80,7 +80,7 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Capture {
-    /// Changes that may be published and not yet confirmed; half of them go together, and twice as
+    /// Changes that may be published and not yet confirmed; a quarter of them go together, and twice as
     /// many may wait in hand.
     pub window: usize,
     /// Documents a snapshot reads at once.

@@ -1,7 +1,8 @@
 //! What can go wrong, said to a person, and the one place that decides what follows from it.
 
 use std::borrow::Cow;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The result of everything fallible in this crate.
@@ -195,6 +196,14 @@ impl Error {
         Self::Malformed {
             thing: thing.into(),
             why: why.into(),
+        }
+    }
+
+    /// Builds [`Error::Config`] of a path that somebody has given, with what the system says of it.
+    pub(crate) fn unusable(path: &Path, error: &io::Error) -> Self {
+        Self::Config {
+            setting: path.display().to_string(),
+            why: error.to_string(),
         }
     }
 

@@ -147,7 +147,7 @@ async fn up_on_services(
     let commands = parts.commands(config, roles, Some(door.address())).await?;
     let capturing = capture::role(config.clone(), commands.metrics.clone(), roles.shutdown());
     roles.start("capture", capturing);
-    feature::start(roles, config, &parts, feature::Which::Shared)?;
+    feature::start(roles, config, &parts, feature::Which::Shared).await?;
     watch(roles, config, &commands);
     drive(roles, &commands);
     let readiness = tell(roles, config, &commands).await?;

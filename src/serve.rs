@@ -23,6 +23,7 @@ mod jobs;
 mod listen;
 mod openapi;
 mod problem;
+mod stopping;
 mod wire;
 
 use std::sync::Arc;

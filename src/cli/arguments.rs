@@ -272,15 +272,20 @@ impl Ask {
 }
 
 pub(super) fn absolute(link: String) -> Result<String> {
-    let path = std::path::Path::new(&link);
-    if !path.exists() {
-        return Ok(link);
+    if std::path::Path::new(&link).exists() {
+        whole(&link)
+    } else {
+        Ok(link)
     }
+}
+
+/// The whole path, whether anything is there or not.
+fn whole(link: &str) -> Result<String> {
     let unusable = |why: String| Error::Config {
-        setting: link.clone(),
+        setting: link.to_owned(),
         why,
     };
-    let path = std::path::absolute(path).map_err(|error| unusable(error.to_string()))?;
+    let path = std::path::absolute(link).map_err(|error| unusable(error.to_string()))?;
     let path = path.into_os_string().into_string();
     path.map_err(|_| unusable("its path is no Unicode text".into()))
 }

@@ -95,6 +95,9 @@ fn hint(error: &Error) -> Option<&'static str> {
         Error::NotFound { what } if what.starts_with("author ") => {
             Some("`lockstep author list` shows them")
         }
+        Error::NotFound { what } if what.starts_with("a crawl of ") => {
+            Some("`lockstep crawl --list` shows them")
+        }
         Error::NotFound { .. } => {
             Some("give the link or the id as `lockstep search --json` shows it")
         }
@@ -129,4 +132,17 @@ fn is_setting(name: &str) -> bool {
         !part.is_empty() && letters.all(|one| one.is_ascii_lowercase() || one == '_')
     };
     name.contains('.') && name.split('.').all(is_word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asks_for_a_crawl_that_is_not_on_record_is_told_where_they_are_listed() {
+        let error = Error::NotFound {
+            what: "a crawl of /srv/book".to_owned(),
+        };
+        assert_eq!(hint(&error), Some("`lockstep crawl --list` shows them"));
+    }
 }

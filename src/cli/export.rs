@@ -25,7 +25,7 @@ pub(super) async fn export(config: Config, asked: Export, json: bool) -> Result<
     let selection = asked.selection()?;
     let output = asked.output.as_deref();
     let output = output.filter(|path| *path != Path::new("/dev/stdout"));
-    let out = Out::open(output)?;
+    let (out, manifest) = opened(output, asked.manifest.as_deref())?;
     let is_new = matches!(out, Out::File { .. });
     let (lines, taken) = mpsc::channel(WAITING);
     let (thread, out) = out.taking(taken)?;
@@ -68,8 +68,8 @@ pub(super) async fn export(config: Config, asked: Export, json: bool) -> Result<
     } else {
         said(&summary)
     };
-    if let Some(path) = &asked.manifest
-        && !is_put(path, render::pretty(&summary)?).await?
+    if let Some(manifest) = manifest
+        && !is_put(manifest, render::pretty(&summary)?).await?
     {
         return Ok(Exit::Interrupted);
     }
@@ -81,10 +81,30 @@ pub(super) async fn export(config: Config, asked: Export, json: bool) -> Result<
     Ok(Exit::Done)
 }
 
+/// Where the lines go, and the manifest: both before any work, so that nobody hears only at the end of a long export
+/// that one of them cannot be written.
+fn opened(output: Option<&Path>, manifest: Option<&Path>) -> Result<(Out, Option<Out>)> {
+    let out = Out::open(output)?;
+    let Some(path) = manifest else {
+        return Ok((out, None));
+    };
+    let manifest = Out::open(Some(path))?;
+    if manifest.replaces(&out) {
+        return Err(Error::Config {
+            setting: "--manifest".into(),
+            why: format!(
+                "{} is what --output names: give it another one",
+                path.display()
+            ),
+        });
+    }
+    Ok((out, Some(manifest)))
+}
+
 /// Writes a text as a whole; not so where it was interrupted, as before a pipe that nobody reads.
-async fn is_put(path: &Path, text: String) -> Result<bool> {
+async fn is_put(out: Out, text: String) -> Result<bool> {
     let (lines, taken) = mpsc::channel(WAITING);
-    let (_, out) = Out::open(Some(path))?.taking(taken)?;
+    let (_, out) = out.taking(taken)?;
     let done = shutdown::until_insisted(|shutdown| async move {
         // Where nobody takes it any more, the reason comes back.
         lines.send(text.into_bytes()).await.ok();

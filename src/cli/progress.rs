@@ -30,7 +30,7 @@ pub(super) async fn shown_while<T>(
 }
 
 fn draw(bar: &ProgressBar, progress: &Progress) {
-    if bar.message() != progress.stage {
+    if is_other(bar, progress) {
         let template = match progress.total {
             Some(_) => "{spinner} {msg} {wide_bar} {pos}/{len}, {eta} left",
             None => "{spinner} {msg} {pos}",
@@ -42,8 +42,38 @@ fn draw(bar: &ProgressBar, progress: &Progress) {
         bar.enable_steady_tick(TURN);
         bar.set_message(progress.stage.clone());
     }
-    if let Some(total) = progress.total {
-        bar.set_length(total);
+    match progress.total {
+        Some(total) => bar.set_length(total),
+        None => bar.unset_length(),
     }
     bar.set_position(progress.done);
+}
+
+/// Whether the line has another form: the work is another one, or it is known now how much it is in all.
+fn is_other(bar: &ProgressBar, progress: &Progress) -> bool {
+    bar.message() != progress.stage || bar.length().is_some() != progress.total.is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_drawn_otherwise_once_it_is_known_how_much_there_is() {
+        let bar = ProgressBar::hidden();
+        let reading = |total| Progress {
+            stage: "reading".to_owned(),
+            done: 0,
+            total,
+        };
+        assert!(is_other(&bar, &reading(None)));
+        draw(&bar, &reading(None));
+        assert!(!is_other(&bar, &reading(None)));
+        assert!(is_other(&bar, &reading(Some(5))));
+        draw(&bar, &reading(Some(5)));
+        assert_eq!(bar.length(), Some(5));
+        assert!(!is_other(&bar, &reading(Some(6))));
+        assert!(is_other(&bar, &reading(None)));
+        bar.finish_and_clear();
+    }
 }

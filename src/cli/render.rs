@@ -21,6 +21,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 
 use crate::command::{ParkedList, ParkedMessage, Response, Status};
+use crate::moment::readable;
 use crate::simulate::Outcome;
 use crate::{Error, Result, crawl};
 
@@ -272,6 +273,10 @@ fn parked_message(out: &mut String, parked: &ParkedMessage) -> Written {
     let operation = message
         .operation
         .map(|operation| format!("{operation:?}").to_lowercase());
+    let version = message
+        .version
+        .is_some()
+        .then(|| message.version.to_string());
     let rows = [
         ("id", message.id.to_string()),
         (
@@ -282,10 +287,10 @@ fn parked_message(out: &mut String, parked: &ParkedMessage) -> Written {
                 .unwrap_or_else(|| "unreadable".into()),
         ),
         ("operation", operation.unwrap_or_else(|| "unknown".into())),
-        ("version", message.version.to_string()),
+        ("version", version.unwrap_or_else(|| "none".into())),
         ("reason", message.reason.clone()),
         ("attempts", message.attempts.to_string()),
-        ("parked", format!("{} ms since 1970", message.parked_ms)),
+        ("parked", readable(message.parked_ms)),
         ("partition", message.place.partition.to_string()),
     ];
     rows.iter()
@@ -309,7 +314,9 @@ fn messages(count: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::change::{Lane, Place, Version};
     use crate::command::Deleted;
+    use crate::queue::Parked;
 
     #[test]
     fn what_others_wrote_cannot_steer_the_terminal() {
@@ -330,6 +337,30 @@ mod tests {
         let text = json(&Response::Delete(deleted)).unwrap();
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value, serde_json::json!({"documents": ["posts/1"]}));
+    }
+
+    #[test]
+    fn a_parked_message_says_when_it_was_set_aside_as_people_read_it_and_no_version_that_it_has_not()
+     {
+        let message = Parked {
+            id: uuid::Uuid::nil(),
+            key: None,
+            version: Version::NONE,
+            operation: None,
+            place: Place {
+                partition: 0,
+                lane: Lane::Live,
+            },
+            reason: "it is no message".into(),
+            attempts: 1,
+            parked_ms: 951_827_696_789,
+        };
+        let text = text(&Response::ParkedShow(Box::new(ParkedMessage {
+            document: None,
+            message,
+        })));
+        assert!(text.contains("2000-02-29 12:34:56 UTC"), "{text}");
+        assert!(text.contains("none") && !text.contains("0.0.0.0"), "{text}");
     }
 
     #[test]

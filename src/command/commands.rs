@@ -11,7 +11,6 @@ use crate::capture::{self, Resync};
 use crate::change::Version;
 use crate::clock::Clock;
 use crate::feature::embed::Embedder;
-use crate::feature::floor;
 use crate::feature::types::Types;
 use crate::feature::worker::Counters;
 use crate::logbook::Logbook;
@@ -109,7 +108,7 @@ impl<R: Rooms> Handler for Commands<R> {
                 self.crawl_link(&what, since_ms, &report).await
             }
             Request::LinksEnd { list, wait } => self.end_links(&list, wait, &report).await,
-            Request::CrawlList {} => self.history().await,
+            Request::CrawlList { link } => self.history(link.as_deref()).await,
             Request::Search(query) => self.search(&query).await.map(Response::Search),
             Request::Delete { target, wait } => self.delete_and_wait(&target, wait, &report).await,
             Request::Status {} => self.status().await,
@@ -214,7 +213,7 @@ impl<R: Rooms> Commands<R> {
     /// What a newer version has overtaken is parked no more.
     async fn forget_overtaken(&self) -> Result<()> {
         let open = self.editions.open().await?;
-        floor::parked(self.queue.as_ref(), &open.stores()).await?;
+        crate::feature::parked::current(self.queue.as_ref(), &open.stores()).await?;
         Ok(())
     }
 

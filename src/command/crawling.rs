@@ -7,12 +7,13 @@
 //! A list that did not come to its end goes on under the time of its first start.
 
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use super::commands::{Commands, Rooms};
 use super::settle::Until;
 use super::{Reporter, Response};
 use crate::logbook::{Logbook as _, Run, Runs};
-use crate::{Result, crawl};
+use crate::{Error, Result, crawl};
 
 /// What the names of lists begin with among the runs, so that they are none of a link.
 const LIST: &str = "links:";
@@ -38,13 +39,16 @@ pub struct Linked {
     pub report: crawl::Report,
 }
 
-/// How the last crawl of every link went.
+/// How the last crawls of every link went, or of one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
     /// By link.
     pub crawls: Vec<Run>,
     /// Whether there are more than are listed.
     pub more: bool,
+    /// Whether one link was asked for.
+    #[serde(default)]
+    pub is_of_one: bool,
 }
 
 impl<R: Rooms> Commands<R> {
@@ -97,7 +101,15 @@ impl<R: Rooms> Commands<R> {
     ) -> Result<Response> {
         let link = crawl::named(what).await?;
         let known = self.source.runs(Runs::Of(link), 1).await?.pop();
-        let is_asked = |run: &Run| run.request == *what && run.is_done_since(since_ms);
+        let is_asked = |run: &Run| {
+            // However it was spelled: the record is of this link.
+            let target = run.request.target.clone();
+            let asked = crawl::Request {
+                target,
+                ..what.clone()
+            };
+            run.request == asked && run.is_done_since(since_ms)
+        };
         if known.as_ref().is_some_and(is_asked) {
             return Ok(Response::CrawlLink(Linked {
                 was_done: true,
@@ -111,8 +123,42 @@ impl<R: Rooms> Commands<R> {
         }))
     }
 
-    /// How the last crawl of every link went.
-    pub(super) async fn history(&self) -> Result<Response> {
+    /// How the last crawls went, of every link or of one.
+    pub(super) async fn history(&self, link: Option<&str>) -> Result<Response> {
+        match link {
+            Some(link) => self.history_of(link).await,
+            None => self.histories().await,
+        }
+    }
+
+    async fn history_of(&self, link: &str) -> Result<Response> {
+        let what = crawl::Request {
+            target: link.to_owned(),
+            ..crawl::Request::default()
+        };
+        // What is there no more has no name now, and its crawls are on record all the same.
+        let names = [
+            crawl::named(&what).await.ok(),
+            Url::from_file_path(link).ok().map(String::from),
+            Some(link.to_owned()),
+        ];
+        let names = names.into_iter().flatten();
+        for name in names.filter(|name| !name.starts_with(LIST)) {
+            let crawls = self.source.runs(Runs::Of(name), 1).await?;
+            if !crawls.is_empty() {
+                return Ok(Response::CrawlList(History {
+                    crawls,
+                    more: false,
+                    is_of_one: true,
+                }));
+            }
+        }
+        Err(Error::NotFound {
+            what: format!("a crawl of {link}"),
+        })
+    }
+
+    async fn histories(&self) -> Result<Response> {
         let (mut history, mut after) = (History::default(), None);
         loop {
             let runs = self.source.runs(Runs::After(after), PAGE).await?;

@@ -46,7 +46,7 @@ impl<R: Rooms> Library for Commands<R> {
     async fn document(&self, kind: &str, id: &str) -> Result<Held> {
         let open = self.searched().await?;
         let store = open.current.store.as_ref();
-        let keys = explain::spelled(&format!("{kind}/{id}"));
+        let keys = explain::keys(kind, id);
         let found = store.manifests(Select::Of(keys)).await?;
         let control = store.control().await?;
         let mut found: Vec<Manifest> = (found.into_iter())

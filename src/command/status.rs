@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::change::{Position, Time};
 use crate::feature::embed::Embedder as _;
-use crate::feature::floor;
+use crate::feature::parked;
 use crate::queue::Queue;
 use crate::reindex::Editions as _;
 use crate::source::{Body, Checkpoints, Source, Watch as _};
@@ -25,7 +25,7 @@ pub(super) async fn status<R: Rooms>(commands: &Commands<R>) -> Result<Status> {
     let open = commands.editions.open().await?;
     let store = &open.current.store;
     // What a newer version has overtaken is parked no more.
-    floor::parked(queue.as_ref(), &open.stores()).await?;
+    parked::current(queue.as_ref(), &open.stores()).await?;
     let (counts, depth) = (store.counts().await?, queue.depth().await?);
     let settled = store.control().await?.settled(queue.partitions());
     let settled = settled.unwrap_or_default();

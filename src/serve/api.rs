@@ -21,7 +21,11 @@ async fn ask<H: Handler, T>(
     take: impl FnOnce(Response) -> Option<T>,
 ) -> Result<T, Problem> {
     let (report, _) = Reporter::new();
-    let answer = handler.handle(request, report).await?;
+    own(handler.handle(request, report).await?, take)
+}
+
+/// The one answer that a command has.
+fn own<T>(answer: Response, take: impl FnOnce(Response) -> Option<T>) -> Result<T, Problem> {
     let other = || Error::malformed("the answer", "it is another command's");
     Ok(take(answer).ok_or_else(other)?)
 }

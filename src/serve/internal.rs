@@ -22,6 +22,7 @@ use tokio::sync::watch;
 
 use super::extract::whole;
 use super::guard::Access;
+use super::stopping;
 use super::wire::{Failure, Line, NDJSON};
 use crate::command::{self, Handler, Progress, Reporter, Request};
 use crate::shutdown::{Shutdown, requested};
@@ -81,14 +82,17 @@ async fn answer<H: Handler>(
 }
 
 impl<H: Handler> Door<H> {
-    /// A command may wait for roles that are stopping too, so it does not outlive the asking.
+    /// A command may wait for roles that are stopping too, so it does not outlive the asking; a search is answered
+    /// with what is there.
     async fn handle(&self, request: Request, report: Reporter) -> Result<command::Response> {
-        tokio::select! {
-            biased;
-            () = requested(self.shutdown.clone()) => {
-                Err(Error::Stopped { part: "the running process" })
-            }
-            done = self.handler.handle(request, report) => done,
+        let (handler, shutdown) = (self.handler.as_ref(), self.shutdown.clone());
+        match request {
+            Request::Search(query) => stopping::search(handler, query, &report, shutdown).await,
+            request => tokio::select! {
+                biased;
+                () = requested(shutdown) => Err(Error::Stopped { part: "the running process" }),
+                done = handler.handle(request, report) => done,
+            },
         }
     }
 }

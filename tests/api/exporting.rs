@@ -155,6 +155,27 @@ async fn only_what_is_there_and_wanted_is_exported() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_that_cannot_be_written_or_would_replace_the_lines_is_refused_first() {
+    let (data, home) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (app, _) = filled(data.path(), &PAGES).await;
+    let lines = home.path().join("lines");
+    let lines = lines.to_str().unwrap();
+    let again = home.path().join(".").join("lines");
+    let nowhere = home.path().join("nowhere/manifest");
+    for (manifest, named) in [(nowhere, "nowhere"), (again, "--output")] {
+        let manifest = manifest.to_str().unwrap();
+        let ended = binary::run(
+            data.path(),
+            &["export", "--output", lines, "--manifest", manifest],
+        );
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        assert!(ended.error.contains(named), "{ended:?}");
+        assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_empty_index_is_an_empty_export() {
     let data = tempfile::tempdir().unwrap();
     let app = App::start_with(config(data.path())).await;

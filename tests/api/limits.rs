@@ -189,17 +189,26 @@ async fn a_search_that_waits_for_a_version_is_answered_at_a_stop() {
     let data = tempfile::tempdir().unwrap();
     let app = App::start_with(config(data.path())).await;
     let caller = Caller::of(data.path());
-    // Nobody will ever write it.
+    // Nobody will ever write it; asked as by a program, and as by the command.
+    let version = json!({"epoch": 9, "seconds": 0, "increment": 1, "order": 0});
+    let command =
+        json!({"text": "looms", "limit": 10, "at_least": version, "wait_ms": 600_000}).to_string();
     let question = json!({"q": "looms", "at_least": "9.0.1.0", "wait": 600}).to_string();
-    let mut held = Begun::post(data.path(), "/v1/search", question.len()).await;
-    held.is_let_in().await;
+    let mut held = Vec::new();
+    for (path, body) in [("/v1/search", question), ("/internal/search", command)] {
+        let mut begun = Begun::post(data.path(), path, body.len()).await;
+        begun.is_let_in().await;
+        held.push((begun, body));
+    }
     let mut stopping = JoinSet::new();
     stopping.spawn(app.stop());
     while caller.request(Method::GET, "/livez").send().await.is_ok() {}
-    assert_eq!(held.end(question.as_bytes()).await, "200");
-    let mut answer = String::new();
-    held.0.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.contains(r#""at_least":"not_yet""#), "{answer}");
+    for (mut held, body) in held {
+        assert_eq!(held.end(body.as_bytes()).await, "200", "{body}");
+        let mut answer = String::new();
+        held.0.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.contains(r#""at_least":"not_yet""#), "{answer}");
+    }
     stopping.join_next().await.unwrap().unwrap();
 }
 

@@ -2,17 +2,22 @@
 
 use std::path::Path;
 
+use lockstep::change::DocumentKey;
 use lockstep::command::{Handler as _, Reporter, Request, Response};
+use lockstep::document::Document;
 use lockstep::export::{Selection, What};
 use lockstep::folder::Endpoint;
 use lockstep::search::{Awaited, Mode, Query};
+use lockstep::source::Source as _;
 use lockstep::{Client, Error};
+use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::PAGES;
 use crate::support::api::{Caller, filled};
 use crate::support::app::App;
 use crate::support::binary;
+use crate::support::export::{Rooms, hash_model};
 use crate::support::site::Site;
 
 /// A process with pages crawled, its address, and a token that was made for others.
@@ -88,6 +93,28 @@ async fn a_program_elsewhere_is_answered_as_one_that_has_the_folder() {
     let caller = Caller::new(&address, Some(token.trim()));
     let same = caller.get("/v1/export?what=chunks&type=articles").await;
     assert_eq!(String::from_utf8(lines).unwrap(), same.body);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_is_found_by_its_type_whatever_stands_in_the_name_of_that() {
+    let data = tempfile::tempdir().unwrap();
+    let kind = "team:notes/old";
+    let rooms = Rooms::open(data.path(), &hash_model()).await.unwrap();
+    let fields = serde_json::from_value(json!({"content": "Ships wait for the tide."})).unwrap();
+    let key = DocumentKey::text(kind, "a");
+    let note = Document { key, fields };
+    rooms.source.save(vec![note]).await.unwrap();
+    drop(rooms);
+    let (app, address, token) = served(data.path()).await;
+    let client = Client::at(&address, &token).unwrap();
+    for id in ["a", "\"a\""] {
+        let document = client.document(kind, id).await.unwrap();
+        assert_eq!(
+            (document.kind.as_str(), document.entry_id.as_str()),
+            (kind, "a")
+        );
+    }
     app.stop().await;
 }
 

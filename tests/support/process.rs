@@ -49,9 +49,12 @@ impl Process {
     pub(crate) async fn until(&self, words: &[&str]) {
         let mut log = self.log.clone();
         let is_said = |log: &String| words.iter().any(|words| log.contains(words));
-        let said = timeout(PATIENCE, log.wait_for(is_said)).await;
-        let is_said = said.is_ok_and(|said| said.is_ok());
-        assert!(is_said, "it never said {words:?}: {}", self.said());
+        let failed = match timeout(PATIENCE, log.wait_for(is_said)).await {
+            Ok(Ok(_)) => return,
+            Ok(Err(_)) => "ended and never said",
+            Err(_) => "runs and has not said",
+        };
+        panic!("it {failed} {words:?}: {}", self.said());
     }
 
     /// How often it has said this.

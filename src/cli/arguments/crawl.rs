@@ -4,16 +4,13 @@ use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use clap::{ArgGroup, Args};
+use url::Url;
 
-use super::{Wait, absolute, full_name};
+use super::{Wait, absolute, full_name, whole};
 use crate::command::Request;
 use crate::crawl::{self, Kind};
 use crate::{Error, Result};
 
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "they are the switches of one command"
-)]
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("what").required(true).args(["link", "links", "list", "schedule"])))]
 pub(in crate::cli) struct Crawl {
@@ -38,9 +35,9 @@ pub(in crate::cli) struct Crawl {
     /// With --links: begin anew, also where the last run of the file was interrupted
     #[arg(long, requires = "links")]
     pub(in crate::cli) anew: bool,
-    /// When each link was crawled last, how that went, and when it is next
-    #[arg(long)]
-    list: bool,
+    /// When each link was crawled last, how that went, and when it is next; of one link its last ten crawls
+    #[arg(long, value_name = "LINK", num_args = 0..=1, default_missing_value = "")]
+    list: Option<String>,
     /// Crawl the links of [[crawl.watch]] at their intervals, until it is stopped
     #[arg(long)]
     pub(in crate::cli) schedule: bool,
@@ -50,8 +47,10 @@ pub(in crate::cli) struct Crawl {
 
 impl Crawl {
     pub(super) fn request(self) -> Result<Request> {
-        if self.list {
-            return Ok(Request::CrawlList {});
+        if let Some(link) = &self.list {
+            let link = Some(link.clone()).filter(|link| !link.is_empty());
+            let link = link.map(crawled).transpose()?;
+            return Ok(Request::CrawlList { link });
         }
         let missing = |what: &str| Error::Config {
             setting: what.into(),
@@ -81,5 +80,14 @@ impl Crawl {
 
     pub(in crate::cli) fn waits(&self) -> bool {
         !self.wait.no_wait
+    }
+}
+
+/// What a crawl is on record under: a path that is gone had a whole one, too.
+fn crawled(link: String) -> Result<String> {
+    if Url::parse(&link).is_ok() {
+        absolute(link)
+    } else {
+        whole(&link)
     }
 }

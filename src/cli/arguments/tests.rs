@@ -74,6 +74,25 @@ fn a_path_that_exists_becomes_absolute_and_a_link_stays() {
 }
 
 #[test]
+fn a_list_of_crawls_is_of_all_links_or_of_one() {
+    let link = |arguments: &[&str]| match request(arguments) {
+        Ok(Request::CrawlList { link }) => link,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(link(&["crawl", "--list"]), None);
+    assert_eq!(link(&["crawl", "--list", "--json"]), None);
+    let one = "https://example.org/src";
+    assert_eq!(link(&["crawl", "--list", one]).as_deref(), Some(one));
+    let path = link(&["crawl", "--list", "src"]).unwrap();
+    assert!(std::path::Path::new(&path).is_absolute());
+    let gone = link(&["crawl", "--list", "gone/book"]).unwrap();
+    let here = std::env::current_dir().unwrap();
+    assert_eq!(here.join("gone/book"), std::path::Path::new(&gone));
+    let both = ["lockstep", "crawl", one, "--list"];
+    assert!(Arguments::try_parse_from(both).is_err());
+}
+
+#[test]
 fn an_author_has_a_name_of_any_number_of_words() {
     let author = |name: &str| request(&["crawl", "src", "--author", name]);
     assert!(author("Plato").is_ok() && author("Ada King Lovelace").is_ok());

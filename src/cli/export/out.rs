@@ -4,6 +4,7 @@
 //! lines ──> a thread of its own ──take──> finish        a link: what it leads to; a device: itself, never replaced
 //! ```
 
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -45,7 +46,7 @@ impl Out {
         let Some(path) = path else {
             return Ok(Self::Standard { is_gone: false });
         };
-        if is_stream(path).map_err(|error| unusable(path, &error))? {
+        if is_stream(path).map_err(|error| Error::unusable(path, &error))? {
             return Ok(Self::Through {
                 file: None,
                 path: path.to_owned(),
@@ -58,7 +59,7 @@ impl Out {
             .filter(|folder| !folder.as_os_str().is_empty());
         let new = NamedTempFile::new_in(folder.unwrap_or(Path::new(".")));
         Ok(Self::File {
-            new: new.map_err(|error| unusable(&path, &error))?,
+            new: new.map_err(|error| Error::unusable(&path, &error))?,
             path,
         })
     }
@@ -98,11 +99,21 @@ impl Out {
                 is_gone,
             } => appended(file, path, lines).map_err(|error| {
                 *is_gone = error.kind() == ErrorKind::BrokenPipe;
-                unusable(path, &error)
+                Error::unusable(path, &error)
             }),
-            Self::File { new, path } => {
-                new.write_all(lines).map_err(|error| unusable(path, &error))
+            Self::File { new, path } => new
+                .write_all(lines)
+                .map_err(|error| Error::unusable(path, &error)),
+        }
+    }
+
+    /// Whether both become the same file, so that only the later one would be there.
+    pub(super) fn replaces(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::File { path, .. }, Self::File { path: other, .. }) => {
+                whole(path) == whole(other)
             }
+            _ => false,
         }
     }
 
@@ -118,10 +129,10 @@ impl Out {
             Self::Standard { .. } | Self::Through { .. } => Ok(()),
             Self::File { new, path } => {
                 let synced = new.as_file().sync_all();
-                synced.map_err(|error| unusable(&path, &error))?;
+                synced.map_err(|error| Error::unusable(&path, &error))?;
                 let done = new.persist(&path);
                 done.map(drop)
-                    .map_err(|error| unusable(&path, &error.error))
+                    .map_err(|error| Error::unusable(&path, &error.error))
             }
         }
     }
@@ -152,6 +163,17 @@ fn resolved(path: &Path) -> PathBuf {
     path
 }
 
+/// The one spelling of where a file is to be, whose folder is there.
+fn whole(path: &Path) -> Option<(PathBuf, &OsStr)> {
+    let folder = path.parent()?;
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    Some((folder.canonicalize().ok()?, path.file_name()?))
+}
+
 fn appended(file: &mut Option<File>, path: &Path, lines: &[u8]) -> io::Result<()> {
     let open = match file.take() {
         Some(open) => open,
@@ -164,13 +186,6 @@ fn put(lines: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(lines)?;
     out.flush()
-}
-
-fn unusable(path: &Path, error: &io::Error) -> Error {
-    Error::Config {
-        setting: path.display().to_string(),
-        why: error.to_string(),
-    }
 }
 
 #[cfg(test)]

@@ -40,11 +40,11 @@ pub(super) fn answer(out: &mut String, answer: &Answer) -> Written {
 
 fn found(out: &mut String, (hit, mode): (&Hit, Mode), number: usize) -> Written {
     let title = hit.title.as_deref().or(hit.link.as_deref());
-    let title = title.map_or_else(|| hit.key.to_string(), plain);
+    let title = title.map_or_else(|| plain(&hit.key.to_string()), plain);
     write!(
         out,
         "{number:>2}  {BOLD}{title}{BOLD:#}  {DIM}{} {}",
-        hit.kind,
+        plain(&hit.kind),
         score(hit.score, mode)
     )?;
     if let Some(author) = &hit.author {
@@ -76,5 +76,33 @@ pub(super) fn version(out: &mut String, version: Option<Version>) -> Written {
             "{DIM}searchable soon: `search --at-least {version}` waits for it{DIM:#}"
         ),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change::DocumentKey;
+
+    #[test]
+    fn what_stands_for_a_title_cannot_steer_the_terminal() {
+        let kind = "notes\u{7}";
+        let hit = Hit {
+            key: DocumentKey::text(kind, "\u{1b}]0;owned"),
+            kind: kind.to_owned(),
+            score: 1.0,
+            title: None,
+            link: None,
+            author: None,
+            passages: Vec::new(),
+            version: Version::NONE,
+        };
+        let mut out = String::new();
+        found(&mut out, (&hit, Mode::Dense), 1).unwrap();
+        assert!(out.contains("owned"), "{out:?}");
+        assert!(
+            !out.contains('\u{7}') && !out.contains("\u{1b}]"),
+            "{out:?}"
+        );
     }
 }

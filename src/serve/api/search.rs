@@ -12,11 +12,11 @@ use utoipa::ToSchema;
 use super::super::Shared;
 use super::super::extract::{Body, Parameters};
 use super::super::problem::Problem;
-use super::ask;
+use super::super::stopping;
+use super::own;
 use crate::change::DocumentKey;
-use crate::command::{Library, Request, Response};
-use crate::search::{self, Awaited, Mode, Query};
-use crate::shutdown::requested;
+use crate::command::{Library, Reporter, Response};
+use crate::search::{self, Awaited, Mode};
 use crate::{Error, Result};
 
 pub(crate) use question::Question;
@@ -122,24 +122,13 @@ pub(crate) async fn posted<L: Library>(
 
 async fn find<L: Library>(shared: &Shared<L>, question: Question) -> Result<Json<Found>, Problem> {
     let query = question.query(shared.settings.timeout)?;
-    let library = shared.library.as_ref();
-    let asked = |query| {
-        ask(library, Request::Search(query), |answer| match answer {
-            Response::Search(answer) => Some(answer),
-            _ => None,
-        })
-    };
-    let waits = query.at_least.is_some();
-    let at_once = Query {
-        wait_ms: Some(0),
-        ..query.clone()
-    };
-    let answer = tokio::select! {
-        biased;
-        answer = asked(query) => answer,
-        // A stop is the end of the wait: what is there is answered.
-        () = requested(shared.shutdown.clone()), if waits => asked(at_once).await,
-    };
+    let (report, _) = Reporter::new();
+    let (library, shutdown) = (shared.library.as_ref(), shared.shutdown.clone());
+    let answer = stopping::search(library, query, &report, shutdown).await?;
+    let answer = own(answer, |answer| match answer {
+        Response::Search(answer) => Some(answer),
+        _ => None,
+    });
     Ok(Json(answer?.into()))
 }
 

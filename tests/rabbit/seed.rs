@@ -129,6 +129,45 @@ async fn what_a_seed_producer_sends_to_its_own_queue_is_moved_to_ours() {
 }
 
 #[tokio::test]
+async fn what_a_producer_sends_is_moved_in_its_order_whatever_its_size() {
+    let settings = settings();
+    let queue = open(&settings).await;
+    let producer = Producer::new(&settings).await;
+    // The first large one comes when many were fetched at once, and the next ones alone.
+    let count: usize = 120;
+    for number in 0..count {
+        let is_large = (60..63).contains(&number);
+        let bytes = if is_large { 12 << 20 } else { 10 };
+        let text = "x".repeat(bytes);
+        let body = serde_json::json!({"n": number, "t": text, "type": "posts", "entry_id": "a"});
+        producer.send(&body.to_string()).await;
+    }
+    let name = producer.queue.as_str();
+    let mut consumer = queue.consume(vec![0, 1]).await.unwrap();
+    let receive = async {
+        let mut moved = Vec::new();
+        while moved.len() < count {
+            let deliveries = consumer.receive(64).await.unwrap();
+            for delivery in &deliveries {
+                let Ok(Message::Change(change)) = &delivery.message else {
+                    panic!("{delivery:?}")
+                };
+                let number = change.fields.as_ref().unwrap()["n"].as_u64();
+                moved.push(usize::try_from(number.unwrap()).unwrap());
+            }
+            let tags = deliveries.iter().map(|delivery| delivery.tag);
+            consumer.settle(tags.collect()).await.unwrap();
+        }
+        moved
+    };
+    let moved = tokio::select! {
+        ended = queue.take_in(name, |_| {}, std::future::pending()) => panic!("{ended:?}"),
+        moved = receive => moved,
+    };
+    assert_eq!(moved, (0..count).collect::<Vec<_>>());
+}
+
+#[tokio::test]
 async fn of_two_who_move_what_producers_send_one_waits_until_the_other_is_gone() {
     let settings = settings();
     let queue = open(&settings).await;

@@ -230,7 +230,7 @@ impl RabbitConsumer {
     /// Takes these from the shelf and acknowledges them.
     async fn acknowledge(&mut self, tags: Vec<Tag>) -> Result<()> {
         self.record_ends(&tags).await?;
-        let now = Instant::now();
+        let (now, full) = (Instant::now(), self.shelf.full());
         let mut messages = Vec::with_capacity(tags.len());
         for tag in tags {
             if let Some((place, is_barrier, message)) = self.shelf.remove(tag.0, now) {
@@ -243,7 +243,7 @@ impl RabbitConsumer {
         let resized = if messages.is_empty() {
             Vec::new()
         } else {
-            self.shelf.resize()
+            self.shelf.resize(&full)
         };
         let cancelled = self.subscriptions.cancel(resized).await;
         cancelled.map_err(|error| self.gone(error))?;

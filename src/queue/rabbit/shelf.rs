@@ -273,13 +273,24 @@ impl<T> Shelf<T> {
         Some((place, is_barrier, None))
     }
 
-    /// Lines with nothing fetched, and no subscription under way, whose window should be another one. They count as
-    /// unsubscribed from now on: cancel them before acknowledging their last message, so that the broker sends none
-    /// into the gap, and hands nothing behind a message in our hand to another consumer.
-    pub(super) fn resize(&mut self) -> Vec<usize> {
+    /// Lines whose window is full: the broker sends nothing more of them until something is acknowledged.
+    pub(super) fn full(&self) -> Vec<usize> {
+        let lines = self.lines.iter().enumerate();
+        let full = lines.filter(|(_, line)| line.is_full());
+        full.map(|(index, _)| index).collect()
+    }
+
+    /// Of the lines that were `full` before what was just settled, those with nothing fetched, and no subscription under
+    /// way, whose window should be another one. They count as unsubscribed from now on: cancel them before acknowledging
+    /// their last message, so that the broker sends none into the gap, and hands nothing behind a message in our hand
+    /// to another consumer. What is on its way to a line that was not full would come again behind what follows it.
+    pub(super) fn resize(&mut self, full: &[usize]) -> Vec<usize> {
         let mut resized = Vec::new();
         let line_bytes = self.line_bytes();
-        for (index, line) in self.lines.iter_mut().enumerate() {
+        for index in full {
+            let Some(line) = self.lines.get_mut(*index) else {
+                continue;
+            };
             let is_idle = line.post == Post::Here && line.held.is_empty() && !line.subscribing;
             let Some(window) = line.window.filter(|_| is_idle) else {
                 continue;
@@ -287,7 +298,7 @@ impl<T> Shelf<T> {
             let wanted = line.window_for(self.limit_max, line_bytes);
             if wanted >= window * 2 || wanted * 2 <= window {
                 line.window = None;
-                resized.push(index);
+                resized.push(*index);
             }
         }
         resized

@@ -2,6 +2,8 @@
 
 use super::*;
 
+mod resize;
+
 const LIVE: usize = 0;
 const BACKFILL: usize = 1;
 
@@ -36,10 +38,11 @@ fn arrive(shelf: &mut Shelf<()>, line: usize, tag: u64, (attempt, is_barrier): (
 
 /// Settles as a consumer does; the lines that were resized.
 fn settle(shelf: &mut Shelf<()>, tags: &[u64], now: Instant) -> Vec<usize> {
+    let full = shelf.full();
     for tag in tags {
         shelf.remove(*tag, now).unwrap();
     }
-    shelf.resize()
+    shelf.resize(&full)
 }
 
 #[tokio::test(start_paused = true)]
@@ -364,29 +367,4 @@ async fn a_live_queue_whose_window_was_full_of_barriers_that_went_back_is_empty_
     assert_eq!(shelf.choose(64, now), [0; 0]);
     let due = shelf.next_due(now).unwrap();
     assert_eq!(shelf.choose(64, due), [8]);
-}
-
-/// It would be cancelled before the broker knows of it, and made all the same.
-#[tokio::test(start_paused = true)]
-async fn a_subscription_under_way_is_not_replaced() {
-    let (mut shelf, now) = (shelf(), Instant::now());
-    subscribe(&mut shelf, 64, now);
-    arrive(&mut shelf, LIVE, 1, (1, false));
-    assert_eq!(shelf.choose(64, now), [1]);
-    assert_eq!(settle(&mut shelf, &[1], now), [LIVE]);
-    let wide = shelf.next_subscription(64, now).unwrap();
-    assert_eq!((wide.line, wide.window), (LIVE, 64));
-    // What still comes of the one before is large.
-    let large = Fetched {
-        tag: 2,
-        attempt: 1,
-        barrier: None,
-        bytes: 900,
-        item: (),
-    };
-    shelf.fetched((LIVE, 1), large, now);
-    assert_eq!(shelf.choose(64, now), [2]);
-    assert_eq!(settle(&mut shelf, &[2], now), [0; 0]);
-    shelf.subscribed(wide, now);
-    assert_eq!(shelf.resize(), [LIVE]);
 }
